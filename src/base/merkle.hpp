@@ -1,0 +1,24 @@
+// Merkle trees over digests: the entries of a slot, the requests of a signed bundle.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "base/bytes.hpp"
+
+namespace bft {
+
+/// Root over the leaves in order. Leaves and inner nodes are hashed with different tags and the root
+/// binds the number of leaves, so no subtree passes for a tree.
+Digest merkle_root(const std::vector<Digest>& leaves);
+
+/// The siblings from leaf `index` up to the root, bottom first. Requires index < leaves.size().
+std::vector<Digest> merkle_path(const std::vector<Digest>& leaves, std::size_t index);
+
+/// The root that `leaf` at `index` of `count` leaves and `path` lead to; nullopt when the path's
+/// length does not fit. Safe on hostile input.
+std::optional<Digest> merkle_fold(const Digest& leaf, std::size_t index, std::size_t count,
+                                  const std::vector<Digest>& path);
+
+}  // namespace bft

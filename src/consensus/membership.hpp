@@ -1,0 +1,55 @@
+// Who takes part: the configuration in force, as the engines see it (protocol.md 3.16, C_k).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "consensus/messages.hpp"
+
+namespace bft::consensus {
+
+struct Member {
+    HostId host{};
+    UsigId usig{};
+};
+
+struct Group {
+    GroupId id{};
+    std::vector<Member> members;  ///< 2f+1, by position
+};
+
+struct Membership {
+    Digest cluster;  ///< digest of the cluster file's identity; in every certificate
+    ConfigVersion version{};
+    std::uint32_t f = 1;
+    std::uint32_t f_database = 1;
+    std::vector<Member> primaries;               ///< by PrimaryId
+    std::vector<Group> groups;                   ///< sorted by id
+    std::map<PartitionId, GroupId> owners;       ///< of every partition, 0 included
+    std::vector<HostId> voters;                  ///< 2f_D+1, by VoterId
+    std::map<ClientId, Bytes> clients;           ///< Ed25519 public keys
+
+    [[nodiscard]] PrimaryId primary_of(View view) const {
+        return PrimaryId(static_cast<std::uint32_t>((view.value & 0xffffffffu) % primaries.size()));
+    }
+    [[nodiscard]] const Group* group(GroupId id) const;
+    [[nodiscard]] std::optional<GroupId> owner(PartitionId partition) const;
+    [[nodiscard]] std::uint32_t replicas_per_group() const { return 2 * f + 1; }
+    [[nodiscard]] std::uint32_t quorum() const { return f + 1; }
+    [[nodiscard]] std::uint32_t database_quorum() const { return f_database + 1; }
+    /// The host that may speak as `endpoint`; nullopt for clients and for unknown ones.
+    [[nodiscard]] std::optional<HostId> host_of(const Endpoint& endpoint) const;
+    /// The counter that certifies for `endpoint`; nullopt where it has none.
+    [[nodiscard]] std::optional<UsigId> usig_of(const Endpoint& endpoint) const;
+    /// Every replica of `group`, except position `except` if given.
+    [[nodiscard]] std::vector<Endpoint> replicas(GroupId group,
+                                                 std::optional<Position> except = {}) const;
+    [[nodiscard]] std::vector<Endpoint> all_replicas() const;
+    [[nodiscard]] std::vector<Endpoint> all_voters() const;
+};
+
+}  // namespace bft::consensus

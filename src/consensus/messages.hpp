@@ -1,0 +1,284 @@
+// The protocol's messages as plain values (docs/protocol.md, section "Messages"). No encoding here:
+// wire/ turns bytes into these, signed_bytes.hpp says which bytes a signature or certificate covers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "base/time.hpp"
+
+namespace bft::consensus {
+
+/// Who speaks or is spoken to. `group` counts for replicas only; `index` is the position of a
+/// replica, the id of a primary or voter; clients have `client`.
+struct Endpoint {
+    enum class Role : std::uint8_t { primary = 1, replica = 2, voter = 3, client = 4 };
+    Role role = Role::client;
+    GroupId group{};
+    std::uint32_t index = 0;
+    ClientId client{};
+
+    auto operator<=>(const Endpoint&) const = default;
+    static Endpoint primary(PrimaryId id) { return {Role::primary, {}, id.value, {}}; }
+    static Endpoint replica(GroupId g, Position j) { return {Role::replica, g, j.value, {}}; }
+    static Endpoint voter(VoterId d) { return {Role::voter, {}, d.value, {}}; }
+    static Endpoint of_client(ClientId c) { return {Role::client, {}, 0, c}; }
+};
+
+std::string to_string(const Endpoint& endpoint);
+
+/// A USIG certificate on a digest that its carrier states. A UI *is* (identity, cv, digest), never its
+/// bytes: ECDSA signatures are malleable.
+struct Ui {
+    Counter cv{};
+    /// Values directly before cv that this certificate proves void (usig.md: k - 1).
+    std::uint32_t voids = 0;
+    Bytes certificate;
+
+    bool operator==(const Ui&) const = default;
+};
+
+struct RequestId {
+    ClientId client{};
+    PartitionId home{};
+    ClientSeq cseq{};
+
+    auto operator<=>(const RequestId&) const = default;
+};
+
+/// A client's transaction. `raw` is what the client encoded: carried verbatim, because rd and the
+/// signature are over those bytes.
+struct Request {
+    RequestId id;
+    ClientSeq ack_low{};              ///< every cseq of this home below it is finished (C4)
+    std::vector<PartitionId> parts;   ///< sorted, unique, contains the home
+    bool read_only = false;
+    Bytes op;                         ///< catalog's encoding of a procedure call
+    Bytes raw;
+    Digest rd;                        ///< H("req", raw)
+
+    // One signature may cover a bundle of requests: it is over the Merkle root of their rds.
+    std::uint32_t bundle_index = 0;
+    std::uint32_t bundle_count = 1;
+    std::vector<Digest> bundle_path;
+    Bytes signature;
+};
+
+/// A request whose format and signature were verified; shared because the primary, the replicas and
+/// the voter of one process all hold it.
+using Body = std::shared_ptr<const Request>;
+
+enum class EntryKind : std::uint8_t { transaction = 1, config = 2 };
+
+struct EntryHeader {
+    RequestId rid;
+    std::vector<PartitionId> parts;
+    EntryKind kind = EntryKind::transaction;
+    Digest rd;
+
+    bool operator==(const EntryHeader&) const = default;
+};
+
+/// One slot of the order stream, without bodies. Its digest stands for the whole prefix.
+struct Header {
+    Slot slot{};
+    Digest previous;  ///< digest of the header before; the genesis digest for slot 1
+    UnixMillis ts_ms = 0;
+    std::vector<EntryHeader> entries;
+
+    bool operator==(const Header&) const = default;
+};
+using HeaderPtr = std::shared_ptr<const Header>;
+
+/// m2. Certified with the ordering counter of the primary of `view` over prepare_digest().
+struct Prepare {
+    View view{};
+    Slot slot{};
+    Digest hd;
+    Ui ui;
+    HeaderPtr header;  ///< the preimage of hd; null in the compact form that a COMMIT carries
+};
+
+/// m3. "I accept the chain up to `to` and hold, on disk, a valid body for every entry of my group in
+/// it." Certified with the replica's vote counter over commit_digest().
+struct Commit {
+    GroupId group{};
+    Position position{};
+    View view{};
+    Slot to{};
+    Digest hd;
+    Digest nvd;          ///< digest of the view's NEW-VIEW; zero in view (0,0)
+    Prepare prepare;     ///< the prepare certificate of `to`, compact
+    Ui ui;
+};
+
+/// One sender's certified messages in counter order: what FETCH-CERT names.
+struct StreamId {
+    enum class Kind : std::uint8_t { ordering = 1, vote = 2 };
+    Kind kind = Kind::ordering;
+    PrimaryId primary{};  ///< for ordering
+    GroupId group{};      ///< for vote
+    Position position{};  ///< for vote
+
+    auto operator<=>(const StreamId&) const = default;
+    static StreamId ordering(PrimaryId p) { return {Kind::ordering, p, {}, {}}; }
+    static StreamId vote(GroupId g, Position j) { return {Kind::vote, {}, g, j}; }
+};
+
+/// m16, from a replica to its group and the primary, every T_status.
+struct Status {
+    View view{};
+    bool active = true;
+    Slot tip{};        ///< last slot of the chain
+    Slot committed{};  ///< `to` of my last COMMIT
+    Slot delivered{};  ///< group-committed and handed to execution
+    Slot executed{};   ///< every own entry up to here has its result
+    Slot low{};        ///< low watermark: below it nothing is kept in memory
+    Counter ordering_seen{};            ///< of the current primary's stream
+    std::vector<Counter> votes_seen;    ///< by position; own: last certified
+};
+
+/// m17 FETCH-CERT: certified messages of one stream, `from` .. `to` inclusive.
+struct FetchCertificates {
+    StreamId stream;
+    Counter from{};
+    Counter to{};
+};
+/// The answer: only one of the two is filled, as the stream's kind says. PREPAREs carry headers.
+struct Certificates {
+    StreamId stream;
+    std::vector<Prepare> prepares;
+    std::vector<Commit> commits;
+};
+
+/// m17 FETCH-BODY.
+struct FetchBodies {
+    std::vector<Digest> rds;
+};
+struct Bodies {
+    std::vector<Body> bodies;
+};
+
+struct PartitionSeq {
+    PartitionId partition{};
+    Seq seq{};
+
+    auto operator<=>(const PartitionSeq&) const = default;
+};
+
+enum class ItemKind : std::uint8_t {
+    transaction = 1,
+    nop = 2,  ///< nullified or duplicate: moves the sequence numbers, does nothing
+};
+
+/// What f+1 replicas of the owner group must say equally before a voter acts.
+struct DbItem {
+    std::uint32_t index = 0;  ///< in the slot
+    ItemKind kind = ItemKind::transaction;
+    RequestId rid;
+    Digest rd;
+    UnixMillis ts_ms = 0;
+    std::uint64_t seed = 0;
+    std::vector<PartitionSeq> seqs;  ///< by partition
+
+    bool operator==(const DbItem&) const = default;
+};
+
+/// m12 COMMIT-DB. `bodies` holds the requests of some of the items' rds.
+struct CommitDb {
+    GroupId group{};
+    Position position{};
+    Slot slot{};
+    ConfigVersion config{};
+    std::vector<DbItem> items;
+    std::vector<Body> bodies;
+};
+
+/// How a transaction ended, the same on every correct database.
+enum class Outcome : std::uint8_t {
+    ok = 1,
+    aborted = 2,    ///< by rule; `code` says which
+    duplicate = 3,  ///< the rid had been executed before; no effect
+};
+
+struct ItemResult {
+    std::uint32_t index = 0;
+    RequestId rid;
+    Outcome outcome = Outcome::ok;
+    std::uint32_t code = 0;  ///< database/abort_code.hpp; 0 when ok
+    Digest rdig;             ///< digest of the result, see result_digest()
+    Bytes result;            ///< catalog's encoding of rows; empty where only the digest travels
+    bool has_result = false;
+
+    /// Equality of what counts: not of whether the payload came along.
+    [[nodiscard]] bool same_answer(const ItemResult& o) const {
+        return index == o.index && rid == o.rid && outcome == o.outcome && code == o.code &&
+               rdig == o.rdig;
+    }
+};
+
+/// m13 REPLY-COMMIT-DB.
+struct DbReply {
+    VoterId voter{};
+    GroupId group{};
+    Slot slot{};
+    std::vector<ItemResult> items;
+};
+
+/// V10, and every T_status: where this database stands.
+struct VoterStatus {
+    VoterId voter{};
+    std::vector<PartitionSeq> next;  ///< next sequence number to execute, by partition
+};
+
+/// m17 FETCH-DBITEM (V9): owners of the entries that hold (partition, from .. to) send them again.
+struct FetchDbItems {
+    VoterId voter{};
+    PartitionId partition{};
+    Seq from{};
+    Seq to{};
+};
+
+/// m15 REPLY.
+struct Reply {
+    GroupId group{};
+    Position position{};
+    Slot slot{};
+    ItemResult answer;
+    View view_hint{};
+    ConfigVersion config{};
+};
+
+/// Why a request was not taken; not part of the agreement. A client believes f+1 of one group.
+struct Rejected {
+    enum class Reason : std::uint8_t {
+        malformed = 1,
+        unknown_partition = 2,
+        unknown_procedure = 3,
+        bad_arguments = 4,
+        wrong_partitions = 5,
+        bad_signature = 6,
+        over_quota = 7,   ///< try again later
+        stale = 8,        ///< cseq below the window, its answer is gone
+    };
+    RequestId rid;
+    Reason reason = Reason::malformed;
+    std::string text;  ///< one sentence; hostile on the client's side, bounded by wire/
+};
+
+using Payload = std::variant<Body, Prepare, Commit, Status, FetchCertificates, Certificates,
+                             FetchBodies, Bodies, CommitDb, DbReply, VoterStatus, FetchDbItems,
+                             Reply, Rejected>;
+
+struct Message {
+    Endpoint from;
+    Endpoint to;
+    Payload payload;
+};
+
+}  // namespace bft::consensus

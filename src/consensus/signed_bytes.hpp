@@ -1,0 +1,32 @@
+// The one place that says which bytes are hashed, certified or signed (house rule: tag, fixed field
+// order, big-endian; never re-encoded protobuf).
+#pragma once
+
+#include "consensus/membership.hpp"
+#include "consensus/messages.hpp"
+
+namespace bft::consensus {
+
+/// rd = H("req", raw): names a request by its content.
+Digest request_digest(ByteView raw);
+/// What a client signs for a bundle whose Merkle root over rds is `root`.
+Digest bundle_digest(const Digest& cluster, ClientId client, const Digest& root);
+
+/// hd_0.
+Digest genesis_header_digest(const Digest& cluster);
+/// hd_b = H("hb", slot, prev, ts, merkle(entries)).
+Digest header_digest(const Header& header);
+/// The seed that an entry of the slot after `previous_hd` runs with (P8: not chosen by anyone).
+std::uint64_t slot_seed(const Digest& previous_hd);
+
+/// What an ordering counter certifies for a PREPARE.
+Digest prepare_digest(const Digest& cluster, View view, Slot slot, const Digest& hd);
+/// What a vote counter certifies for a COMMIT.
+Digest commit_digest(const Digest& cluster, const Commit& commit);
+
+/// The digest that a voter counts votes by: every field of the item, the slot and the group.
+Digest item_digest(GroupId group, Slot slot, const DbItem& item);
+/// rdig: binds outcome, code and encoded result.
+Digest result_digest(Outcome outcome, std::uint32_t code, ByteView result);
+
+}  // namespace bft::consensus

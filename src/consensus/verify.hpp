@@ -1,0 +1,71 @@
+// The door to the engines: a message becomes Verified here or it never reaches one. Everything in
+// this file is a pure function of the message, the membership and public keys, so a worker thread
+// may do it (protocol.md 3.7: "well-formed", without the in-order rules, which need state).
+#pragma once
+
+#include "base/result.hpp"
+#include "consensus/membership.hpp"
+#include "consensus/messages.hpp"
+
+namespace bft::consensus {
+
+/// Checks signatures and certificates. Production: crypto/ and usig/; the simulator: a token table.
+/// Must be safe to call from several threads at once.
+class SignatureChecker {
+public:
+    virtual ~SignatureChecker() = default;
+    /// Did the trusted counter `identity` certify `digest` at ui.cv (with ui.voids proven void)?
+    virtual bool certified(UsigId identity, const Ui& ui, const Digest& digest) = 0;
+    /// Did the holder of `public_key` sign `digest`?
+    virtual bool signed_by(ByteView public_key, const Digest& digest, ByteView signature) = 0;
+};
+
+/// Bounds on what a peer's message may hold; beyond them it is dropped.
+struct MessageLimits {
+    std::uint32_t slot_entries = 2000;       ///< B_max
+    std::uint32_t parts_per_request = 64;
+    std::uint32_t op_bytes = 256 * 1024;
+    std::uint32_t bundle_count = 1024;
+    std::uint32_t fetch_count = 512;         ///< certificates or bodies in one fetch or answer
+    std::uint32_t result_bytes = 4 * 1024 * 1024;
+};
+
+class Verifier;
+
+/// A message that passed the Verifier. Unverified bytes cannot be given to an engine: that does not
+/// compile.
+class Verified {
+public:
+    [[nodiscard]] const Message& message() const { return message_; }
+    [[nodiscard]] const Endpoint& from() const { return message_.from; }
+    [[nodiscard]] const Payload& payload() const { return message_.payload; }
+
+private:
+    friend class Verifier;
+    explicit Verified(Message message) : message_(std::move(message)) {}
+    Message message_;
+};
+
+class Verifier {
+public:
+    Verifier(const Membership& membership, SignatureChecker& checker, MessageLimits limits = {})
+        : membership_(membership), checker_(checker), limits_(limits) {}
+
+    /// Checks bounds, membership, that the sender may send this, header digests, certificates and
+    /// signatures. The caller has already checked that the channel's peer may speak as message.from.
+    [[nodiscard]] Result<Verified> verify(Message message) const;
+
+    [[nodiscard]] const Membership& membership() const { return membership_; }
+
+private:
+    [[nodiscard]] Result<void> check_request(const Request& request) const;
+    [[nodiscard]] Result<void> check_prepare(const Prepare& prepare, bool with_header) const;
+    [[nodiscard]] Result<void> check_commit(const Commit& commit) const;
+    [[nodiscard]] Result<void> check(const Endpoint& from, const Payload& payload) const;
+
+    const Membership& membership_;
+    SignatureChecker& checker_;
+    MessageLimits limits_;
+};
+
+}  // namespace bft::consensus
