@@ -47,7 +47,9 @@ struct DigestHash {
 };
 
 std::string hex(ByteView bytes);
-inline std::string hex(const Digest& digest) { return hex(digest.view()); }
+inline std::string hex(const Digest& digest) {
+    return hex(digest.view());
+}
 /// The first four bytes, for logs.
 std::string short_hex(const Digest& digest);
 /// nullopt when `text` is not an even number of hexadecimal digits.

@@ -1,12 +1,13 @@
 // Logging: the event first, then fields. "view_changed view=7 primary=1 cause=request_timeout".
-// error = an operator acts; warn = a peer misbehaves; info = state transitions; debug = per message.
+// error = an operator acts; warn = a peer misbehaves; info = state transitions; debug = per
+// message.
 #pragma once
+
+#include "base/time.hpp"
 
 #include <spdlog/spdlog.h>
 
 #include <string>
-
-#include "base/time.hpp"
 
 namespace bft::log {
 
@@ -18,8 +19,8 @@ using spdlog::warn;
 /// To standard error, in one line each: time, level, `who`, text.
 void start(const std::string& who, const std::string& level);
 
-/// Lets `per_window` lines through in each window and counts the rest, so that a hostile peer cannot
-/// fill the disk with what we say about it.
+/// Lets `per_window` lines through in each window and counts the rest, so that a hostile peer
+/// cannot fill the disk with what we say about it.
 class RateLimit {
 public:
     explicit RateLimit(unsigned per_window = 5, Duration window = std::chrono::seconds(10))

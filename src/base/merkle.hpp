@@ -1,16 +1,16 @@
 // Merkle trees over digests: the entries of a slot, the requests of a signed bundle.
 #pragma once
 
+#include "base/bytes.hpp"
+
 #include <cstddef>
 #include <optional>
 #include <vector>
 
-#include "base/bytes.hpp"
-
 namespace bft {
 
-/// Root over the leaves in order. Leaves and inner nodes are hashed with different tags and the root
-/// binds the number of leaves, so no subtree passes for a tree.
+/// Root over the leaves in order. Leaves and inner nodes are hashed with different tags and the
+/// root binds the number of leaves, so no subtree passes for a tree.
 Digest merkle_root(const std::vector<Digest>& leaves);
 
 /// The siblings from leaf `index` up to the root, bottom first. Requires index < leaves.size().

@@ -5,7 +5,8 @@
 
 namespace bft {
 
-/// xoshiro256** seeded by splitmix64 (Blackman and Vigna). Same seed, same sequence, on every machine.
+/// xoshiro256** seeded by splitmix64 (Blackman and Vigna). Same seed, same sequence, on every
+/// machine.
 class Prng {
 public:
     explicit Prng(std::uint64_t seed) {
@@ -35,7 +36,9 @@ public:
         return static_cast<std::uint64_t>((static_cast<Wide>(next()) * bound) >> 64);
     }
     /// Uniform in [low, high].
-    std::uint64_t between(std::uint64_t low, std::uint64_t high) { return low + below(high - low + 1); }
+    std::uint64_t between(std::uint64_t low, std::uint64_t high) {
+        return low + below(high - low + 1);
+    }
     /// True `permille` times in a thousand.
     bool chance(std::uint64_t permille) { return below(1000) < permille; }
     /// An independent generator, for one component.

@@ -1,9 +1,9 @@
 #include "base/sha256.hpp"
 
+#include "base/invariant.hpp"
+
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-
-#include "base/invariant.hpp"
 
 namespace bft {
 

@@ -1,11 +1,11 @@
 // SHA-256, and digests of structures: H("tag" . len(x1) . x1 . ...), protocol.md section 1.3.
 #pragma once
 
+#include "base/bytes.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <string_view>
-
-#include "base/bytes.hpp"
 
 namespace bft {
 
@@ -13,8 +13,8 @@ Digest sha256(ByteView bytes);
 /// HMAC-SHA-256.
 Digest hmac_sha256(ByteView key, ByteView bytes);
 
-/// Builds the one digest of a tagged structure. Every field is fixed-width big-endian or carries its
-/// length, so two different structures never give the same input.
+/// Builds the one digest of a tagged structure. Every field is fixed-width big-endian or carries
+/// its length, so two different structures never give the same input.
 class Digester {
 public:
     explicit Digester(std::string_view tag);

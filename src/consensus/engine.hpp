@@ -1,16 +1,16 @@
-// What every engine shares: it is single-threaded, does no I/O and never reads a clock. A host feeds
-// it Verified messages, sealed certificates and time, and performs its Output.
+// What every engine shares: it is single-threaded, does no I/O and never reads a clock. A host
+// feeds it Verified messages, sealed certificates and time, and performs its Output.
 #pragma once
+
+#include "base/time.hpp"
+#include "consensus/messages.hpp"
+#include "consensus/verify.hpp"
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
-
-#include "base/time.hpp"
-#include "consensus/messages.hpp"
-#include "consensus/verify.hpp"
 
 namespace bft::consensus {
 
@@ -20,7 +20,8 @@ struct Now {
     UnixMillis wall_ms = 0;  ///< used by the primary for a slot's ts only
 };
 
-// --- the durable log -------------------------------------------------------------------------------
+// --- the durable log
+// -------------------------------------------------------------------------------
 
 struct BodyRecord {
     Body body;
@@ -51,11 +52,14 @@ using LogRecord = std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitI
 
 struct Persist {
     LogRecord record;
-    /// false: may be written with the next one that must be durable; losing it costs a fetch.
+    /// false: written with the next durable one at the latest, and never after a later one. So a
+    /// durable record makes all before it durable, too; losing a last one that is not costs a
+    /// fetch.
     bool durable = true;
 };
 
-// --- output ----------------------------------------------------------------------------------------
+// --- output
+// ----------------------------------------------------------------------------------------
 
 /// A message for the trusted counter: its certificate comes back through sealed(). At most one is
 /// outstanding per engine.
@@ -73,7 +77,8 @@ struct DeliveredEntry {
     DbItem item;
     Body body;  ///< null for a NOP without body
 };
-/// One slot, decided: gap-free, in order, once per incarnation. Slots without own entries come, too.
+/// One slot, decided: gap-free, in order, once per incarnation. Slots without own entries come,
+/// too.
 struct Delivery {
     Slot slot{};
     std::vector<DeliveredEntry> entries;
@@ -82,18 +87,18 @@ struct Delivery {
 /// Something an operator, a metric or a test wants to know. The engine does not log.
 struct Event {
     enum class Kind : std::uint8_t {
-        slot_prepared,       ///< primary: slot, count = entries
-        slot_appended,       ///< replica: slot accepted into the chain
-        committed,           ///< replica: own COMMIT certified up to slot
-        group_committed,     ///< replica: f+1 COMMITs up to slot
-        sender_dead,         ///< a certified message of `peer` is provably invalid: never processed again
-        gap,                 ///< waiting for certified messages of `peer`
-        body_missing,        ///< an own entry's body is being fetched; count = how many
-        duplicate_ordered,   ///< an entry was a duplicate: delivered as NOP
-        disagreement,        ///< `peer` said something else than the f+1 that were accepted
-        nondeterminism,      ///< all databases answered and no f_D+1 agree: slot, count = index
-        order_conflict,      ///< two decided items for one sequence number: a TPM is broken; halted
-        dropped,             ///< a message did not fit a bound or a rule; text says which
+        slot_prepared,    ///< primary: slot, count = entries
+        slot_appended,    ///< replica: slot accepted into the chain
+        committed,        ///< replica: own COMMIT certified up to slot
+        group_committed,  ///< replica: f+1 COMMITs up to slot
+        sender_dead,   ///< a certified message of `peer` is provably invalid: never processed again
+        gap,           ///< waiting for certified messages of `peer`
+        body_missing,  ///< an own entry's body is being fetched; count = how many
+        duplicate_ordered,  ///< an entry was a duplicate: delivered as NOP
+        disagreement,       ///< `peer` said something else than the f+1 that were accepted
+        nondeterminism,     ///< all databases answered and no f_D+1 agree: slot, count = index
+        order_conflict,     ///< two decided items for one sequence number: a TPM is broken; halted
+        dropped,            ///< a message did not fit a bound or a rule; text says which
     };
     Kind kind{};
     Endpoint peer{};
@@ -104,8 +109,8 @@ struct Event {
 
 const char* to_string(Event::Kind kind);
 
-/// The host performs the fields top to bottom: what is persisted is durable before anything below it
-/// becomes visible, and outputs are performed in the order in which they were taken.
+/// The host performs the fields top to bottom: what is persisted is durable before anything below
+/// it becomes visible, and outputs are performed in the order in which they were taken.
 struct Output {
     std::vector<Persist> persist;
     std::optional<Draft> seal;

@@ -1,14 +1,14 @@
 // Who takes part: the configuration in force, as the engines see it (protocol.md 3.16, C_k).
 #pragma once
 
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "consensus/messages.hpp"
+
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <vector>
-
-#include "base/bytes.hpp"
-#include "base/ids.hpp"
-#include "consensus/messages.hpp"
 
 namespace bft::consensus {
 
@@ -27,11 +27,11 @@ struct Membership {
     ConfigVersion version{};
     std::uint32_t f = 1;
     std::uint32_t f_database = 1;
-    std::vector<Member> primaries;               ///< by PrimaryId
-    std::vector<Group> groups;                   ///< sorted by id
-    std::map<PartitionId, GroupId> owners;       ///< of every partition, 0 included
-    std::vector<HostId> voters;                  ///< 2f_D+1, by VoterId
-    std::map<ClientId, Bytes> clients;           ///< Ed25519 public keys
+    std::vector<Member> primaries;          ///< by PrimaryId
+    std::vector<Group> groups;              ///< sorted by id
+    std::map<PartitionId, GroupId> owners;  ///< of every partition, 0 included
+    std::vector<HostId> voters;             ///< 2f_D+1, by VoterId
+    std::map<ClientId, Bytes> clients;      ///< Ed25519 public keys
 
     [[nodiscard]] PrimaryId primary_of(View view) const {
         return PrimaryId(static_cast<std::uint32_t>((view.value & 0xffffffffu) % primaries.size()));

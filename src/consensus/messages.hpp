@@ -1,16 +1,17 @@
 // The protocol's messages as plain values (docs/protocol.md, section "Messages"). No encoding here:
-// wire/ turns bytes into these, signed_bytes.hpp says which bytes a signature or certificate covers.
+// wire/ turns bytes into these, signed_bytes.hpp says which bytes a signature or certificate
+// covers.
 #pragma once
+
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "base/time.hpp"
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <variant>
 #include <vector>
-
-#include "base/bytes.hpp"
-#include "base/ids.hpp"
-#include "base/time.hpp"
 
 namespace bft::consensus {
 
@@ -32,8 +33,8 @@ struct Endpoint {
 
 std::string to_string(const Endpoint& endpoint);
 
-/// A USIG certificate on a digest that its carrier states. A UI *is* (identity, cv, digest), never its
-/// bytes: ECDSA signatures are malleable.
+/// A USIG certificate on a digest that its carrier states. A UI *is* (identity, cv, digest), never
+/// its bytes: ECDSA signatures are malleable.
 struct Ui {
     Counter cv{};
     /// Values directly before cv that this certificate proves void (usig.md: k - 1).
@@ -55,12 +56,12 @@ struct RequestId {
 /// signature are over those bytes.
 struct Request {
     RequestId id;
-    ClientSeq ack_low{};              ///< every cseq of this home below it is finished (C4)
-    std::vector<PartitionId> parts;   ///< sorted, unique, contains the home
+    ClientSeq ack_low{};             ///< every cseq of this home below it is finished (C4)
+    std::vector<PartitionId> parts;  ///< sorted, unique, contains the home
     bool read_only = false;
-    Bytes op;                         ///< catalog's encoding of a procedure call
+    Bytes op;  ///< catalog's encoding of a procedure call
     Bytes raw;
-    Digest rd;                        ///< H("req", raw)
+    Digest rd;  ///< H("req", raw)
 
     // One signature may cover a bundle of requests: it is over the Merkle root of their rds.
     std::uint32_t bundle_index = 0;
@@ -104,16 +105,16 @@ struct Prepare {
     HeaderPtr header;  ///< the preimage of hd; null in the compact form that a COMMIT carries
 };
 
-/// m3. "I accept the chain up to `to` and hold, on disk, a valid body for every entry of my group in
-/// it." Certified with the replica's vote counter over commit_digest().
+/// m3. "I accept the chain up to `to` and hold, on disk, a valid body for every entry of my group
+/// in it." Certified with the replica's vote counter over commit_digest().
 struct Commit {
     GroupId group{};
     Position position{};
     View view{};
     Slot to{};
     Digest hd;
-    Digest nvd;          ///< digest of the view's NEW-VIEW; zero in view (0,0)
-    Prepare prepare;     ///< the prepare certificate of `to`, compact
+    Digest nvd;       ///< digest of the view's NEW-VIEW; zero in view (0,0)
+    Prepare prepare;  ///< the prepare certificate of `to`, compact
     Ui ui;
 };
 
@@ -134,13 +135,13 @@ struct StreamId {
 struct Status {
     View view{};
     bool active = true;
-    Slot tip{};        ///< last slot of the chain
-    Slot committed{};  ///< `to` of my last COMMIT
-    Slot delivered{};  ///< group-committed and handed to execution
-    Slot executed{};   ///< every own entry up to here has its result
-    Slot low{};        ///< low watermark: below it nothing is kept in memory
-    Counter ordering_seen{};            ///< of the current primary's stream
-    std::vector<Counter> votes_seen;    ///< by position; own: last certified
+    Slot tip{};                       ///< last slot of the chain
+    Slot committed{};                 ///< `to` of my last COMMIT
+    Slot delivered{};                 ///< group-committed and handed to execution
+    Slot executed{};                  ///< every own entry up to here has its result
+    Slot low{};                       ///< low watermark: below it nothing is kept in memory
+    Counter ordering_seen{};          ///< of the current primary's stream
+    std::vector<Counter> votes_seen;  ///< by position; own: last certified
 };
 
 /// m17 FETCH-CERT: certified messages of one stream, `from` .. `to` inclusive.
@@ -263,17 +264,17 @@ struct Rejected {
         bad_arguments = 4,
         wrong_partitions = 5,
         bad_signature = 6,
-        over_quota = 7,   ///< try again later
-        stale = 8,        ///< cseq below the window, its answer is gone
+        over_quota = 7,  ///< try again later
+        stale = 8,       ///< cseq below the window, its answer is gone
     };
     RequestId rid;
     Reason reason = Reason::malformed;
     std::string text;  ///< one sentence; hostile on the client's side, bounded by wire/
 };
 
-using Payload = std::variant<Body, Prepare, Commit, Status, FetchCertificates, Certificates,
-                             FetchBodies, Bodies, CommitDb, DbReply, VoterStatus, FetchDbItems,
-                             Reply, Rejected>;
+using Payload =
+    std::variant<Body, Prepare, Commit, Status, FetchCertificates, Certificates, FetchBodies,
+                 Bodies, CommitDb, DbReply, VoterStatus, FetchDbItems, Reply, Rejected>;
 
 struct Message {
     Endpoint from;

@@ -22,11 +22,11 @@ public:
 
 /// Bounds on what a peer's message may hold; beyond them it is dropped.
 struct MessageLimits {
-    std::uint32_t slot_entries = 2000;       ///< B_max
+    std::uint32_t slot_entries = 2000;  ///< B_max
     std::uint32_t parts_per_request = 64;
     std::uint32_t op_bytes = 256 * 1024;
     std::uint32_t bundle_count = 1024;
-    std::uint32_t fetch_count = 512;         ///< certificates or bodies in one fetch or answer
+    std::uint32_t fetch_count = 512;  ///< certificates or bodies in one fetch or answer
     std::uint32_t result_bytes = 4 * 1024 * 1024;
 };
 
@@ -52,7 +52,8 @@ public:
         : membership_(membership), checker_(checker), limits_(limits) {}
 
     /// Checks bounds, membership, that the sender may send this, header digests, certificates and
-    /// signatures. The caller has already checked that the channel's peer may speak as message.from.
+    /// signatures. The caller has already checked that the channel's peer may speak as
+    /// message.from.
     [[nodiscard]] Result<Verified> verify(Message message) const;
 
     [[nodiscard]] const Membership& membership() const { return membership_; }

@@ -2,24 +2,26 @@
 // ordering counter. It does not execute and has no vote (protocol.md D7, P1-P5, P8).
 #pragma once
 
+#include "consensus/chain.hpp"
+#include "consensus/client_window.hpp"
+#include "consensus/engine.hpp"
+#include "consensus/minbft/request_pool.hpp"
+
 #include <deque>
 #include <map>
 #include <set>
 #include <vector>
 
-#include "consensus/engine.hpp"
-#include "consensus/minbft/request_pool.hpp"
-
 namespace bft::consensus::minbft {
 
 struct PrimaryOptions {
-    Duration batch_interval = 5ms;    ///< T_batch: a non-empty pool waits this long at most
-    Duration heartbeat = 250ms;       ///< T_hb: an empty slot when there is nothing to order
-    std::uint32_t slot_entries = 2000;             ///< B_max
-    std::uint32_t slot_bytes = 4 * 1024 * 1024;    ///< B_bytes
-    std::uint64_t window = 512;                    ///< W: slots beyond the low watermark
-    std::uint32_t group_credit = 8192;             ///< undelivered entries per group
-    std::uint32_t client_pool = 256;               ///< W_c: waiting requests per client and home
+    Duration batch_interval = 5ms;      ///< T_batch: a non-empty pool waits this long at most
+    Duration heartbeat = 250ms;         ///< T_hb: an empty slot when there is nothing to order
+    std::uint32_t slot_entries = 2000;  ///< B_max
+    std::uint32_t slot_bytes = 4 * 1024 * 1024;  ///< B_bytes
+    std::uint64_t window = 512;                  ///< W: slots beyond the low watermark
+    std::uint32_t group_credit = 8192;           ///< ordered and not executed entries per group
+    std::uint32_t client_pool = 1024;            ///< waiting requests per client and group
 };
 
 class Primary final : public Engine {
@@ -32,7 +34,8 @@ public:
         std::vector<Prepare> prepares;  ///< own, by counter
         std::optional<PrepareIntent> intent;
     };
-    [[nodiscard]] Result<void> recover(Recovered log, const std::optional<std::pair<Digest, Ui>>& last);
+    [[nodiscard]] Result<void> recover(Recovered log,
+                                       const std::optional<std::pair<Digest, Ui>>& last);
 
     void receive(const Verified& message, Now now) override;
     void sealed(Ui ui, Now now) override;
@@ -47,3 +50,45 @@ public:
         std::uint64_t ordered = 0;  ///< entries, since the start of this process
     };
     [[nodiscard]] Report report() const;
+
+private:
+    struct Progress {  ///< what a group's replicas reported, by position
+        std::vector<Slot> executed;
+        std::vector<Slot> low;
+    };
+    struct Unexecuted {  ///< entries per group of one slot, for credits
+        Slot slot;
+        std::map<GroupId, std::uint32_t> entries;
+    };
+
+    void on_request(const Body& body, Now now);
+    void on_status(const Endpoint& from, const Status& status, Now now);
+    void order_if_due(Now now);
+    [[nodiscard]] bool window_open() const;
+    [[nodiscard]] HeaderPtr next_header(Now now);
+    void adopt(Prepare prepare);
+    [[nodiscard]] Slot quorum_value(const std::vector<Slot>& reported) const;
+    void release_credit();
+    [[nodiscard]] Result<void> replay(const Prepare& prepare);
+
+    const Membership& membership_;
+    PrimaryId self_;
+    PrimaryOptions options_;
+    View view_{};
+    Chain chain_;
+    RequestPool pool_;
+    std::map<std::pair<PartitionId, ClientId>, ClientWindow> ordered_;
+    std::map<GroupId, Progress> progress_;
+    std::map<GroupId, std::uint64_t> outstanding_entries_;
+    std::deque<Unexecuted> unexecuted_;
+    std::optional<TimePoint> pooled_since_;  ///< of the oldest request that waits
+    TimePoint last_slot_at_{};
+    HeaderPtr sealing_;
+    bool starved_ = false;   ///< no group with waiting requests has credit; a STATUS changes that
+    bool resigned_ = false;  ///< the counter no longer fits the slots: never certifies again (P7)
+    std::optional<Prepare> resend_;  ///< certified before a crash, perhaps never sent (T1)
+    std::uint64_t ordered_count_ = 0;
+    Output out_;
+};
+
+}  // namespace bft::consensus::minbft

@@ -1,0 +1,69 @@
+// The header chain: the order stream of slots that every replica of every group holds, and what is
+// derived from it (protocol.md 3.2). Nobody transmits sequence numbers: they follow from here.
+#pragma once
+
+#include "consensus/membership.hpp"
+#include "consensus/messages.hpp"
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bft::consensus {
+
+/// An entry that this group owns, with its derived sequence numbers.
+struct OwnEntry {
+    std::uint32_t index = 0;
+    std::vector<PartitionSeq> seqs;
+};
+
+/// A slot in the chain.
+struct Link {
+    Prepare prepare;  ///< with header
+    std::vector<OwnEntry> own;
+};
+
+class Chain {
+public:
+    /// `group`: whose entries are kept as own. A primary has no group and keeps none.
+    Chain(const Membership& membership, std::optional<GroupId> group);
+
+    [[nodiscard]] Slot tip() const { return tip_; }
+    [[nodiscard]] const Digest& tip_digest() const { return tip_digest_; }
+    [[nodiscard]] UnixMillis tip_ts_ms() const { return tip_ts_ms_; }
+    /// The lowest slot that at() still knows is low() + 1.
+    [[nodiscard]] Slot low() const { return low_; }
+
+    /// ValidHeader(HB, cfg) of section 3.2, V1-V5, for the slot after the tip: why not, or nullopt.
+    /// Pure given the chain: every correct replica judges the same.
+    [[nodiscard]] std::optional<std::string> why_invalid(const Header& header) const;
+
+    /// Requires !why_invalid(*prepare.header) and prepare.hd its digest.
+    const Link& append(Prepare prepare);
+
+    /// Null outside (low, tip].
+    [[nodiscard]] const Link* at(Slot slot) const;
+    /// The digest at `slot` in [low, tip]; the genesis digest at 0.
+    [[nodiscard]] std::optional<Digest> digest_at(Slot slot) const;
+
+    /// Forgets links up to `slot`; the derived state stays. (Checkpoints will call this with h.)
+    void forget_up_to(Slot slot);
+
+    /// Next sequence number of each partition, after the tip.
+    [[nodiscard]] const std::map<PartitionId, Seq>& next_seqs() const { return next_seq_; }
+
+private:
+    const Membership& membership_;
+    std::optional<GroupId> group_;
+    std::deque<Link> links_;  // slots low+1 .. tip
+    Slot low_{};
+    Slot tip_{};
+    Digest low_digest_;
+    Digest tip_digest_;
+    UnixMillis tip_ts_ms_ = 0;
+    std::map<PartitionId, Seq> next_seq_;
+};
+
+}  // namespace bft::consensus

@@ -1,0 +1,34 @@
+// Answers to FETCH-CERT and FETCH-BODY (R14): straight from the durable log, so that an engine need
+// not remember what it has processed. Everything in an answer is self-certifying.
+#pragma once
+
+#include "consensus/engine.hpp"
+
+#include <optional>
+
+namespace bft::consensus {
+
+/// What a node has logged. The host reads its store; the simulator its simulated disk.
+class LogReader {
+public:
+    virtual ~LogReader() = default;
+    /// The PREPARE (with header) that `primary` certified at `cv`.
+    [[nodiscard]] virtual std::optional<Prepare> prepare(PrimaryId primary, Counter cv) const = 0;
+    /// The COMMIT that (group, position) certified at `cv`; mine or a peer's.
+    [[nodiscard]] virtual std::optional<Commit> vote(GroupId group, Position position,
+                                                     Counter cv) const = 0;
+    /// Null when unknown.
+    [[nodiscard]] virtual Body body(const Digest& rd) const = 0;
+};
+
+struct FetchBounds {
+    std::uint32_t messages = 128;           ///< certificates or bodies in one answer
+    std::uint32_t bytes = 4 * 1024 * 1024;  ///< of bodies and headers, roughly
+};
+
+/// The answer to `fetch`, addressed to its sender; nullopt when it is no fetch or nothing is known.
+/// An ordering or vote answer begins at fetch.from and has no gap: a receiver needs them in order.
+[[nodiscard]] std::optional<Send> answer_fetch(const LogReader& log, const Verified& fetch,
+                                               FetchBounds bounds = {});
+
+}  // namespace bft::consensus

@@ -1,0 +1,69 @@
+#include "consensus/membership.hpp"
+
+#include <algorithm>
+
+namespace bft::consensus {
+
+const Group* Membership::group(GroupId id) const {
+    auto found = std::lower_bound(groups.begin(), groups.end(), id,
+                                  [](const Group& g, GroupId wanted) { return g.id < wanted; });
+    return found != groups.end() && found->id == id ? &*found : nullptr;
+}
+
+std::optional<GroupId> Membership::owner(PartitionId partition) const {
+    auto found = owners.find(partition);
+    if (found == owners.end()) return std::nullopt;
+    return found->second;
+}
+
+std::optional<HostId> Membership::host_of(const Endpoint& endpoint) const {
+    switch (endpoint.role) {
+        case Endpoint::Role::primary:
+            if (endpoint.index >= primaries.size()) return std::nullopt;
+            return primaries[endpoint.index].host;
+        case Endpoint::Role::replica: {
+            const Group* g = group(endpoint.group);
+            if (g == nullptr || endpoint.index >= g->members.size()) return std::nullopt;
+            return g->members[endpoint.index].host;
+        }
+        case Endpoint::Role::voter:
+            if (endpoint.index >= voters.size()) return std::nullopt;
+            return voters[endpoint.index];
+        case Endpoint::Role::client:
+            return std::nullopt;
+    }
+    return std::nullopt;
+}
+
+std::optional<UsigId> Membership::usig_of(const Endpoint& endpoint) const {
+    if (!host_of(endpoint)) return std::nullopt;
+    if (endpoint.role == Endpoint::Role::primary) return primaries[endpoint.index].usig;
+    if (endpoint.role == Endpoint::Role::replica)
+        return group(endpoint.group)->members[endpoint.index].usig;
+    return std::nullopt;
+}
+
+std::vector<Endpoint> Membership::replicas(GroupId id, std::optional<Position> except) const {
+    std::vector<Endpoint> all;
+    const Group* g = group(id);
+    if (g == nullptr) return all;
+    for (std::uint32_t j = 0; j < g->members.size(); ++j)
+        if (!except || except->value != j) all.push_back(Endpoint::replica(id, Position(j)));
+    return all;
+}
+
+std::vector<Endpoint> Membership::all_replicas() const {
+    std::vector<Endpoint> all;
+    for (const Group& g : groups)
+        for (std::uint32_t j = 0; j < g.members.size(); ++j)
+            all.push_back(Endpoint::replica(g.id, Position(j)));
+    return all;
+}
+
+std::vector<Endpoint> Membership::all_voters() const {
+    std::vector<Endpoint> all;
+    for (std::uint32_t d = 0; d < voters.size(); ++d) all.push_back(Endpoint::voter(VoterId(d)));
+    return all;
+}
+
+}  // namespace bft::consensus

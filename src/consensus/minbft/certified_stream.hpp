@@ -1,0 +1,91 @@
+// One sender's certified messages, processed strictly by counter (R2, R6, R7).
+#pragma once
+
+#include "base/ids.hpp"
+#include "base/time.hpp"
+
+#include <map>
+#include <optional>
+#include <utility>
+
+namespace bft::consensus::minbft {
+
+/// A gap in a sender's counter hides a message that it signed and withheld, perhaps the conflicting
+/// one. Later messages wait here until the gap is filled or proven void (MinBFT, section 4).
+template <class M>
+class CertifiedStream {
+public:
+    /// `held_max` bounds what waits behind a gap.
+    explicit CertifiedStream(std::size_t held_max = 1024) : held_max_(held_max) {}
+
+    /// Takes a message in, whatever its place. False: old, held already, too far, or the sender is
+    /// dead.
+    bool offer(M message) {
+        Counter cv = message.ui.cv;
+        if (dead_ || cv <= processed_ || held_.contains(cv)) return false;
+        if (cv > highest_) highest_ = cv;
+        if (held_.size() >= held_max_) {
+            // Near ones are worth more: they can be processed sooner.
+            auto last = std::prev(held_.end());
+            if (last->first <= cv) return false;
+            held_.erase(last);
+        }
+        held_.emplace(cv, std::move(message));
+        return true;
+    }
+
+    /// The next message in order, if it is here; its counter then counts as processed. A
+    /// certificate proves `voids` values before its own void: those count as processed, too.
+    std::optional<M> next() {
+        if (dead_ || held_.empty()) return std::nullopt;
+        auto first = held_.begin();
+        std::uint64_t before = first->first.value - 1;
+        if (before > processed_.value && before - processed_.value > first->second.ui.voids)
+            return std::nullopt;
+        M message = std::move(first->second);
+        held_.erase(first);
+        processed_ = message.ui.cv;
+        return message;
+    }
+
+    /// A provably invalid certified message: nothing of this sender is processed any more.
+    void kill() {
+        dead_ = true;
+        held_.clear();
+    }
+
+    /// Somebody says that the stream goes at least this far.
+    void heard_of(Counter cv) {
+        if (cv > highest_) highest_ = cv;
+    }
+
+    /// Starts after `cv`: recovery of what was processed before.
+    void resume_after(Counter cv) {
+        if (cv > processed_) processed_ = cv;
+        if (cv > highest_) highest_ = cv;
+        held_.erase(held_.begin(), held_.upper_bound(cv));
+    }
+
+    [[nodiscard]] Counter processed() const { return processed_; }
+    [[nodiscard]] bool dead() const { return dead_; }
+    [[nodiscard]] std::size_t held() const { return held_.size(); }
+
+    /// The first run of counters that are missing although a later one exists; nullopt when
+    /// complete.
+    [[nodiscard]] std::optional<std::pair<Counter, Counter>> missing() const {
+        if (dead_ || highest_ <= processed_) return std::nullopt;
+        if (held_.empty()) return std::pair(processed_.next(), highest_);
+        Counter first = held_.begin()->first;
+        if (first == processed_.next()) return std::nullopt;
+        return std::pair(processed_.next(), Counter(first.value - 1));
+    }
+
+private:
+    std::size_t held_max_;
+    Counter processed_{};
+    Counter highest_{};
+    bool dead_ = false;
+    std::map<Counter, M> held_;
+};
+
+}  // namespace bft::consensus::minbft

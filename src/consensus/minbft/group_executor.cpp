@@ -1,0 +1,279 @@
+#include "consensus/minbft/group_executor.hpp"
+
+#include "base/invariant.hpp"
+
+#include <algorithm>
+
+namespace bft::consensus::minbft {
+
+namespace {
+
+constexpr std::uint64_t log_executed_every = 32;  // slots between two ExecutedRecords
+
+}  // namespace
+
+GroupExecutor::GroupExecutor(const Membership& membership, GroupId group, Position position,
+                             ExecutorOptions options)
+    : membership_(membership),
+      group_(group),
+      position_(position),
+      options_(options),
+      voters_(membership.voters.size()) {
+    for (VoterState& voter : voters_) voter.patience = options.retransmit;
+}
+
+// --- towards the voters (R12)
+// -----------------------------------------------------------------------
+
+void GroupExecutor::deliver(Delivery delivery, Now now) {
+    invariant(delivery.slot > last_delivered_, "slots are delivered in order");
+    last_delivered_ = delivery.slot;
+    if (delivery.entries.empty()) return advance_executed();
+
+    SlotState state;
+    for (DeliveredEntry& entry : delivery.entries) {
+        for (const PartitionSeq& s : entry.item.seqs) holders_[s.partition][s.seq] = delivery.slot;
+        if (entry.body && entry.item.kind == ItemKind::transaction) {
+            // CK6: the client has finished everything below ack_low.
+            auto& kept = replies_[{entry.item.rid.home, entry.item.rid.client}];
+            kept.erase(kept.begin(), kept.lower_bound(entry.body->ack_low));
+        }
+        state.items.push_back({std::move(entry),
+                               std::vector<std::optional<ItemResult>>(voters_.size()),
+                               false,
+                               false,
+                               {}});
+    }
+    state.undecided = state.items.size();
+    for (std::uint32_t d = 0; d < voters_.size(); ++d) {
+        state.unanswered.insert(VoterId(d));
+        if (voters_[d].unanswered.empty()) voters_[d].retry_at = now.mono + voters_[d].patience;
+        voters_[d].unanswered.insert(delivery.slot);
+    }
+    out_.send.push_back({membership_.all_voters(), commit_db(delivery.slot, state)});
+    undecided_.insert(delivery.slot);
+    slots_.emplace(delivery.slot, std::move(state));
+    while (slots_.size() > options_.slots_kept && slots_.begin()->second.undecided == 0) {
+        out_.events.push_back(
+            {Event::Kind::dropped, Endpoint::voter(*slots_.begin()->second.unanswered.begin()),
+             slots_.begin()->first, 1, "a database lags too far: it needs a state transfer"});
+        forget(slots_.begin()->first);
+    }
+    advance_executed();
+}
+
+// f+1 positions in turn send the bodies along, so at least one correct one does (R12).
+bool GroupExecutor::in_rotation(Slot slot) const {
+    std::uint64_t n = membership_.replicas_per_group();
+    return (slot.value + position_.value) % n < membership_.quorum();
+}
+
+CommitDb GroupExecutor::commit_db(Slot slot, const SlotState& state) const {
+    CommitDb message{group_, position_, slot, membership_.version, {}, {}};
+    for (const Item& item : state.items) {
+        message.items.push_back(item.entry.item);
+        if (item.entry.body && item.entry.item.kind == ItemKind::transaction && in_rotation(slot))
+            message.bodies.push_back(item.entry.body);
+    }
+    return message;
+}
+
+void GroupExecutor::tick(Now now) {
+    for (std::uint32_t d = 0; d < voters_.size(); ++d) {
+        VoterState& voter = voters_[d];
+        if (voter.unanswered.empty() || now.mono < voter.retry_at) continue;
+        std::uint32_t sent = 0;
+        for (Slot slot : voter.unanswered) {
+            if (sent++ >= options_.resend_slots) break;
+            out_.send.push_back({{Endpoint::voter(VoterId(d))}, commit_db(slot, slots_.at(slot))});
+        }
+        voter.retry_at = now.mono + voter.patience;
+        voter.patience = std::min(voter.patience * 2, options_.retransmit_max);
+    }
+}
+
+std::optional<TimePoint> GroupExecutor::next_deadline() const {
+    std::optional<TimePoint> next;
+    for (const VoterState& voter : voters_)
+        if (!voter.unanswered.empty() && (!next || voter.retry_at < *next)) next = voter.retry_at;
+    return next;
+}
+
+// --- from the voters (R13)
+// --------------------------------------------------------------------------
+
+void GroupExecutor::receive(const Verified& message, Now now) {
+    if (const auto* reply = std::get_if<DbReply>(&message.payload()))
+        on_reply(*reply, now);
+    else if (const auto* status = std::get_if<VoterStatus>(&message.payload()))
+        on_status(*status, now);
+    else if (const auto* fetch = std::get_if<FetchDbItems>(&message.payload()))
+        on_fetch(*fetch);
+}
+
+void GroupExecutor::on_reply(const DbReply& reply, Now now) {
+    VoterState& voter = voters_[reply.voter.value];
+    voter.patience = options_.retransmit;
+    auto found = slots_.find(reply.slot);
+    if (reply.group != group_ || found == slots_.end()) return;
+    SlotState& state = found->second;
+    for (const ItemResult& answer : reply.items)
+        for (Item& item : state.items)
+            if (item.entry.item.index == answer.index && item.entry.item.rid == answer.rid)
+                count(reply.slot, item, state, reply.voter, answer);
+
+    bool complete = std::all_of(state.items.begin(), state.items.end(), [&](const Item& item) {
+        return item.answers[reply.voter.value].has_value();
+    });
+    if (!complete) return;
+    // Its answer is here; what it owes next gets its full patience.
+    voter.unanswered.erase(reply.slot);
+    voter.retry_at = now.mono + voter.patience;
+    state.unanswered.erase(reply.voter);
+    if (state.unanswered.empty()) forget(reply.slot);
+    advance_executed();
+}
+
+void GroupExecutor::count(Slot slot, Item& item, SlotState& state, VoterId voter,
+                          const ItemResult& answer) {
+    std::optional<ItemResult>& mine = item.answers[voter.value];
+    if (mine) {
+        // The first answer counts; a later copy may bring the payload that the first left out.
+        if (!mine->same_answer(answer) || mine->has_result || !answer.has_result) return;
+    }
+    mine = answer;
+    if (item.decided) {
+        if (answer.rdig != item.accepted) blame(slot, voter);
+        return;
+    }
+    std::size_t equal = 0;
+    std::size_t answered = 0;
+    const ItemResult* full = nullptr;
+    for (const auto& other : item.answers) {
+        if (!other) continue;
+        ++answered;
+        if (!other->same_answer(answer)) continue;
+        ++equal;
+        if (other->has_result) full = &*other;
+    }
+    if (equal >= membership_.database_quorum() && full != nullptr) {
+        decide(slot, item, state, *full);
+    } else if (answered == voters_.size() && !item.alarmed) {
+        bool agreed = std::any_of(item.answers.begin(), item.answers.end(), [&](const auto& a) {
+            auto same = [&](const auto& b) { return b->same_answer(*a); };
+            return std::count_if(item.answers.begin(), item.answers.end(), same) >=
+                   static_cast<std::ptrdiff_t>(membership_.database_quorum());
+        });
+        if (agreed) return;  // only the payload is missing
+        item.alarmed = true;
+        ++nondeterministic_;
+        out_.events.push_back({Event::Kind::nondeterminism, {}, slot, item.entry.item.index, {}});
+    }
+}
+
+void GroupExecutor::decide(Slot slot, Item& item, SlotState& state, const ItemResult& accepted) {
+    item.decided = true;
+    item.accepted = accepted.rdig;
+    if (--state.undecided == 0) undecided_.erase(slot);
+    for (std::uint32_t d = 0; d < voters_.size(); ++d)
+        if (item.answers[d] && !item.answers[d]->same_answer(accepted)) blame(slot, VoterId(d));
+    // A NOP has no answer of its own: the request was answered where it was executed.
+    if (item.entry.item.kind == ItemKind::transaction) reply(slot, item, accepted);
+}
+
+void GroupExecutor::blame(Slot slot, VoterId voter) {
+    ++voters_[voter.value].disagreements;
+    out_.events.push_back({Event::Kind::disagreement, Endpoint::voter(voter), slot,
+                           voters_[voter.value].disagreements, "database answer"});
+}
+
+void GroupExecutor::reply(Slot slot, const Item& item, ItemResult result) {
+    const RequestId& rid = item.entry.item.rid;
+    Reply reply{group_, position_, slot, std::move(result), View{}, membership_.version};
+    auto& kept = replies_[{rid.home, rid.client}];
+    kept[rid.cseq] = reply;
+    while (kept.size() > options_.replies_kept) kept.erase(kept.begin());
+    ++replied_;
+    // O6: f+1 positions in turn send the result, the others its digest; answer_again() sends all.
+    if (!in_rotation(slot)) {
+        reply.answer.result.clear();
+        reply.answer.has_result = false;
+    }
+    out_.send.push_back({{Endpoint::of_client(rid.client)}, std::move(reply)});
+}
+
+void GroupExecutor::answer_again(const RequestId& rid, Now) {
+    auto client = replies_.find({rid.home, rid.client});
+    if (client == replies_.end()) return;
+    auto found = client->second.find(rid.cseq);
+    if (found != client->second.end()) {
+        out_.send.push_back({{Endpoint::of_client(rid.client)}, found->second});
+    } else if (!client->second.empty() && rid.cseq < client->second.begin()->first) {
+        out_.send.push_back({{Endpoint::of_client(rid.client)},
+                             Rejected{rid, Rejected::Reason::stale,
+                                      "this request was finished before; its answer is gone"}});
+    }
+}
+
+// V10: a voter says where it stands. One that restarted lacks what it had not executed.
+void GroupExecutor::on_status(const VoterStatus& status, Now now) {
+    VoterState& voter = voters_[status.voter.value];
+    if (voter.patience <= options_.retransmit) return;
+    voter.patience = options_.retransmit;
+    voter.retry_at = std::min(voter.retry_at, now.mono + voter.patience);
+}
+
+// V9: whoever holds (p, s) sends it again.
+void GroupExecutor::on_fetch(const FetchDbItems& fetch) {
+    auto partition = holders_.find(fetch.partition);
+    if (partition == holders_.end()) return;
+    std::set<Slot> wanted;
+    for (auto it = partition->second.lower_bound(fetch.from);
+         it != partition->second.end() && it->first <= fetch.to &&
+         wanted.size() < options_.resend_slots;
+         ++it)
+        wanted.insert(it->second);
+    for (Slot slot : wanted)
+        out_.send.push_back({{Endpoint::voter(fetch.voter)}, commit_db(slot, slots_.at(slot))});
+}
+
+// --- bookkeeping
+// ------------------------------------------------------------------------------------
+
+void GroupExecutor::forget(Slot slot) {
+    auto found = slots_.find(slot);
+    for (const Item& item : found->second.items) {
+        for (const PartitionSeq& s : item.entry.item.seqs) {
+            auto partition = holders_.find(s.partition);
+            partition->second.erase(s.seq);
+            if (partition->second.empty()) holders_.erase(partition);
+        }
+    }
+    for (VoterId d : found->second.unanswered) voters_[d.value].unanswered.erase(slot);
+    undecided_.erase(slot);
+    slots_.erase(found);
+}
+
+void GroupExecutor::advance_executed() {
+    answered_ = slots_.empty() ? last_delivered_ : Slot(slots_.begin()->first.value - 1);
+    if (answered_ - answered_logged_ < log_executed_every) return;
+    answered_logged_ = answered_;
+    out_.persist.push_back({ExecutedRecord{answered_}, false});
+}
+
+GroupExecutor::Report GroupExecutor::report() const {
+    Report report;
+    report.executed = executed();
+    report.waiting_slots = slots_.size();
+    for (std::uint32_t d = 0; d < voters_.size(); ++d) {
+        if (voters_[d].disagreements > 0)
+            report.disagreements[VoterId(d)] = voters_[d].disagreements;
+        if (!voters_[d].unanswered.empty())
+            report.unanswered[VoterId(d)] = voters_[d].unanswered.size();
+    }
+    report.replied = replied_;
+    report.nondeterministic = nondeterministic_;
+    return report;
+}
+
+}  // namespace bft::consensus::minbft

@@ -1,0 +1,83 @@
+#include "consensus/minbft/group_replica.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+namespace bft::consensus::minbft {
+
+namespace {
+
+template <class T>
+void append(std::vector<T>& to, std::vector<T>&& from) {
+    to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+}  // namespace
+
+GroupReplica::GroupReplica(const Membership& membership, GroupId group, Position position,
+                           ReplicaOptions options, ExecutorOptions executor_options)
+    : agreement_(membership, group, position, options),
+      executor_(membership, group, position, executor_options) {}
+
+Result<void> GroupReplica::recover(Replica::Recovered log,
+                                   const std::optional<std::pair<Digest, Ui>>& last) {
+    auto recovered = agreement_.recover(std::move(log), last);
+    if (recovered) absorb(agreement_.take_output(), Now{});
+    return recovered;
+}
+
+void GroupReplica::receive(const Verified& message, Now now) {
+    const Payload& payload = message.payload();
+    const auto* body = std::get_if<Body>(&payload);
+    bool for_executor = std::holds_alternative<DbReply>(payload) ||
+                        std::holds_alternative<VoterStatus>(payload) ||
+                        std::holds_alternative<FetchDbItems>(payload);
+    if (for_executor) {
+        executor_.receive(message, now);
+    } else if (body != nullptr && agreement_.delivered_before((*body)->id)) {
+        // R1: a client that asks again gets its reply again.
+        if (message.from().role == Endpoint::Role::client) executor_.answer_again((*body)->id, now);
+    } else {
+        agreement_.receive(message, now);
+    }
+    absorb(agreement_.take_output(), now);
+}
+
+void GroupReplica::sealed(Ui ui, Now now) {
+    agreement_.sealed(std::move(ui), now);
+    absorb(agreement_.take_output(), now);
+}
+
+void GroupReplica::tick(Now now) {
+    agreement_.note_executed(executor_.executed());
+    agreement_.tick(now);
+    executor_.tick(now);
+    absorb(agreement_.take_output(), now);
+}
+
+std::optional<TimePoint> GroupReplica::next_deadline() const {
+    auto agreement = agreement_.next_deadline();
+    auto executor = executor_.next_deadline();
+    if (!agreement) return executor;
+    if (!executor) return agreement;
+    return std::min(*agreement, *executor);
+}
+
+// What agreement decided goes on to the executor; both speak with one voice.
+void GroupReplica::absorb(Output output, Now now) {
+    for (const Delivery& delivery : output.deliver) executor_.deliver(delivery, now);
+    Output after = executor_.take_output();
+    for (Output* part : {&output, &after}) {
+        append(out_.persist, std::move(part->persist));
+        append(out_.send, std::move(part->send));
+        append(out_.events, std::move(part->events));
+        append(out_.deliver, std::move(part->deliver));
+        if (part->seal) out_.seal = std::move(part->seal);
+    }
+}
+
+Output GroupReplica::take_output() {
+    return std::exchange(out_, {});
+}
+
+}  // namespace bft::consensus::minbft

@@ -1,0 +1,264 @@
+#include "consensus/minbft/primary.hpp"
+
+#include "base/invariant.hpp"
+#include "consensus/signed_bytes.hpp"
+
+#include <algorithm>
+
+namespace bft::consensus::minbft {
+
+namespace {
+
+constexpr std::size_t header_overhead_bytes = 128;
+
+}  // namespace
+
+Primary::Primary(const Membership& membership, PrimaryId self, PrimaryOptions options)
+    : membership_(membership),
+      self_(self),
+      options_(options),
+      chain_(membership, std::nullopt),
+      pool_(options.client_pool) {
+    for (const Group& group : membership.groups) {
+        progress_[group.id] = {std::vector<Slot>(group.members.size()),
+                               std::vector<Slot>(group.members.size())};
+        outstanding_entries_[group.id] = 0;
+    }
+}
+
+// --- restart (section 3.15)
+// -------------------------------------------------------------------------
+
+Result<void> Primary::replay(const Prepare& prepare) {
+    if (!prepare.header || header_digest(*prepare.header) != prepare.hd)
+        return error(Errc::io, "the log holds a PREPARE whose header does not fit");
+    if (auto why = chain_.why_invalid(*prepare.header))
+        return error(Errc::io, "the log holds an invalid header at slot " +
+                                   std::to_string(prepare.slot.value) + ": " + *why);
+    adopt(prepare);
+    return {};
+}
+
+Result<void> Primary::recover(Recovered log, const std::optional<std::pair<Digest, Ui>>& last) {
+    for (const Prepare& prepare : log.prepares)
+        if (auto replayed = replay(prepare); !replayed) return replayed;
+
+    Counter certified = last ? last->second.cv : Counter(0);
+    Counter logged(chain_.tip().value);  // rigid map in view (0,0): PREPARE(b) has counter b
+    if (certified == logged) return {};  // T0
+    if (certified < logged)
+        return error(Errc::refused,
+                     "the TPM's counter is at " + std::to_string(certified.value) +
+                         ", below the log's " + std::to_string(logged.value) +
+                         ": the TPM's state was rolled back. Replace this host's identity.");
+    if (certified == logged.next() && log.intent && log.intent->header) {
+        Prepare prepare{log.intent->view, log.intent->header->slot,
+                        header_digest(*log.intent->header), last->second, log.intent->header};
+        Digest digest = prepare_digest(membership_.cluster, prepare.view, prepare.slot, prepare.hd);
+        if (digest ==
+            last->first) {  // T1: certified, but the crash came before the log or the send
+            if (auto replayed = replay(prepare); !replayed) return replayed;
+            out_.persist.push_back({PrepareRecord{prepare}});
+            resend_ = std::move(prepare);
+            return {};
+        }
+    }
+    return error(Errc::refused,
+                 "the TPM has certified up to " + std::to_string(certified.value) +
+                     " but this host's log ends at " + std::to_string(logged.value) +
+                     ": the log is old or lost. This primary must not go on; restore its data "
+                     "directory or replace its identity.");
+}
+
+// --- inputs
+// -----------------------------------------------------------------------------------------
+
+void Primary::receive(const Verified& message, Now now) {
+    if (const auto* body = std::get_if<Body>(&message.payload()))
+        on_request(*body, now);
+    else if (const auto* status = std::get_if<Status>(&message.payload()))
+        on_status(message.from(), *status, now);
+}
+
+void Primary::on_request(const Body& body, Now now) {
+    auto group = membership_.owner(body->id.home);
+    if (!group) return;
+    auto window = ordered_.find({body->id.home, body->id.client});
+    if (window != ordered_.end() && window->second.contains(body->id.cseq)) return;
+    switch (pool_.add(*group, body)) {
+        case RequestPool::Added::yes:
+            break;
+        case RequestPool::Added::known:
+            return;
+        case RequestPool::Added::full:
+            out_.events.push_back({Event::Kind::dropped,
+                                   Endpoint::of_client(body->id.client),
+                                   {},
+                                   1,
+                                   "the client has its share of the pool"});
+            return;
+    }
+    if (!pooled_since_) pooled_since_ = now.mono;
+    starved_ = false;
+    order_if_due(now);
+}
+
+void Primary::on_status(const Endpoint& from, const Status& status, Now now) {
+    auto found = progress_.find(from.group);
+    if (found == progress_.end()) return;
+    Slot& executed = found->second.executed[from.index];
+    Slot& low = found->second.low[from.index];
+    executed = std::max(executed, std::min(status.executed, chain_.tip()));
+    low = std::max(low, std::min(status.low, chain_.tip()));
+    release_credit();
+    starved_ = false;
+    order_if_due(now);
+}
+
+void Primary::tick(Now now) {
+    if (resend_) {
+        out_.send.push_back({membership_.all_replicas(), *resend_});
+        resend_.reset();
+    }
+    order_if_due(now);
+}
+
+std::optional<TimePoint> Primary::next_deadline() const {
+    if (resend_) return TimePoint::min();
+    if (sealing_ || resigned_ || !window_open()) return std::nullopt;
+    TimePoint heartbeat = last_slot_at_ + options_.heartbeat;
+    if (pool_.empty() || starved_ || !pooled_since_) return heartbeat;
+    return std::min(heartbeat, *pooled_since_ + options_.batch_interval);
+}
+
+Output Primary::take_output() {
+    return std::exchange(out_, {});
+}
+
+Primary::Report Primary::report() const {
+    return {view_, chain_.tip(), pool_.size(), ordered_count_};
+}
+
+// --- ordering
+// ---------------------------------------------------------------------------------------
+
+// The (f+1)-th largest: at least one correct replica is that far.
+Slot Primary::quorum_value(const std::vector<Slot>& reported) const {
+    std::vector<Slot> sorted = reported;
+    std::sort(sorted.begin(), sorted.end(), std::greater<>());
+    return sorted[membership_.f];
+}
+
+bool Primary::window_open() const {
+    Slot low = chain_.tip();
+    for (const auto& [group, progress] : progress_) low = std::min(low, quorum_value(progress.low));
+    return chain_.tip().next() <= low + options_.window;
+}
+
+// Returns the credit of slots that each group has executed, so that neither a slow group nor slow
+// databases let a queue grow (P2).
+void Primary::release_credit() {
+    std::map<GroupId, Slot> executed;
+    Slot lowest = chain_.tip();
+    for (const auto& [group, progress] : progress_) {
+        executed[group] = quorum_value(progress.executed);
+        lowest = std::min(lowest, executed[group]);
+    }
+    for (Unexecuted& slot : unexecuted_) {
+        for (auto& [group, entries] : slot.entries) {
+            if (slot.slot > executed[group]) continue;
+            outstanding_entries_[group] -= entries;
+            entries = 0;
+        }
+    }
+    while (!unexecuted_.empty() && unexecuted_.front().slot <= lowest) unexecuted_.pop_front();
+}
+
+// P2, P4: a batch whenever the counter is idle and requests have waited long enough or fill a slot;
+// an empty slot as a heartbeat.
+void Primary::order_if_due(Now now) {
+    if (sealing_ || resigned_ || !window_open()) return;
+    bool batch_due = !pool_.empty() && !starved_ && pooled_since_ &&
+                     (now.mono - *pooled_since_ >= options_.batch_interval ||
+                      pool_.size() >= options_.slot_entries);
+    bool heartbeat_due = now.mono - last_slot_at_ >= options_.heartbeat;
+    if (!batch_due && !heartbeat_due) return;
+
+    HeaderPtr header = next_header(now);
+    if (header->entries.empty() && !heartbeat_due) {
+        starved_ = true;
+        return;
+    }
+    pooled_since_ = pool_.empty() ? std::nullopt : std::optional(now.mono);
+    last_slot_at_ = now.mono;
+    sealing_ = header;
+    out_.persist.push_back({PrepareIntent{view_, header}});
+    out_.seal =
+        Draft{prepare_digest(membership_.cluster, view_, header->slot, header_digest(*header))};
+}
+
+HeaderPtr Primary::next_header(Now now) {
+    auto header = std::make_shared<Header>();
+    header->slot = chain_.tip().next();
+    header->previous = chain_.tip_digest();
+    header->ts_ms = std::max(chain_.tip_ts_ms() + 1, now.wall_ms);
+    std::size_t bytes = 0;
+    std::map<GroupId, std::uint64_t> taken;
+    auto credit = [&](GroupId group) {
+        return outstanding_entries_[group] + taken[group] < options_.group_credit;
+    };
+    while (header->entries.size() < options_.slot_entries && bytes < options_.slot_bytes) {
+        std::optional<Body> body = pool_.take(credit);
+        if (!body) break;
+        const Request& request = **body;
+        bytes += request.raw.size() + header_overhead_bytes;
+        ++taken[*membership_.owner(request.id.home)];
+        header->entries.push_back({request.id, request.parts, EntryKind::transaction, request.rd});
+        // P5: whoever misses a body may ask us for it.
+        out_.persist.push_back({BodyRecord{*body}, false});
+    }
+    return header;
+}
+
+void Primary::sealed(Ui ui, Now now) {
+    invariant(sealing_ != nullptr, "a certificate answers a draft");
+    Prepare prepare{view_, sealing_->slot, header_digest(*sealing_), std::move(ui), sealing_};
+    sealing_.reset();
+    if (prepare.ui.cv.value != prepare.slot.value || prepare.ui.voids != 0) {
+        // P7: the rigid map of counters to slots is broken; whatever we certify would be malformed.
+        resigned_ = true;
+        out_.events.push_back({Event::Kind::sender_dead, Endpoint::primary(self_), prepare.slot,
+                               prepare.ui.cv.value, "own counter does not fit the slot"});
+        return;
+    }
+    out_.persist.push_back({PrepareRecord{prepare}});
+    out_.send.push_back({membership_.all_replicas(), prepare});
+    out_.events.push_back({Event::Kind::slot_prepared,
+                           Endpoint::primary(self_),
+                           prepare.slot,
+                           prepare.header->entries.size(),
+                           {}});
+    ordered_count_ += prepare.header->entries.size();
+    adopt(std::move(prepare));
+    order_if_due(now);
+}
+
+// The chain, the duplicates filter and the credits follow a certified slot.
+void Primary::adopt(Prepare prepare) {
+    Unexecuted unexecuted{prepare.slot, {}};
+    for (const EntryHeader& entry : prepare.header->entries) {
+        // A client's outstanding cseqs span less than a window (C4), so this ack_low is safe.
+        std::uint64_t cseq = entry.rid.cseq.value;
+        ClientSeq low(cseq < ClientWindow::size ? 0 : cseq - (ClientWindow::size - 1));
+        ordered_[{entry.rid.home, entry.rid.client}].insert(entry.rid.cseq, low);
+        auto group = membership_.owner(entry.rid.home);
+        ++unexecuted.entries[*group];
+        ++outstanding_entries_[*group];
+    }
+    if (!unexecuted.entries.empty()) unexecuted_.push_back(std::move(unexecuted));
+    Slot slot = prepare.slot;
+    chain_.append(std::move(prepare));
+    chain_.forget_up_to(slot);
+}
+
+}  // namespace bft::consensus::minbft

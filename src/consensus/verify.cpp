@@ -1,0 +1,214 @@
+#include "consensus/verify.hpp"
+
+#include "base/merkle.hpp"
+#include "consensus/client_window.hpp"
+#include "consensus/signed_bytes.hpp"
+
+#include <algorithm>
+
+namespace bft::consensus {
+
+namespace {
+
+Error malformed(const char* what) {
+    return error(Errc::malformed, what);
+}
+
+bool sorted_unique(const std::vector<PartitionId>& parts) {
+    return std::adjacent_find(parts.begin(), parts.end(), std::greater_equal<>()) == parts.end();
+}
+
+bool same_sender(const Endpoint& from, GroupId group, Position position) {
+    return from == Endpoint::replica(group, position);
+}
+
+}  // namespace
+
+Result<Verified> Verifier::verify(Message message) const {
+    if (message.from.role != Endpoint::Role::client && !membership_.host_of(message.from))
+        return error(Errc::refused, "the sender is not a member");
+    if (auto checked = check(message.from, message.payload); !checked) return checked.error();
+    return Verified(std::move(message));
+}
+
+// A request's validity is a pure function of its bytes and the client's key (R4): every correct
+// replica judges the same, so a body that one holds is good for all.
+Result<void> Verifier::check_request(const Request& request) const {
+    if (request.parts.empty() || request.parts.size() > limits_.parts_per_request)
+        return malformed("number of partitions");
+    if (!sorted_unique(request.parts)) return malformed("partitions not sorted and unique");
+    if (!std::binary_search(request.parts.begin(), request.parts.end(), request.id.home))
+        return malformed("home is not among the partitions");
+    for (PartitionId p : request.parts)
+        if (p.value == 0 || !membership_.owner(p))
+            return error(Errc::not_found,
+                         "partition " + std::to_string(p.value) + " does not exist");
+    if (request.op.size() > limits_.op_bytes) return malformed("operation too large");
+    if (request.ack_low > request.id.cseq ||
+        request.id.cseq - request.ack_low >= ClientWindow::size)
+        return malformed("cseq outside the client's window");
+    if (request_digest(request.raw) != request.rd) return malformed("request digest");
+
+    auto key = membership_.clients.find(request.id.client);
+    if (key == membership_.clients.end())
+        return error(Errc::refused, "client " + std::to_string(request.id.client.value) +
+                                        " is not in the cluster file");
+    if (request.bundle_count == 0 || request.bundle_count > limits_.bundle_count)
+        return malformed("bundle size");
+    auto root =
+        merkle_fold(request.rd, request.bundle_index, request.bundle_count, request.bundle_path);
+    if (!root) return malformed("bundle path");
+    Digest signed_digest = bundle_digest(membership_.cluster, request.id.client, *root);
+    if (!checker_.signed_by(key->second, signed_digest, request.signature))
+        return error(Errc::refused, "the client's signature does not verify");
+    return {};
+}
+
+// In view (pe, n) the primary is fixed by the view; which counter value a slot must have is judged
+// in order by the engine (P7 of section 2.3).
+Result<void> Verifier::check_prepare(const Prepare& prepare, bool with_header) const {
+    if (prepare.slot.value == 0) return malformed("slot 0 is never prepared");
+    if (prepare.ui.cv.value == 0) return malformed("counter value 0");
+    if (with_header) {
+        if (!prepare.header) return malformed("PREPARE without header");
+        if (prepare.header->slot != prepare.slot) return malformed("header of another slot");
+        if (prepare.header->entries.size() > limits_.slot_entries)
+            return malformed("too many entries");
+        if (header_digest(*prepare.header) != prepare.hd) return malformed("header digest");
+    }
+    PrimaryId primary = membership_.primary_of(prepare.view);
+    UsigId usig = membership_.primaries[primary.value].usig;
+    Digest digest = prepare_digest(membership_.cluster, prepare.view, prepare.slot, prepare.hd);
+    if (!checker_.certified(usig, prepare.ui, digest))
+        return error(Errc::refused, "the PREPARE's certificate does not verify");
+    return {};
+}
+
+Result<void> Verifier::check_commit(const Commit& commit) const {
+    auto usig = membership_.usig_of(Endpoint::replica(commit.group, commit.position));
+    if (!usig) return error(Errc::refused, "COMMIT of somebody who is not a member");
+    if (commit.ui.cv.value == 0) return malformed("counter value 0");
+    // View (0,0) begins with the virtual NEW-VIEW: N = 0 and no digest.
+    if (commit.view.value == 0 && !commit.nvd.is_zero()) return malformed("nvd of view (0,0)");
+    if (commit.prepare.view != commit.view || commit.prepare.slot != commit.to ||
+        commit.prepare.hd != commit.hd)
+        return malformed("the COMMIT's prepare certificate is of another slot");
+    if (auto checked = check_prepare(commit.prepare, false); !checked) return checked.error();
+    if (!checker_.certified(*usig, commit.ui, commit_digest(membership_.cluster, commit)))
+        return error(Errc::refused, "the COMMIT's certificate does not verify");
+    return {};
+}
+
+Result<void> Verifier::check(const Endpoint& from, const Payload& payload) const {
+    using Role = Endpoint::Role;
+    struct Visitor {
+        const Verifier& v;
+        const Endpoint& from;
+
+        static Result<void> role(bool allowed) {
+            if (!allowed) return error(Errc::refused, "this sender may not send this message");
+            return {};
+        }
+        Result<void> operator()(const Body& body) const {
+            if (!body) return malformed("empty request");
+            if (from.role == Role::client && from.client != body->id.client)
+                return error(Errc::refused, "a client sends its own requests only");
+            if (from.role == Role::voter) return role(false);
+            return v.check_request(*body);
+        }
+        // Certified messages may be relayed by anyone who is a member.
+        Result<void> operator()(const Prepare& prepare) const {
+            if (from.role == Role::client) return role(false);
+            return v.check_prepare(prepare, true);
+        }
+        Result<void> operator()(const Commit& commit) const {
+            if (from.role == Role::client) return role(false);
+            return v.check_commit(commit);
+        }
+        Result<void> operator()(const Status& status) const {
+            if (from.role != Role::replica) return role(false);
+            if (status.votes_seen.size() != v.membership_.replicas_per_group())
+                return malformed("votes_seen");
+            return {};
+        }
+        Result<void> operator()(const FetchCertificates& fetch) const {
+            if (from.role == Role::client) return role(false);
+            if (fetch.from.value == 0 || fetch.to < fetch.from) return malformed("fetch range");
+            return {};
+        }
+        Result<void> operator()(const Certificates& found) const {
+            if (from.role == Role::client) return role(false);
+            if (found.prepares.size() + found.commits.size() > v.limits_.fetch_count)
+                return malformed("too many certificates");
+            for (const Prepare& prepare : found.prepares)
+                if (auto checked = v.check_prepare(prepare, true); !checked) return checked;
+            for (const Commit& commit : found.commits)
+                if (auto checked = v.check_commit(commit); !checked) return checked;
+            return {};
+        }
+        Result<void> operator()(const FetchBodies& fetch) const {
+            if (from.role == Role::client) return role(false);
+            if (fetch.rds.empty() || fetch.rds.size() > v.limits_.fetch_count)
+                return malformed("number of bodies");
+            return {};
+        }
+        Result<void> operator()(const Bodies& found) const {
+            if (from.role == Role::client) return role(false);
+            if (found.bodies.size() > v.limits_.fetch_count) return malformed("too many bodies");
+            return all_bodies(found.bodies);
+        }
+        Result<void> operator()(const CommitDb& commit) const {
+            if (!same_sender(from, commit.group, commit.position)) return role(false);
+            if (commit.items.size() > v.limits_.slot_entries) return malformed("too many items");
+            if (commit.bodies.size() > commit.items.size()) return malformed("too many bodies");
+            for (const DbItem& item : commit.items)
+                if (item.seqs.empty() || item.seqs.size() > v.limits_.parts_per_request)
+                    return malformed("number of sequence numbers");
+            return all_bodies(commit.bodies);
+        }
+        Result<void> operator()(const DbReply& reply) const {
+            if (from != Endpoint::voter(reply.voter)) return role(false);
+            if (reply.items.size() > v.limits_.slot_entries) return malformed("too many items");
+            for (const ItemResult& item : reply.items)
+                if (auto checked = result(item); !checked) return checked;
+            return {};
+        }
+        Result<void> operator()(const VoterStatus& status) const {
+            if (from != Endpoint::voter(status.voter)) return role(false);
+            if (status.next.size() > v.membership_.owners.size()) return malformed("partitions");
+            return {};
+        }
+        Result<void> operator()(const FetchDbItems& fetch) const {
+            if (from != Endpoint::voter(fetch.voter)) return role(false);
+            if (fetch.to < fetch.from) return malformed("fetch range");
+            return {};
+        }
+        Result<void> operator()(const Reply& reply) const {
+            if (!same_sender(from, reply.group, reply.position)) return role(false);
+            return result(reply.answer);
+        }
+        Result<void> operator()(const Rejected& rejected) const {
+            if (from.role == Role::client || from.role == Role::voter) return role(false);
+            if (rejected.text.size() > 1024) return malformed("reason too long");
+            return {};
+        }
+
+        Result<void> all_bodies(const std::vector<Body>& bodies) const {
+            for (const Body& body : bodies) {
+                if (!body) return malformed("empty request");
+                if (auto checked = v.check_request(*body); !checked) return checked;
+            }
+            return {};
+        }
+        // A payload that came along must be the preimage of its digest.
+        Result<void> result(const ItemResult& item) const {
+            if (item.result.size() > v.limits_.result_bytes) return malformed("result too large");
+            if (item.has_result && result_digest(item.outcome, item.code, item.result) != item.rdig)
+                return malformed("result digest");
+            return {};
+        }
+    };
+    return std::visit(Visitor{*this, from}, payload);
+}
+
+}  // namespace bft::consensus
