@@ -37,10 +37,10 @@ struct Execution {
 
 /// Items that were executed and are no longer in memory: their answers are in cbft_exec.
 struct Lookup {
-    Endpoint asker;  ///< goes back with the answer
     GroupId group{};
     Slot slot{};
     std::vector<DbItem> items;
+    Endpoint asker;  ///< goes back with the answer
 };
 
 /// What became durable in the database, in commit order.
@@ -165,6 +165,9 @@ private:
     bool advance_lane(Lane& lane, Now now);
     void start(const Key& key, Entry& entry, std::uint32_t worker, Now now);
 
+    [[nodiscard]] bool in_rotation(Slot slot) const;
+    static ItemResult no_effect(const DbItem& item);
+    static void drop_payload(ItemResult& result);
     void fetch_gaps(Now now);
     void fetch_bodies(Now now);
     void send_status();

@@ -98,7 +98,6 @@ void Primary::on_request(const Body& body, Now now) {
                                    "the client has its share of the pool"});
             return;
     }
-    if (!pooled_since_) pooled_since_ = now.mono;
     starved_ = false;
     order_if_due(now);
 }
@@ -127,8 +126,8 @@ std::optional<TimePoint> Primary::next_deadline() const {
     if (resend_) return TimePoint::min();
     if (sealing_ || resigned_ || !window_open()) return std::nullopt;
     TimePoint heartbeat = last_slot_at_ + options_.heartbeat;
-    if (pool_.empty() || starved_ || !pooled_since_) return heartbeat;
-    return std::min(heartbeat, *pooled_since_ + options_.batch_interval);
+    if (pool_.empty() || starved_) return heartbeat;
+    return std::min(heartbeat, last_slot_at_ + options_.batch_interval);
 }
 
 Output Primary::take_output() {
@@ -174,12 +173,12 @@ void Primary::release_credit() {
     while (!unexecuted_.empty() && unexecuted_.front().slot <= lowest) unexecuted_.pop_front();
 }
 
-// P2, P4: a batch whenever the counter is idle and requests have waited long enough or fill a slot;
-// an empty slot as a heartbeat.
+// P2, P4: a batch whenever the counter is idle and the last slot is T_batch ago or a slot is full, so
+// that a lone request does not wait and a crowd shares slots; an empty slot as a heartbeat.
 void Primary::order_if_due(Now now) {
     if (sealing_ || resigned_ || !window_open()) return;
-    bool batch_due = !pool_.empty() && !starved_ && pooled_since_ &&
-                     (now.mono - *pooled_since_ >= options_.batch_interval ||
+    bool batch_due = !pool_.empty() && !starved_ &&
+                     (now.mono - last_slot_at_ >= options_.batch_interval ||
                       pool_.size() >= options_.slot_entries);
     bool heartbeat_due = now.mono - last_slot_at_ >= options_.heartbeat;
     if (!batch_due && !heartbeat_due) return;
@@ -189,7 +188,6 @@ void Primary::order_if_due(Now now) {
         starved_ = true;
         return;
     }
-    pooled_since_ = pool_.empty() ? std::nullopt : std::optional(now.mono);
     last_slot_at_ = now.mono;
     sealing_ = header;
     out_.persist.push_back({PrepareIntent{view_, header}});

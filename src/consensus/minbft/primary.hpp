@@ -15,7 +15,7 @@
 namespace bft::consensus::minbft {
 
 struct PrimaryOptions {
-    Duration batch_interval = 5ms;      ///< T_batch: a non-empty pool waits this long at most
+    Duration batch_interval = 5ms;      ///< T_batch: least time between two slots, unless full
     Duration heartbeat = 250ms;         ///< T_hb: an empty slot when there is nothing to order
     std::uint32_t slot_entries = 2000;  ///< B_max
     std::uint32_t slot_bytes = 4 * 1024 * 1024;  ///< B_bytes
@@ -81,7 +81,6 @@ private:
     std::map<GroupId, Progress> progress_;
     std::map<GroupId, std::uint64_t> outstanding_entries_;
     std::deque<Unexecuted> unexecuted_;
-    std::optional<TimePoint> pooled_since_;  ///< of the oldest request that waits
     TimePoint last_slot_at_{};
     HeaderPtr sealing_;
     bool starved_ = false;   ///< no group with waiting requests has credit; a STATUS changes that

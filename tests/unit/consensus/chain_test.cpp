@@ -1,0 +1,130 @@
+#include "consensus/chain.hpp"
+
+#include "consensus/client_window.hpp"
+#include "consensus/minbft/request_pool.hpp"
+#include "fixture.hpp"
+
+#include <gtest/gtest.h>
+
+namespace bft::consensus {
+namespace {
+
+using namespace test;
+
+TEST(Chain, DerivesSequenceNumbersForEveryPartitionOfEveryGroup) {
+    Membership m = small_cluster(2);
+    Chain chain(m, GroupId(0));  // partitions 1 and 3
+    auto both = make_request(m, 1, {PartitionId(1), PartitionId(2)});
+    auto other = make_request(m, 1, {PartitionId(2)});
+    auto last = make_request(m, 2, {PartitionId(1), PartitionId(2)});
+    const Link& link = chain.append(make_prepare(
+        m, Slot(1), chain.tip_digest(), {entry_of(both), entry_of(other), entry_of(last)}, 100));
+    ASSERT_EQ(link.own.size(), 2u);  // the middle one belongs to the other group
+    EXPECT_EQ(link.own[0].seqs,
+              (std::vector<PartitionSeq>{{PartitionId(1), Seq(1)}, {PartitionId(2), Seq(1)}}));
+    EXPECT_EQ(link.own[1].seqs,
+              (std::vector<PartitionSeq>{{PartitionId(1), Seq(2)}, {PartitionId(2), Seq(3)}}));
+    EXPECT_EQ(chain.next_seqs().at(PartitionId(2)), Seq(4));
+}
+
+TEST(Chain, RefusesInvalidHeaders) {
+    Membership m = small_cluster();
+    Chain chain(m, GroupId(0));
+    chain.append(make_prepare(m, Slot(1), chain.tip_digest(), {}, 100));
+    auto header = [&](Slot slot, const Digest& previous, std::vector<EntryHeader> entries,
+                      UnixMillis ts) {
+        return Header{slot, previous, ts, std::move(entries)};
+    };
+    Digest tip = chain.tip_digest();
+    EntryHeader good = entry_of(make_request(m, 1));
+    EXPECT_FALSE(chain.why_invalid(header(Slot(2), tip, {good}, 101)));
+    EXPECT_TRUE(chain.why_invalid(header(Slot(3), tip, {good}, 101)));
+    EXPECT_TRUE(chain.why_invalid(header(Slot(2), Digest{}, {good}, 101)));
+    EXPECT_TRUE(chain.why_invalid(header(Slot(2), tip, {good}, 100)));
+
+    EntryHeader bad = good;
+    bad.parts = {};
+    EXPECT_TRUE(chain.why_invalid(header(Slot(2), tip, {bad}, 101)));
+    bad.parts = {PartitionId(2)};  // the home is 1
+    EXPECT_TRUE(chain.why_invalid(header(Slot(2), tip, {bad}, 101)));
+    bad.parts = {PartitionId(1), PartitionId(1)};
+    EXPECT_TRUE(chain.why_invalid(header(Slot(2), tip, {bad}, 101)));
+    bad.parts = {PartitionId(1), PartitionId(99)};
+    EXPECT_TRUE(chain.why_invalid(header(Slot(2), tip, {bad}, 101)));
+    bad.parts = {PartitionId(0), PartitionId(1)};
+    EXPECT_TRUE(chain.why_invalid(header(Slot(2), tip, {bad}, 101)));
+}
+
+TEST(Chain, ForgetsButKeepsTheDigestBelow) {
+    Membership m = small_cluster();
+    Chain chain(m, GroupId(0));
+    for (std::uint64_t b = 1; b <= 5; ++b)
+        chain.append(make_prepare(m, Slot(b), chain.tip_digest(), {}, b));
+    Digest third = *chain.digest_at(Slot(3));
+    chain.forget_up_to(Slot(3));
+    EXPECT_EQ(chain.at(Slot(3)), nullptr);
+    EXPECT_EQ(chain.digest_at(Slot(3)), third);
+    EXPECT_FALSE(chain.digest_at(Slot(2)));
+    ASSERT_NE(chain.at(Slot(4)), nullptr);
+    EXPECT_EQ(chain.at(Slot(4))->prepare.slot, Slot(4));
+}
+
+TEST(ClientWindow, TakesEachOnceAndMovesWithAckLow) {
+    ClientWindow w;
+    EXPECT_TRUE(w.insert(ClientSeq(5), ClientSeq(1)));
+    EXPECT_FALSE(w.insert(ClientSeq(5), ClientSeq(1)));
+    EXPECT_TRUE(w.insert(ClientSeq(3), ClientSeq(1)));
+    EXPECT_TRUE(w.contains(ClientSeq(0)));
+    EXPECT_FALSE(w.contains(ClientSeq(4)));
+    EXPECT_TRUE(w.insert(ClientSeq(300), ClientSeq(100)));
+    EXPECT_TRUE(w.contains(ClientSeq(4)));  // below the window: finished, says the client
+    EXPECT_FALSE(w.insert(ClientSeq(99), ClientSeq(50)));  // ack_low never goes back
+    EXPECT_EQ(w.low(), ClientSeq(100));
+}
+
+TEST(ClientWindow, AJumpClearsIt) {
+    ClientWindow w;
+    EXPECT_TRUE(w.insert(ClientSeq(1), ClientSeq(1)));
+    ClientSeq far(std::uint64_t{1} << 60);
+    EXPECT_TRUE(w.insert(far, far));
+    EXPECT_FALSE(w.insert(far, far));
+    EXPECT_EQ(w.bits().count(), 1u);
+}
+
+TEST(RequestPool, IsFairBetweenGroupsAndClients) {
+    Membership m = small_cluster(2);
+    m.clients[ClientId(2)] = m.clients[ClientId(1)];
+    minbft::RequestPool pool(100);
+    auto of = [&](std::uint64_t client, std::uint32_t partition, std::uint64_t cseq) {
+        auto request = std::make_shared<Request>(*make_request(m, cseq, {PartitionId(partition)}));
+        request->id.client = ClientId(client);
+        return Body(std::move(request));
+    };
+    for (std::uint64_t i = 1; i <= 4; ++i) pool.add(GroupId(0), of(1, 1, i));
+    pool.add(GroupId(0), of(2, 1, 1));
+    pool.add(GroupId(1), of(1, 2, 1));
+    EXPECT_EQ(pool.add(GroupId(1), of(1, 2, 1)), minbft::RequestPool::Added::known);
+
+    std::map<std::uint64_t, int> first_three;
+    std::map<std::uint32_t, int> homes;
+    for (int i = 0; i < 3; ++i) {
+        Body body = *pool.take([](GroupId) { return true; });
+        ++first_three[body->id.client.value];
+        ++homes[body->id.home.value];
+    }
+    EXPECT_EQ(homes[2], 1);        // the other group had its turn
+    EXPECT_EQ(first_three[2], 1);  // and so had the second client
+    EXPECT_EQ(pool.size(), 3u);
+    EXPECT_FALSE(pool.take([](GroupId) { return false; }));
+}
+
+TEST(RequestPool, BoundsAClient) {
+    Membership m = small_cluster();
+    minbft::RequestPool pool(2);
+    EXPECT_EQ(pool.add(GroupId(0), make_request(m, 1)), minbft::RequestPool::Added::yes);
+    EXPECT_EQ(pool.add(GroupId(0), make_request(m, 2)), minbft::RequestPool::Added::yes);
+    EXPECT_EQ(pool.add(GroupId(0), make_request(m, 3)), minbft::RequestPool::Added::full);
+}
+
+}  // namespace
+}  // namespace bft::consensus

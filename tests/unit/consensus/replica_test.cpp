@@ -1,0 +1,294 @@
+#include "consensus/minbft/group_replica.hpp"
+#include "fixture.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace bft::consensus::minbft {
+namespace {
+
+using namespace test;
+
+class ReplicaTest : public testing::Test {
+protected:
+    ReplicaTest() { start(); }
+
+    void start() {
+        replica_.emplace(m_, GroupId(0), Position(0), ReplicaOptions{}, ExecutorOptions{});
+    }
+    Now at(Duration since_start) { return {TimePoint{} + 1h + since_start, 0}; }
+    void give(Endpoint from, Payload payload, Duration when = 0ms) {
+        auto verified = verifier_.verify(
+            {from, Endpoint::replica(GroupId(0), Position(0)), std::move(payload)});
+        ASSERT_TRUE(verified) << verified.error().what;
+        replica_->receive(*verified, at(when));
+        collect();
+    }
+    void tick(Duration when) {
+        replica_->tick(at(when));
+        collect();
+    }
+    void collect() {
+        Output out = replica_->take_output();
+        for (auto& p : out.persist) persisted_.push_back(std::move(p));
+        for (auto& s : out.send) sent_.push_back(std::move(s));
+        for (auto& d : out.deliver) delivered_.push_back(std::move(d));
+        for (auto& e : out.events) events_.push_back(std::move(e));
+        if (out.seal) draft_ = out.seal;
+    }
+    void seal() {
+        ASSERT_TRUE(draft_);
+        Digest digest = draft_->digest;
+        draft_.reset();
+        replica_->sealed(HashChecker::certify(UsigId(1), Counter(++counter_), digest), at(0ms));
+        collect();
+    }
+    Prepare next_slot(std::vector<Body> bodies) {
+        std::vector<EntryHeader> entries;
+        for (const Body& body : bodies) entries.push_back(entry_of(body));
+        ++slot_;
+        Prepare p = make_prepare(m_, Slot(slot_), tip_, entries, slot_);
+        tip_ = p.hd;
+        return p;
+    }
+    template <class T>
+    std::vector<std::pair<std::vector<Endpoint>, T>> sent() {
+        std::vector<std::pair<std::vector<Endpoint>, T>> found;
+        for (const Send& send : sent_)
+            if (const T* payload = std::get_if<T>(&send.payload))
+                found.emplace_back(send.to, *payload);
+        return found;
+    }
+    bool happened(Event::Kind kind) {
+        return std::any_of(events_.begin(), events_.end(),
+                           [&](const Event& e) { return e.kind == kind; });
+    }
+
+    Membership m_ = small_cluster();
+    HashChecker checker_;
+    Verifier verifier_{m_, checker_};
+    std::optional<GroupReplica> replica_;
+    std::vector<Persist> persisted_;
+    std::vector<Send> sent_;
+    std::vector<Delivery> delivered_;
+    std::vector<Event> events_;
+    std::optional<Draft> draft_;
+    std::uint64_t counter_ = 0;
+    std::uint64_t slot_ = 0;
+    Digest tip_ = genesis_header_digest(m_.cluster);
+    Endpoint client_ = Endpoint::of_client(ClientId(1));
+    Endpoint primary_ = Endpoint::primary(PrimaryId(0));
+    Endpoint peer1_ = Endpoint::replica(GroupId(0), Position(1));
+    Endpoint peer2_ = Endpoint::replica(GroupId(0), Position(2));
+};
+
+TEST_F(ReplicaTest, CommitsAndDeliversWithOnePeer) {
+    Body body = make_request(m_, 1);
+    give(client_, body);
+    Prepare prepare = next_slot({body});
+    give(primary_, prepare);
+    EXPECT_TRUE(delivered_.empty());
+    seal();
+    ASSERT_EQ(sent<Commit>().size(), 1u);
+    EXPECT_TRUE(delivered_.empty());  // one COMMIT is no quorum
+    give(peer1_, make_commit(m_, GroupId(0), Position(1), prepare, Counter(1)));
+    ASSERT_EQ(delivered_.size(), 1u);
+    ASSERT_EQ(delivered_[0].entries.size(), 1u);
+    EXPECT_EQ(delivered_[0].entries[0].item.seqs[0].seq, Seq(1));
+    EXPECT_EQ(sent<CommitDb>().size(), 1u);
+}
+
+TEST_F(ReplicaTest, DoesNotCommitWithoutTheBody) {
+    Body body = make_request(m_, 1);
+    Prepare prepare = next_slot({body});
+    give(primary_, prepare);
+    EXPECT_FALSE(draft_);
+    tick(1s);
+    ASSERT_EQ(sent<FetchBodies>().size(), 1u);
+    EXPECT_EQ(sent<FetchBodies>()[0].first[0], primary_);
+    give(peer1_, Bodies{{body}});
+    EXPECT_TRUE(draft_);
+}
+
+TEST_F(ReplicaTest, ABodyThatContradictsItsHeaderIsNone) {
+    Body body = make_request(m_, 1, {PartitionId(1)});
+    give(client_, body);
+    EntryHeader entry = entry_of(body);
+    entry.parts = {PartitionId(1), PartitionId(2)};
+    give(primary_, make_prepare(m_, Slot(1), tip_, {entry}, 1));
+    EXPECT_FALSE(draft_);
+}
+
+TEST_F(ReplicaTest, OneCertificateCoversManySlots) {
+    give(primary_, next_slot({}));
+    give(primary_, next_slot({}));
+    Prepare third = next_slot({});
+    give(primary_, third);
+    seal();  // of slot 1, asked for before the others came
+    seal();
+    auto commits = sent<Commit>();
+    ASSERT_EQ(commits.size(), 2u);
+    EXPECT_EQ(commits[1].second.to, third.slot);
+}
+
+TEST_F(ReplicaTest, AskersGetTheMissingPrepareFromThePrimaryThenFromOthers) {
+    next_slot({});
+    Prepare second = next_slot({});
+    give(primary_, second);
+    tick(1s);
+    tick(2s);
+    tick(3s);
+    auto fetches = sent<FetchCertificates>();
+    ASSERT_GE(fetches.size(), 2u);
+    EXPECT_EQ(fetches[0].first[0], primary_);
+    EXPECT_NE(fetches[1].first[0], primary_);
+    EXPECT_EQ(fetches[0].second.from, Counter(1));
+    EXPECT_EQ(fetches[0].second.to, Counter(1));
+}
+
+TEST_F(ReplicaTest, AMalformedPrepareEndsThePrimary) {
+    Prepare skipped = make_prepare(m_, Slot(2), tip_, {}, 1, Counter(1));  // counter of slot 1
+    give(primary_, skipped);
+    EXPECT_TRUE(happened(Event::Kind::sender_dead));
+    give(primary_, next_slot({}));
+    EXPECT_EQ(replica_->agreement().report().tip, Slot(0));
+    EXPECT_EQ(replica_->agreement().report().dead.size(), 1u);
+}
+
+TEST_F(ReplicaTest, CommitsThatDoNotIncreaseEndTheirSender) {
+    Prepare first = next_slot({});
+    Prepare second = next_slot({});
+    give(primary_, first);
+    give(primary_, second);
+    give(peer1_, make_commit(m_, GroupId(0), Position(1), second, Counter(1)));
+    EXPECT_FALSE(happened(Event::Kind::sender_dead));
+    give(peer1_, make_commit(m_, GroupId(0), Position(1), first, Counter(2)));
+    EXPECT_TRUE(happened(Event::Kind::sender_dead));
+}
+
+TEST_F(ReplicaTest, ADuplicateEntryBecomesANop) {
+    Body body = make_request(m_, 1);
+    give(client_, body);
+    Prepare first = next_slot({body});
+    Prepare second = next_slot({body});
+    give(primary_, first);
+    seal();
+    give(peer1_, make_commit(m_, GroupId(0), Position(1), first, Counter(1)));
+    ASSERT_EQ(delivered_.size(), 1u);
+    give(primary_, second);
+    tick(1s);
+    give(peer1_, Bodies{{body}});
+    seal();
+    give(peer1_, make_commit(m_, GroupId(0), Position(1), second, Counter(2)));
+    ASSERT_EQ(delivered_.size(), 2u);
+    EXPECT_EQ(delivered_[1].entries[0].item.kind, ItemKind::nop);
+    EXPECT_EQ(delivered_[1].entries[0].item.seqs[0].seq, Seq(2));
+}
+
+TEST_F(ReplicaTest, RepliesOnceDatabasesAgreeAndNamesTheOther) {
+    Body body = make_request(m_, 1);
+    give(client_, body);
+    Prepare prepare = next_slot({body});
+    give(primary_, prepare);
+    seal();
+    give(peer1_, make_commit(m_, GroupId(0), Position(1), prepare, Counter(1)));
+    auto answer = [&](std::uint32_t voter, std::string_view rows) {
+        ItemResult item;
+        item.rid = body->id;
+        item.result = to_bytes(as_bytes(rows));
+        item.has_result = true;
+        item.rdig = result_digest(item.outcome, 0, item.result);
+        give(Endpoint::voter(VoterId(voter)), DbReply{VoterId(voter), GroupId(0), Slot(1), {item}});
+    };
+    answer(0, "wrong");
+    answer(1, "right");
+    EXPECT_TRUE(sent<Reply>().empty());
+    answer(2, "right");
+    auto replies = sent<Reply>();
+    ASSERT_EQ(replies.size(), 1u);
+    EXPECT_EQ(replies[0].first[0], client_);
+    EXPECT_EQ(replies[0].second.answer.rdig, result_digest(Outcome::ok, 0, as_bytes("right")));
+    EXPECT_EQ(replica_->executor().report().disagreements.at(VoterId(0)), 1u);
+    EXPECT_EQ(replica_->executor().report().waiting_slots, 0u);
+
+    sent_.clear();  // the client asks again: the whole reply
+    give(client_, body);
+    ASSERT_EQ(sent<Reply>().size(), 1u);
+    EXPECT_TRUE(sent<Reply>()[0].second.answer.has_result);
+}
+
+TEST_F(ReplicaTest, ThreeDifferentAnswersAreAnAlarmAndNoReply) {
+    Body body = make_request(m_, 1);
+    give(client_, body);
+    Prepare prepare = next_slot({body});
+    give(primary_, prepare);
+    seal();
+    give(peer1_, make_commit(m_, GroupId(0), Position(1), prepare, Counter(1)));
+    for (std::uint32_t voter = 0; voter < 3; ++voter) {
+        ItemResult item;
+        item.rid = body->id;
+        item.result = {static_cast<std::uint8_t>(voter)};
+        item.has_result = true;
+        item.rdig = result_digest(item.outcome, 0, item.result);
+        give(Endpoint::voter(VoterId(voter)), DbReply{VoterId(voter), GroupId(0), Slot(1), {item}});
+    }
+    EXPECT_TRUE(happened(Event::Kind::nondeterminism));
+    EXPECT_TRUE(sent<Reply>().empty());
+}
+
+TEST_F(ReplicaTest, TheIntentIsDurableBeforeTheDraft) {
+    give(primary_, next_slot({}));
+    ASSERT_FALSE(persisted_.empty());
+    EXPECT_TRUE(std::holds_alternative<CommitIntent>(persisted_.back().record));
+    EXPECT_TRUE(persisted_.back().durable);
+}
+
+TEST_F(ReplicaTest, RecoversItsChainVotesAndDeliveries) {
+    Body body = make_request(m_, 1);
+    give(client_, body);
+    Prepare prepare = next_slot({body});
+    give(primary_, prepare);
+    seal();
+    Commit peer = make_commit(m_, GroupId(0), Position(1), prepare, Counter(1));
+    give(peer1_, peer);
+
+    Replica::Recovered log;
+    std::optional<std::pair<Digest, Ui>> last;
+    for (const Persist& p : persisted_) {
+        if (const auto* b = std::get_if<BodyRecord>(&p.record)) log.bodies[b->body->rd] = b->body;
+        if (const auto* q = std::get_if<PrepareRecord>(&p.record))
+            log.prepares.push_back(q->prepare);
+        if (const auto* c = std::get_if<CommitIntent>(&p.record)) log.intent = *c;
+        if (const auto* c = std::get_if<CommitRecord>(&p.record)) {
+            bool own = c->commit.position == Position(0);
+            (own ? log.own_commits : log.peer_commits).push_back(c->commit);
+            if (own) last = {commit_digest(m_.cluster, c->commit), c->commit.ui};
+        }
+    }
+    ASSERT_EQ(log.own_commits.size(), 1u);
+
+    delivered_.clear();
+    start();
+    ASSERT_TRUE(replica_->recover(log, last));  // T0
+    collect();
+    EXPECT_EQ(replica_->agreement().delivered(), Slot(1));
+    EXPECT_EQ(delivered_.size(), 1u);  // no ExecutedRecord: the voters hear of it again
+
+    auto without_last = log;
+    without_last.own_commits.clear();  // T1: the crash came between the TPM and the log
+    start();
+    ASSERT_TRUE(replica_->recover(without_last, last));
+    sent_.clear();
+    tick(0ms);
+    EXPECT_EQ(sent<Commit>().size(), 1u);
+
+    without_last.intent.reset();  // T2
+    start();
+    EXPECT_FALSE(replica_->recover(without_last, last));
+    start();  // T6
+    EXPECT_FALSE(replica_->recover(log, std::nullopt));
+}
+
+}  // namespace
+}  // namespace bft::consensus::minbft
