@@ -53,7 +53,8 @@ Voter::Voter(const Membership& membership, VoterId self, VoterOptions options,
       options_(options),
       answers_(options.answers_kept, options.answer_bytes) {
     invariant(self.value < membership.voters.size(), "the voter is a member");
-    invariant(membership.replicas_per_group() <= 64, "positions fit a bit mask");
+    for (const Group& group : membership.groups)
+        invariant(group.members.size() <= 64, "positions fit a bit mask");
     invariant(options.workers > 0, "somebody executes");
     for (const auto& [partition, owner] : membership.owners) {
         Lane& lane = lanes_[partition];
@@ -257,7 +258,7 @@ void Voter::release_charge(const Endpoint& from, const Key& key, Entry& entry) {
 }
 
 void Voter::release_charges(const Key& key, Entry& entry) {
-    for (std::uint32_t j = 0; j < membership_.replicas_per_group(); ++j)
+    for (std::uint32_t j = 0; j < group_size(key.group); ++j)
         release_charge(Endpoint::replica(key.group, Position(j)), key, entry);
     invariant(entry.charged == 0, "only replicas of the group pay for its items");
 }

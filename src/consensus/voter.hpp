@@ -166,6 +166,9 @@ private:
     void start(const Key& key, Entry& entry, std::uint32_t worker, Now now);
 
     [[nodiscard]] bool in_rotation(Slot slot) const;
+    [[nodiscard]] std::uint32_t group_size(GroupId group) const {
+        return static_cast<std::uint32_t>(membership_.group(group)->members.size());
+    }
     static ItemResult no_effect(const DbItem& item);
     static void drop_payload(ItemResult& result);
     void fetch_gaps(Now now);

@@ -47,7 +47,7 @@ void Voter::drop_claims(const Key& key, const Entry& entry, const Candidate& can
 void Voter::remove_candidate(const Key& key, Entry& entry, std::size_t index, const char* how) {
     Candidate& candidate = entry.candidates[index];
     drop_claims(key, entry, candidate);
-    for (std::uint32_t j = 0; j < membership_.replicas_per_group(); ++j) {
+    for (std::uint32_t j = 0; j < group_size(key.group); ++j) {
         if ((candidate.voters & bit(j)) == 0) continue;
         Endpoint voter = Endpoint::replica(key.group, Position(j));
         if (how != nullptr) disagree(voter, key, how);

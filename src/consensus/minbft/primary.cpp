@@ -123,7 +123,7 @@ void Primary::tick(Now now) {
 }
 
 std::optional<TimePoint> Primary::next_deadline() const {
-    if (resend_) return TimePoint::min();
+    if (resend_) return TimePoint{};
     if (sealing_ || resigned_ || !window_open()) return std::nullopt;
     TimePoint heartbeat = last_slot_at_ + options_.heartbeat;
     if (pool_.empty() || starved_) return heartbeat;

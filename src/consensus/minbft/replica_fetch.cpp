@@ -34,7 +34,7 @@ std::optional<TimePoint> Replica::next_deadline() const {
     bool waiting = !missing_.empty() || !pending_.empty() || ordering_.missing().has_value() ||
                    std::any_of(votes_.begin(), votes_.end(),
                                [](const auto& stream) { return stream.missing().has_value(); });
-    if (resend_) return TimePoint::min();
+    if (resend_) return TimePoint{};
     return waiting ? std::min(status_at_, check_at_) : status_at_;
 }
 
