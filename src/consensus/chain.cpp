@@ -16,9 +16,15 @@ Chain::Chain(const Membership& membership, std::optional<GroupId> group)
 }
 
 std::optional<std::string> Chain::why_invalid(const Header& header) const {
-    if (header.slot != tip_.next()) return "V1: not the next slot";
-    if (header.previous != tip_digest_) return "V1: another predecessor";
-    if (header.ts_ms <= tip_ts_ms_) return "V5: time does not increase";
+    return why_invalid_header(membership_, header, tip_, tip_digest_, tip_ts_ms_);
+}
+
+std::optional<std::string> why_invalid_header(const Membership& membership, const Header& header,
+                                              Slot after, const Digest& after_hd,
+                                              UnixMillis after_ts_ms) {
+    if (header.slot != after.next()) return "V1: not the next slot";
+    if (header.previous != after_hd) return "V1: another predecessor";
+    if (header.ts_ms <= after_ts_ms) return "V5: time does not increase";
     for (const EntryHeader& entry : header.entries) {
         // Reconfiguration (V4: CONFIG alone in its slot, on partition 0) joins here.
         if (entry.kind != EntryKind::transaction) return "V4: unknown kind of entry";
@@ -29,7 +35,7 @@ std::optional<std::string> Chain::why_invalid(const Header& header) const {
         if (!std::binary_search(parts.begin(), parts.end(), entry.rid.home))
             return "V3: home is not among the partitions";
         for (PartitionId p : parts)
-            if (p.value == 0 || !membership_.owner(p)) return "V3: no such partition";
+            if (p.value == 0 || !membership.owner(p)) return "V3: no such partition";
     }
     return std::nullopt;
 }
@@ -71,9 +77,39 @@ std::optional<Digest> Chain::digest_at(Slot slot) const {
     return link->prepare.hd;
 }
 
+void Chain::truncate_to(Slot slot) {
+    invariant(slot >= low_, "what is forgotten cannot be taken back");
+    while (tip_ > slot) {
+        for (const EntryHeader& entry : links_.back().prepare.header->entries)
+            for (PartitionId p : entry.parts) --next_seq_[p].value;
+        links_.pop_back();
+        tip_ = Slot(tip_.value - 1);
+    }
+    tip_digest_ = links_.empty() ? low_digest_ : links_.back().prepare.hd;
+    tip_ts_ms_ = links_.empty() ? low_ts_ms_ : links_.back().prepare.header->ts_ms;
+}
+
+void Chain::restart_at(Slot slot, const Digest& hd, UnixMillis ts_ms,
+                       std::map<PartitionId, Seq> next_seq) {
+    links_.clear();
+    low_ = tip_ = slot;
+    low_digest_ = tip_digest_ = hd;
+    low_ts_ms_ = tip_ts_ms_ = ts_ms;
+    next_seq_ = std::move(next_seq);
+}
+
+std::map<PartitionId, Seq> Chain::next_seqs_at(Slot slot) const {
+    std::map<PartitionId, Seq> next = next_seq_;
+    for (Slot b = tip_; b > slot; b = Slot(b.value - 1))
+        for (const EntryHeader& entry : at(b)->prepare.header->entries)
+            for (PartitionId p : entry.parts) --next[p].value;
+    return next;
+}
+
 void Chain::forget_up_to(Slot slot) {
     while (low_ < slot && !links_.empty()) {
         low_digest_ = links_.front().prepare.hd;
+        low_ts_ms_ = links_.front().prepare.header->ts_ms;
         low_ = low_.next();
         links_.pop_front();
     }

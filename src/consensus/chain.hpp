@@ -25,6 +25,13 @@ struct Link {
     std::vector<OwnEntry> own;
 };
 
+/// ValidHeader(HB, cfg) of section 3.2, V1-V5, after the header (slot, hd, ts): why not, or nullopt.
+/// Pure: every correct replica judges the same.
+[[nodiscard]] std::optional<std::string> why_invalid_header(const Membership& membership,
+                                                            const Header& header, Slot after,
+                                                            const Digest& after_hd,
+                                                            UnixMillis after_ts_ms);
+
 class Chain {
 public:
     /// `group`: whose entries are kept as own. A primary has no group and keeps none.
@@ -36,8 +43,7 @@ public:
     /// The lowest slot that at() still knows is low() + 1.
     [[nodiscard]] Slot low() const { return low_; }
 
-    /// ValidHeader(HB, cfg) of section 3.2, V1-V5, for the slot after the tip: why not, or nullopt.
-    /// Pure given the chain: every correct replica judges the same.
+    /// why_invalid_header() for the slot after the tip.
     [[nodiscard]] std::optional<std::string> why_invalid(const Header& header) const;
 
     /// Requires !why_invalid(*prepare.header) and prepare.hd its digest.
@@ -47,6 +53,17 @@ public:
     [[nodiscard]] const Link* at(Slot slot) const;
     /// The digest at `slot` in [low, tip]; the genesis digest at 0.
     [[nodiscard]] std::optional<Digest> digest_at(Slot slot) const;
+
+    /// Takes the links beyond `slot` off again: a new view's chain goes on from there. Requires
+    /// low() <= slot <= tip().
+    void truncate_to(Slot slot);
+
+    /// Begins anew after `slot`: recovery from a snapshot, a primary's new view.
+    void restart_at(Slot slot, const Digest& hd, UnixMillis ts_ms,
+                    std::map<PartitionId, Seq> next_seq);
+
+    /// Next sequence number of each partition after `slot`, low() <= slot <= tip().
+    [[nodiscard]] std::map<PartitionId, Seq> next_seqs_at(Slot slot) const;
 
     /// Forgets links up to `slot`; the derived state stays. (Checkpoints will call this with h.)
     void forget_up_to(Slot slot);
@@ -61,6 +78,7 @@ private:
     Slot low_{};
     Slot tip_{};
     Digest low_digest_;
+    UnixMillis low_ts_ms_ = 0;
     Digest tip_digest_;
     UnixMillis tip_ts_ms_ = 0;
     std::map<PartitionId, Seq> next_seq_;

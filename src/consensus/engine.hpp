@@ -3,10 +3,12 @@
 #pragma once
 
 #include "base/time.hpp"
+#include "consensus/client_window.hpp"
 #include "consensus/messages.hpp"
 #include "consensus/verify.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -47,8 +49,86 @@ struct ExecutedRecord {
     Slot slot{};
 };
 
-using LogRecord = std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
-                               ExecutedRecord>;
+/// A certified NEW-VIEW: mine, or one whose counter I processed. FETCH-CERT serves it by counter.
+struct NewViewRecord {
+    NewView new_view;
+    UnixMillis ts_ms = 0;  ///< of the header at its slot; known where it is mine
+};
+/// The newest of PrepareIntent and NewViewIntent (CommitIntent and ViewChangeIntent) replaces the
+/// other: one draft is outstanding per counter.
+struct NewViewIntent {
+    NewView new_view;  ///< without ui
+    UnixMillis ts_ms = 0;
+};
+/// A certified VIEW-CHANGE: mine, a peer's, or one that a NEW-VIEW names. FETCH-CERT serves it by
+/// counter, FETCH-VC by member and counter.
+struct ViewChangeRecord {
+    ViewChangePtr change;
+};
+struct ViewChangeIntent {
+    ViewChange change;  ///< without ui
+};
+/// A header that came without a PREPARE. FETCH-HDR serves it, and those of PrepareRecords, by
+/// digest.
+struct HeaderRecord {
+    HeaderPtr header;
+};
+/// FETCH-NV serves it by nvd.
+struct ViewCertRecord {
+    ViewCertPtr cert;
+};
+/// Where a replica stands between views (R16); the newest one counts.
+struct ViewRecord {
+    View view{};
+    /// NV-ACCEPTed in `view`, zero when none: never two in one view, whatever happens.
+    Digest accepted;
+    Counter accepted_cv{};
+    ViewCertPtr chain;  ///< of the view whose chain we follow; null in view (0,0)
+};
+/// The vouches that let a replica's own log begin at `base` (CK4); the newest one counts.
+struct VouchRecord {
+    Counter base{};
+    std::vector<Vouch> vouches;
+};
+/// The newest stable checkpoint; the newest one counts.
+struct StableRecord {
+    StableCert cert;
+};
+/// What was processed of one vote counter.
+struct VoteTrack {
+    Counter processed{};
+    View promised{};
+    LastCommit last;
+};
+/// What was processed of one ordering counter.
+struct OrderingTrack {
+    Counter processed{};
+    bool leading = false;  ///< a NEW-VIEW was processed, or view (0,0) is this primary's
+    View view{};           ///< of the last NEW-VIEW
+    Counter base{};        ///< its counter, U
+    Slot base_slot{};      ///< N
+    Slot tip{};
+    Digest tip_digest;
+};
+/// Everything derived from the slots up to `slot`, which is executed and stable: a restart begins
+/// here. The newest one counts.
+struct SnapshotRecord {
+    Slot slot{};
+    Digest hd;
+    UnixMillis ts_ms = 0;
+    Digest null_digest;
+    std::map<PartitionId, Seq> next_seq;
+    std::map<std::pair<PartitionId, ClientId>, ClientWindow> windows;
+    /// At the moment of writing: later certified messages follow these in the log.
+    std::vector<VoteTrack> votes;
+    std::vector<OrderingTrack> ordering;
+};
+
+using LogRecord =
+    std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
+                 ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord, ViewChangeIntent,
+                 HeaderRecord, ViewCertRecord, ViewRecord, VouchRecord, StableRecord,
+                 SnapshotRecord>;
 
 struct Persist {
     LogRecord record;
@@ -98,6 +178,14 @@ struct Event {
         disagreement,       ///< `peer` said something else than the f+1 that were accepted
         nondeterminism,     ///< all databases answered and no f_D+1 agree: slot, count = index
         order_conflict,     ///< two decided items for one sequence number: a TPM is broken; halted
+        suspected,          ///< replica: asks for view `count`; text says why
+        view_entered,       ///< left the view before: count = the new one
+        new_view_sent,      ///< primary: slot = N, count = the view
+        new_view_accepted,  ///< replica: NV-ACCEPT for view `count`
+        view_active,        ///< replica: has the ViewCert and the chain of view `count`
+        nullified,          ///< an own entry was delivered as null: slot, count = index
+        checkpoint_stable,  ///< f+1 equal CHECKPOINTs at slot
+        halted,             ///< own state contradicts what f+1 others certified: votes no more
         dropped,            ///< a message did not fit a bound or a rule; text says which
     };
     Kind kind{};
@@ -121,6 +209,14 @@ struct Output {
     [[nodiscard]] bool empty() const {
         return persist.empty() && !seal && send.empty() && deliver.empty() && events.empty();
     }
+};
+
+/// Signs with the host's identity key. Ed25519 is deterministic, so an engine that signs stays a
+/// function of its inputs.
+class Signer {
+public:
+    virtual ~Signer() = default;
+    [[nodiscard]] virtual Bytes sign(const Digest& digest) = 0;
 };
 
 /// What a host drives. Inputs may be given in any order; after each, take_output() and perform it.

@@ -1,5 +1,7 @@
 #include "consensus/fetch.hpp"
 
+#include <algorithm>
+
 namespace bft::consensus {
 
 namespace {
@@ -12,23 +14,81 @@ std::size_t rough_size(const Commit& commit) {
     return 256 + commit.ui.certificate.size() + commit.prepare.ui.certificate.size();
 }
 
-Certificates certificates(const LogReader& log, const FetchCertificates& fetch,
-                          const FetchBounds& bounds) {
-    Certificates found{fetch.stream, {}, {}};
-    std::size_t bytes = 0;
-    for (Counter cv = fetch.from; cv <= fetch.to; cv = cv.next()) {
-        if (found.prepares.size() + found.commits.size() >= bounds.messages) break;
-        if (bytes >= bounds.bytes) break;
-        if (fetch.stream.kind == StreamId::Kind::ordering) {
-            auto prepare = log.prepare(fetch.stream.primary, cv);
-            if (!prepare) break;
+std::size_t rough_size(const ViewChange& change) {
+    return 4096 + change.log.size() * 512;
+}
+
+// One certified message into the answer; false when the log does not hold it.
+bool add(const LogReader& log, Counter cv, Certificates& found, std::size_t& bytes) {
+    if (found.stream.kind == StreamId::Kind::ordering) {
+        if (auto prepare = log.prepare(found.stream.primary, cv)) {
             bytes += rough_size(*prepare);
             found.prepares.push_back(std::move(*prepare));
+        } else if (auto new_view = log.new_view(found.stream.primary, cv)) {
+            bytes += 512 + new_view->nullset.size() * 12 + new_view->view_changes.size() * 56;
+            found.new_views.push_back(std::move(*new_view));
         } else {
-            auto commit = log.vote(fetch.stream.group, fetch.stream.position, cv);
-            if (!commit) break;
-            bytes += rough_size(*commit);
-            found.commits.push_back(std::move(*commit));
+            return false;
+        }
+    } else if (auto commit = log.vote(found.stream.group, found.stream.position, cv)) {
+        bytes += rough_size(*commit);
+        found.commits.push_back(std::move(*commit));
+    } else if (auto change = log.view_change(found.stream.group, found.stream.position, cv)) {
+        bytes += rough_size(*change);
+        found.view_changes.push_back(std::move(change));
+    } else {
+        return false;
+    }
+    return true;
+}
+
+// A message that proves voids is known by its own counter only, so values may be absent in between;
+// the receiver sees from the certificates whether it has them all.
+Certificates certificates(const LogReader& log, const FetchCertificates& fetch,
+                          const FetchBounds& bounds) {
+    constexpr std::uint64_t voids_max = 16;
+    Certificates found;
+    found.stream = fetch.stream;
+    std::size_t bytes = 0;
+    std::uint32_t messages = 0;
+    std::uint64_t absent = 0;
+    for (Counter cv = fetch.from; cv <= fetch.to && absent <= voids_max; cv = cv.next()) {
+        if (messages >= bounds.messages || bytes >= bounds.bytes) break;
+        if (add(log, cv, found, bytes)) {
+            ++messages;
+            absent = 0;
+        } else {
+            ++absent;
+        }
+    }
+    return found;
+}
+
+Headers headers(const LogReader& log, const FetchHeaders& fetch, const FetchBounds& bounds) {
+    Headers found;
+    std::size_t bytes = 0;
+    Digest hd = fetch.hd;
+    for (Slot slot = fetch.to; slot >= fetch.from; slot = Slot(slot.value - 1)) {
+        if (found.headers.size() >= bounds.messages || bytes >= bounds.bytes) break;
+        HeaderPtr header = log.header(hd);
+        if (!header || header->slot != slot) break;
+        bytes += 256 + header->entries.size() * 96;
+        hd = header->previous;
+        found.headers.push_back(std::move(header));
+    }
+    std::reverse(found.headers.begin(), found.headers.end());
+    return found;
+}
+
+ViewChanges view_changes(const LogReader& log, const FetchViewChanges& fetch,
+                         const FetchBounds& bounds) {
+    ViewChanges found;
+    std::size_t bytes = 0;
+    for (const ViewChangeRef& ref : fetch.wanted) {
+        if (found.messages.size() >= bounds.messages || bytes >= bounds.bytes) break;
+        if (auto change = log.view_change(ref.group, ref.position, ref.cv)) {
+            bytes += rough_size(*change);
+            found.messages.push_back(std::move(change));
         }
     }
     return found;
@@ -52,12 +112,29 @@ Bodies bodies(const LogReader& log, const FetchBodies& fetch, const FetchBounds&
 std::optional<Send> answer_fetch(const LogReader& log, const Verified& fetch, FetchBounds bounds) {
     if (const auto* wanted = std::get_if<FetchCertificates>(&fetch.payload())) {
         Certificates found = certificates(log, *wanted, bounds);
-        if (found.prepares.empty() && found.commits.empty()) return std::nullopt;
+        if (found.prepares.empty() && found.commits.empty() && found.new_views.empty() &&
+            found.view_changes.empty())
+            return std::nullopt;
         return Send{{fetch.from()}, std::move(found)};
     }
     if (const auto* wanted = std::get_if<FetchBodies>(&fetch.payload())) {
         Bodies found = bodies(log, *wanted, bounds);
         if (found.bodies.empty()) return std::nullopt;
+        return Send{{fetch.from()}, std::move(found)};
+    }
+    if (const auto* wanted = std::get_if<FetchHeaders>(&fetch.payload())) {
+        Headers found = headers(log, *wanted, bounds);
+        if (found.headers.empty()) return std::nullopt;
+        return Send{{fetch.from()}, std::move(found)};
+    }
+    if (const auto* wanted = std::get_if<FetchViewCert>(&fetch.payload())) {
+        ViewCertPtr cert = log.view_cert(wanted->nvd);
+        if (!cert) return std::nullopt;
+        return Send{{fetch.from()}, std::move(cert)};
+    }
+    if (const auto* wanted = std::get_if<FetchViewChanges>(&fetch.payload())) {
+        ViewChanges found = view_changes(log, *wanted, bounds);
+        if (found.messages.empty()) return std::nullopt;
         return Send{{fetch.from()}, std::move(found)};
     }
     return std::nullopt;

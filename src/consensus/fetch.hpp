@@ -1,4 +1,4 @@
-// Answers to FETCH-CERT and FETCH-BODY (R14): straight from the durable log, so that an engine need
+// Answers to FETCH-* (R14): straight from the durable log, so that an engine need
 // not remember what it has processed. Everything in an answer is self-certifying.
 #pragma once
 
@@ -17,7 +17,14 @@ public:
     /// The COMMIT that (group, position) certified at `cv`; mine or a peer's.
     [[nodiscard]] virtual std::optional<Commit> vote(GroupId group, Position position,
                                                      Counter cv) const = 0;
-    /// Null when unknown.
+    /// The NEW-VIEW that `primary` certified at `cv`.
+    [[nodiscard]] virtual std::optional<NewView> new_view(PrimaryId primary, Counter cv) const = 0;
+    /// The VIEW-CHANGE that (group, position) certified at `cv`; mine or another's. Null when
+    /// unknown, as below.
+    [[nodiscard]] virtual ViewChangePtr view_change(GroupId group, Position position,
+                                                    Counter cv) const = 0;
+    [[nodiscard]] virtual HeaderPtr header(const Digest& hd) const = 0;
+    [[nodiscard]] virtual ViewCertPtr view_cert(const Digest& nvd) const = 0;
     [[nodiscard]] virtual Body body(const Digest& rd) const = 0;
 };
 

@@ -66,4 +66,18 @@ std::vector<Endpoint> Membership::all_voters() const {
     return all;
 }
 
+std::vector<Endpoint> Membership::all_primaries() const {
+    std::vector<Endpoint> all;
+    for (std::uint32_t p = 0; p < primaries.size(); ++p)
+        all.push_back(Endpoint::primary(PrimaryId(p)));
+    return all;
+}
+
+const Bytes* Membership::identity_key(const Endpoint& endpoint) const {
+    auto host = host_of(endpoint);
+    if (!host) return nullptr;
+    auto found = host_keys.find(*host);
+    return found == host_keys.end() ? nullptr : &found->second;
+}
+
 }  // namespace bft::consensus

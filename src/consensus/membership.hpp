@@ -32,6 +32,7 @@ struct Membership {
     std::map<PartitionId, GroupId> owners;  ///< of every partition, 0 included
     std::vector<HostId> voters;             ///< 2f_D+1, by VoterId
     std::map<ClientId, Bytes> clients;      ///< Ed25519 public keys
+    std::map<HostId, Bytes> host_keys;      ///< Ed25519 public keys of the hosts' identities
 
     [[nodiscard]] PrimaryId primary_of(View view) const {
         return PrimaryId(static_cast<std::uint32_t>((view.value & 0xffffffffu) % primaries.size()));
@@ -50,6 +51,9 @@ struct Membership {
                                                  std::optional<Position> except = {}) const;
     [[nodiscard]] std::vector<Endpoint> all_replicas() const;
     [[nodiscard]] std::vector<Endpoint> all_voters() const;
+    [[nodiscard]] std::vector<Endpoint> all_primaries() const;
+    /// The key that signs for `endpoint`; null where there is none.
+    [[nodiscard]] const Bytes* identity_key(const Endpoint& endpoint) const;
 };
 
 }  // namespace bft::consensus

@@ -19,6 +19,24 @@ std::string to_string(const Endpoint& endpoint) {
     return "nobody";
 }
 
+const char* to_string(Suspicion why) {
+    switch (why) {
+        case Suspicion::request_not_ordered:
+            return "request_not_ordered";
+        case Suspicion::body_missing:
+            return "body_missing";
+        case Suspicion::silent:
+            return "silent";
+        case Suspicion::no_new_view:
+            return "no_new_view";
+        case Suspicion::dead:
+            return "dead";
+        case Suspicion::resigned:
+            return "resigned";
+    }
+    return "unknown";
+}
+
 const char* to_string(Event::Kind kind) {
     switch (kind) {
         case Event::Kind::slot_prepared:
@@ -43,6 +61,22 @@ const char* to_string(Event::Kind kind) {
             return "nondeterminism";
         case Event::Kind::order_conflict:
             return "order_conflict";
+        case Event::Kind::suspected:
+            return "suspected";
+        case Event::Kind::view_entered:
+            return "view_entered";
+        case Event::Kind::new_view_sent:
+            return "new_view_sent";
+        case Event::Kind::new_view_accepted:
+            return "new_view_accepted";
+        case Event::Kind::view_active:
+            return "view_active";
+        case Event::Kind::nullified:
+            return "nullified";
+        case Event::Kind::checkpoint_stable:
+            return "checkpoint_stable";
+        case Event::Kind::halted:
+            return "halted";
         case Event::Kind::dropped:
             return "dropped";
     }

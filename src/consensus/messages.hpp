@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -115,6 +116,8 @@ struct Commit {
     Digest hd;
     Digest nvd;       ///< digest of the view's NEW-VIEW; zero in view (0,0)
     Prepare prepare;  ///< the prepare certificate of `to`, compact
+    /// `to` is where the view's NEW-VIEW ends: prepare.ui is the NEW-VIEW's, over nvd.
+    bool from_new_view = false;
     Ui ui;
 };
 
@@ -139,8 +142,8 @@ struct Status {
     Slot committed{};                 ///< `to` of my last COMMIT
     Slot delivered{};                 ///< group-committed and handed to execution
     Slot executed{};                  ///< every own entry up to here has its result
-    Slot low{};                       ///< low watermark: below it nothing is kept in memory
-    Counter ordering_seen{};          ///< of the current primary's stream
+    Slot low{};                       ///< low watermark: the stable checkpoint
+    std::vector<Counter> ordering_seen;  ///< by primary
     std::vector<Counter> votes_seen;  ///< by position; own: last certified
 };
 
@@ -150,11 +153,207 @@ struct FetchCertificates {
     Counter from{};
     Counter to{};
 };
-/// The answer: only one of the two is filled, as the stream's kind says. PREPAREs carry headers.
+// --- checkpoints and view change (protocol.md 3.11, 3.12)
+// ------------------------------------------------
+
+/// Whose signature on something that several sign.
+struct PositionSignature {
+    Position position{};
+    Bytes signature;
+
+    bool operator==(const PositionSignature&) const = default;
+};
+
+/// m4. Signed over checkpoint_digest(): "I delivered up to `slot`, and what follows from it is
+/// `state`."
+struct Checkpoint {
+    GroupId group{};
+    Position position{};
+    Slot slot{};
+    Digest hd;
+    UnixMillis ts_ms = 0;  ///< of the slot's header: V5 continues from it
+    Digest state;
+    Bytes signature;
+};
+
+/// f+1 equal CHECKPOINTs of one group (CK2).
+struct StableCert {
+    GroupId group{};
+    Slot slot{};
+    Digest hd;
+    UnixMillis ts_ms = 0;
+    Digest state;
+    std::vector<PositionSignature> signers;
+
+    bool operator==(const StableCert&) const = default;
+};
+
+/// m5. Signed over vouch_digest(): "I processed the certified messages of each member of my group
+/// in order up to here and found them valid." The own counter is what was certified last.
+struct Vouch {
+    GroupId group{};
+    Position position{};
+    std::vector<Counter> votes;  ///< by position
+    Bytes signature;
+};
+
+/// Why a replica asks for the next view (VC1).
+enum class Suspicion : std::uint8_t {
+    request_not_ordered = 1,  ///< T1
+    body_missing = 2,         ///< T2
+    silent = 3,               ///< T3
+    no_new_view = 4,          ///< T_nv
+    dead = 5,                 ///< it certified something provably invalid
+    resigned = 6,
+};
+const char* to_string(Suspicion why);
+
+/// m6 REQ-VC.
+struct RequestViewChange {
+    GroupId group{};
+    Position position{};
+    View view{};  ///< the view that is asked for
+    Suspicion reason{};
+    Bytes signature;
+};
+
+/// m7 TC: f+1 REQ-VC of one group for `view` or later.
+struct TriggerCertificate {
+    View view{};
+    std::vector<RequestViewChange> requests;
+};
+
+/// An entry of the chain by its place.
+struct EntryRef {
+    Slot slot{};
+    std::uint32_t index = 0;
+
+    auto operator<=>(const EntryRef&) const = default;
+};
+
+struct ViewChangeRef {
+    GroupId group{};
+    Position position{};
+    Counter cv{};
+    Digest digest;
+
+    auto operator<=>(const ViewChangeRef&) const = default;
+};
+
+/// m9. Certified with the ordering counter of the primary of `view` over new_view_digest(), called
+/// nvd. The view's chain begins with the headers up to `slot`; the entries of `nullset` are no-ops.
+struct NewView {
+    View view{};
+    Slot slot{};  ///< N
+    Digest hd;
+    std::vector<EntryRef> nullset;            ///< sorted, unique, no slot beyond N
+    std::vector<ViewChangeRef> view_changes;  ///< sorted by member, one each
+    Ui ui;
+};
+
+/// m10. Signed over accept_digest(): "I found NEW-VIEW nvd, certified at `cv`, valid."
+struct NewViewAccept {
+    GroupId group{};
+    Position position{};
+    View view{};
+    Digest nvd;
+    /// Of the NEW-VIEW: it fixes which counter each later PREPARE has. A primary may certify one
+    /// content twice; only the first one is accepted.
+    Counter cv{};
+    Bytes signature;
+};
+
+/// m11: NEW-VIEW and f+1 NV-ACCEPTs of one group.
+struct ViewCert {
+    NewView new_view;
+    GroupId group{};
+    std::vector<PositionSignature> signers;
+};
+using ViewCertPtr = std::shared_ptr<const ViewCert>;
+
+/// What a COMMIT accepted; all zero before the first one.
+struct LastCommit {
+    View view{};
+    Slot to{};
+    Digest hd;
+    Digest nvd;
+
+    bool operator==(const LastCommit&) const = default;
+    /// By (view, to): the order in which a correct replica's COMMITs stand.
+    [[nodiscard]] bool before(const LastCommit& o) const {
+        return view < o.view || (view == o.view && to < o.to);
+    }
+    [[nodiscard]] bool none() const { return *this == LastCommit{}; }
+};
+
+/// A certified message of a vote counter, as a VIEW-CHANGE's log shows it: enough to check the
+/// certificate and to know what it says.
+struct VoteEntry {
+    bool view_change = false;
+    View target{};    ///< VIEW-CHANGE: the view that it is for
+    LastCommit last;  ///< COMMIT: what it accepts; VIEW-CHANGE: its `last`
+    Digest rest;      ///< VIEW-CHANGE: digest of everything else in it
+    Ui ui;
+};
+
+/// m8. Certified with the vote counter over view_change_digest().
+struct ViewChange {
+    GroupId group{};
+    Position position{};
+    View view{};      ///< v'
+    LastCommit last;  ///< the last COMMIT certified
+    /// Proof of `last`: the prepare certificate of its slot, and of its view. Empty in view (0,0).
+    Prepare proof;
+    bool from_new_view = false;
+    ViewCertPtr view_cert;
+    std::optional<StableCert> stable;  ///< the newest one; nullopt: h = 0
+    /// f+1 members processed this counter in order up to `base` or further; base 0 needs none.
+    Counter base{};
+    std::vector<Vouch> vouches;
+    std::vector<VoteEntry> log;  ///< every message certified from `base` on
+    Ui ui;
+
+    [[nodiscard]] Slot stable_slot() const { return stable ? stable->slot : Slot(0); }
+};
+using ViewChangePtr = std::shared_ptr<const ViewChange>;
+
+/// The answer: what is filled is as the stream's kind says. PREPAREs carry headers.
 struct Certificates {
     StreamId stream;
     std::vector<Prepare> prepares;
+    std::vector<NewView> new_views;
     std::vector<Commit> commits;
+    std::vector<ViewChangePtr> view_changes;
+};
+
+/// m18.
+struct Resign {
+    PrimaryId primary{};
+    View view{};
+    Bytes signature;
+};
+
+/// m17 FETCH-HDR: headers down from `to`, whose digest is `hd`, to `from`.
+struct FetchHeaders {
+    Slot from{};
+    Slot to{};
+    Digest hd;
+};
+/// Consecutive, by slot; the last one has the digest that was asked for.
+struct Headers {
+    std::vector<HeaderPtr> headers;
+};
+/// m17 FETCH-NV: the ViewCert of this NEW-VIEW, of the asker's group.
+struct FetchViewCert {
+    Digest nvd;
+};
+/// m17 FETCH-VC.
+struct FetchViewChanges {
+    std::vector<ViewChangeRef> wanted;
+};
+/// Answer to FETCH-VC, and what goes with a NEW-VIEW.
+struct ViewChanges {
+    std::vector<ViewChangePtr> messages;
 };
 
 /// m17 FETCH-BODY.
@@ -274,7 +473,10 @@ struct Rejected {
 
 using Payload =
     std::variant<Body, Prepare, Commit, Status, FetchCertificates, Certificates, FetchBodies,
-                 Bodies, CommitDb, DbReply, VoterStatus, FetchDbItems, Reply, Rejected>;
+                 Bodies, CommitDb, DbReply, VoterStatus, FetchDbItems, Reply, Rejected, Checkpoint,
+                 Vouch, RequestViewChange, TriggerCertificate, ViewChangePtr, NewView,
+                 NewViewAccept, ViewCertPtr, Resign, FetchHeaders, Headers, FetchViewCert,
+                 FetchViewChanges, ViewChanges>;
 
 struct Message {
     Endpoint from;

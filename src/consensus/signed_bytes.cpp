@@ -16,6 +16,15 @@ Digest entry_digest(const EntryHeader& entry) {
     return d.digest(entry.rd).finish();
 }
 
+void put(Digester& d, const Ui& ui) {
+    d.u64(ui.cv.value).u32(ui.voids).bytes(ui.certificate);
+}
+
+void put(Digester& d, const std::vector<PositionSignature>& signers) {
+    d.u64(signers.size());
+    for (const PositionSignature& s : signers) d.u32(s.position.value).bytes(s.signature);
+}
+
 }  // namespace
 
 Digest request_digest(ByteView raw) {
@@ -54,15 +63,126 @@ Digest prepare_digest(const Digest& cluster, View view, Slot slot, const Digest&
 }
 
 Digest commit_digest(const Digest& cluster, const Commit& commit) {
+    return commit_digest(cluster, commit.group, commit.position,
+                         {commit.view, commit.to, commit.hd, commit.nvd});
+}
+
+Digest commit_digest(const Digest& cluster, GroupId group, Position position,
+                     const LastCommit& accepted) {
     return Digester("COMMIT")
         .digest(cluster)
-        .u32(commit.group.value)
-        .u32(commit.position.value)
-        .u64(commit.view.value)
-        .u64(commit.to.value)
-        .digest(commit.hd)
-        .digest(commit.nvd)
+        .u32(group.value)
+        .u32(position.value)
+        .u64(accepted.view.value)
+        .u64(accepted.to.value)
+        .digest(accepted.hd)
+        .digest(accepted.nvd)
         .finish();
+}
+
+Digest new_view_digest(const Digest& cluster, const NewView& new_view) {
+    Digester d("NV");
+    d.digest(cluster).u64(new_view.view.value).u64(new_view.slot.value).digest(new_view.hd);
+    d.u64(new_view.nullset.size());
+    for (const EntryRef& e : new_view.nullset) d.u64(e.slot.value).u32(e.index);
+    d.u64(new_view.view_changes.size());
+    for (const ViewChangeRef& vc : new_view.view_changes)
+        d.u32(vc.group.value).u32(vc.position.value).u64(vc.cv.value).digest(vc.digest);
+    return d.finish();
+}
+
+// Validity must be a function of the digest (VC3): so it covers every byte that a check looks at,
+// signatures and certificates included.
+Digest view_change_rest(const ViewChange& change) {
+    Digester d("VCREST");
+    put(d, change.proof.ui);
+    d.u8(change.from_new_view ? 1 : 0).u8(change.view_cert ? 1 : 0);
+    if (change.view_cert) {
+        const ViewCert& cert = *change.view_cert;
+        d.digest(new_view_digest({}, cert.new_view)).u32(cert.group.value);
+        put(d, cert.new_view.ui);
+        put(d, cert.signers);
+    }
+    d.u8(change.stable ? 1 : 0);
+    if (change.stable) {
+        const StableCert& s = *change.stable;
+        d.u32(s.group.value).u64(s.slot.value).digest(s.hd).u64(s.ts_ms).digest(s.state);
+        put(d, s.signers);
+    }
+    d.u64(change.base.value).u64(change.vouches.size());
+    for (const Vouch& vouch : change.vouches)
+        d.digest(vouch_digest({}, vouch)).bytes(vouch.signature);
+    d.u64(change.log.size());
+    for (const VoteEntry& entry : change.log) {
+        d.digest(vote_entry_digest({}, change.group, change.position, entry));
+        put(d, entry.ui);
+    }
+    return d.finish();
+}
+
+Digest view_change_digest(const Digest& cluster, const ViewChange& change) {
+    VoteEntry entry{true, change.view, change.last, view_change_rest(change), {}};
+    return vote_entry_digest(cluster, change.group, change.position, entry);
+}
+
+Digest vote_entry_digest(const Digest& cluster, GroupId group, Position position,
+                         const VoteEntry& entry) {
+    if (!entry.view_change) return commit_digest(cluster, group, position, entry.last);
+    return Digester("VC")
+        .digest(cluster)
+        .u32(group.value)
+        .u32(position.value)
+        .u64(entry.target.value)
+        .u64(entry.last.view.value)
+        .u64(entry.last.to.value)
+        .digest(entry.last.hd)
+        .digest(entry.last.nvd)
+        .digest(entry.rest)
+        .finish();
+}
+
+Digest checkpoint_digest(const Digest& cluster, const Checkpoint& c) {
+    return Digester("CHECKPOINT")
+        .digest(cluster)
+        .u32(c.group.value)
+        .u32(c.position.value)
+        .u64(c.slot.value)
+        .digest(c.hd)
+        .u64(c.ts_ms)
+        .digest(c.state)
+        .finish();
+}
+
+Digest vouch_digest(const Digest& cluster, const Vouch& vouch) {
+    Digester d("VOUCH");
+    d.digest(cluster).u32(vouch.group.value).u32(vouch.position.value).u64(vouch.votes.size());
+    for (Counter cv : vouch.votes) d.u64(cv.value);
+    return d.finish();
+}
+
+Digest request_view_change_digest(const Digest& cluster, const RequestViewChange& request) {
+    return Digester("REQ-VC")
+        .digest(cluster)
+        .u32(request.group.value)
+        .u32(request.position.value)
+        .u64(request.view.value)
+        .u8(static_cast<std::uint8_t>(request.reason))
+        .finish();
+}
+
+Digest accept_digest(const Digest& cluster, const NewViewAccept& accept) {
+    return Digester("NV-ACCEPT")
+        .digest(cluster)
+        .u32(accept.group.value)
+        .u32(accept.position.value)
+        .u64(accept.view.value)
+        .digest(accept.nvd)
+        .u64(accept.cv.value)
+        .finish();
+}
+
+Digest resign_digest(const Digest& cluster, PrimaryId primary, View view) {
+    return Digester("RESIGN").digest(cluster).u32(primary.value).u64(view.value).finish();
 }
 
 Digest item_digest(GroupId group, Slot slot, const DbItem& item) {

@@ -23,6 +23,25 @@ std::uint64_t slot_seed(const Digest& previous_hd);
 Digest prepare_digest(const Digest& cluster, View view, Slot slot, const Digest& hd);
 /// What a vote counter certifies for a COMMIT.
 Digest commit_digest(const Digest& cluster, const Commit& commit);
+Digest commit_digest(const Digest& cluster, GroupId group, Position position,
+                     const LastCommit& accepted);
+
+/// What an ordering counter certifies for a NEW-VIEW: nvd.
+Digest new_view_digest(const Digest& cluster, const NewView& new_view);
+/// Everything in a VIEW-CHANGE but sender, view and `last`: its `rest` in a later log.
+Digest view_change_rest(const ViewChange& change);
+/// What a vote counter certifies for a VIEW-CHANGE.
+Digest view_change_digest(const Digest& cluster, const ViewChange& change);
+/// What a vote counter certified for an entry of a VIEW-CHANGE's log.
+Digest vote_entry_digest(const Digest& cluster, GroupId group, Position position,
+                         const VoteEntry& entry);
+
+// What identity keys sign.
+Digest checkpoint_digest(const Digest& cluster, const Checkpoint& checkpoint);
+Digest vouch_digest(const Digest& cluster, const Vouch& vouch);
+Digest request_view_change_digest(const Digest& cluster, const RequestViewChange& request);
+Digest accept_digest(const Digest& cluster, const NewViewAccept& accept);
+Digest resign_digest(const Digest& cluster, PrimaryId primary, View view);
 
 /// The digest that a voter counts votes by: every field of the item, the slot and the group.
 Digest item_digest(GroupId group, Slot slot, const DbItem& item);

@@ -18,6 +18,10 @@ bool sorted_unique(const std::vector<PartitionId>& parts) {
     return std::adjacent_find(parts.begin(), parts.end(), std::greater_equal<>()) == parts.end();
 }
 
+bool for_clients(const Payload& payload) {
+    return std::holds_alternative<Body>(payload);
+}
+
 bool same_sender(const Endpoint& from, GroupId group, Position position) {
     return from == Endpoint::replica(group, position);
 }
@@ -27,6 +31,8 @@ bool same_sender(const Endpoint& from, GroupId group, Position position) {
 Result<Verified> Verifier::verify(Message message) const {
     if (message.from.role != Endpoint::Role::client && !membership_.host_of(message.from))
         return error(Errc::refused, "the sender is not a member");
+    if (message.from.role == Endpoint::Role::client && !for_clients(message.payload))
+        return error(Errc::refused, "a client may not send this message");
     if (auto checked = check(message.from, message.payload); !checked) return checked.error();
     return Verified(std::move(message));
 }
@@ -93,121 +99,184 @@ Result<void> Verifier::check_commit(const Commit& commit) const {
     if (commit.prepare.view != commit.view || commit.prepare.slot != commit.to ||
         commit.prepare.hd != commit.hd)
         return malformed("the COMMIT's prepare certificate is of another slot");
-    if (auto checked = check_prepare(commit.prepare, false); !checked) return checked.error();
+    if (commit.from_new_view) {
+        if (commit.view.value == 0) return malformed("view (0,0) has no NEW-VIEW");
+        const Member& primary =
+            membership_.primaries[membership_.primary_of(commit.view).value];
+        if (!checker_.certified(primary.usig, commit.prepare.ui, commit.nvd))
+            return error(Errc::refused, "the certificate of the COMMIT's NEW-VIEW does not verify");
+    } else if (auto checked = check_prepare(commit.prepare, false); !checked) {
+        return checked.error();
+    }
     if (!checker_.certified(*usig, commit.ui, commit_digest(membership_.cluster, commit)))
         return error(Errc::refused, "the COMMIT's certificate does not verify");
     return {};
 }
 
-Result<void> Verifier::check(const Endpoint& from, const Payload& payload) const {
+struct Verifier::Visitor {
     using Role = Endpoint::Role;
-    struct Visitor {
-        const Verifier& v;
-        const Endpoint& from;
+    const Verifier& v;
+    const Endpoint& from;
 
-        static Result<void> role(bool allowed) {
-            if (!allowed) return error(Errc::refused, "this sender may not send this message");
-            return {};
+    static Result<void> role(bool allowed) {
+        if (!allowed) return error(Errc::refused, "this sender may not send this message");
+        return {};
+    }
+    Result<void> operator()(const Body& body) const {
+        if (!body) return malformed("empty request");
+        if (from.role == Role::client && from.client != body->id.client)
+            return error(Errc::refused, "a client sends its own requests only");
+        if (from.role == Role::voter) return role(false);
+        return v.check_request(*body);
+    }
+    // Certified messages may be relayed by anyone who is a member.
+    Result<void> operator()(const Prepare& prepare) const {
+        if (from.role == Role::client) return role(false);
+        return v.check_prepare(prepare, true);
+    }
+    Result<void> operator()(const Commit& commit) const {
+        if (from.role == Role::client) return role(false);
+        return v.check_commit(commit);
+    }
+    Result<void> operator()(const Status& status) const {
+        if (from.role != Role::replica) return role(false);
+        if (status.votes_seen.size() != v.membership_.replicas_per_group())
+            return malformed("votes_seen");
+        if (status.ordering_seen.size() != v.membership_.primaries.size())
+            return malformed("ordering_seen");
+        return {};
+    }
+    Result<void> operator()(const FetchCertificates& fetch) const {
+        if (from.role == Role::client) return role(false);
+        if (fetch.from.value == 0 || fetch.to < fetch.from) return malformed("fetch range");
+        return {};
+    }
+    Result<void> operator()(const Certificates& found) const {
+        if (from.role == Role::client) return role(false);
+        if (found.prepares.size() + found.commits.size() + found.new_views.size() +
+                found.view_changes.size() >
+            v.limits_.fetch_count)
+            return malformed("too many certificates");
+        for (const NewView& each : found.new_views)
+            if (auto checked = v.check_new_view(each); !checked) return checked;
+        for (const ViewChangePtr& each : found.view_changes) {
+            if (!each) return malformed("empty VIEW-CHANGE");
+            if (auto checked = v.check_view_change(*each); !checked) return checked;
         }
-        Result<void> operator()(const Body& body) const {
+        for (const Prepare& prepare : found.prepares)
+            if (auto checked = v.check_prepare(prepare, true); !checked) return checked;
+        for (const Commit& commit : found.commits)
+            if (auto checked = v.check_commit(commit); !checked) return checked;
+        return {};
+    }
+    Result<void> operator()(const FetchBodies& fetch) const {
+        if (from.role == Role::client) return role(false);
+        if (fetch.rds.empty() || fetch.rds.size() > v.limits_.fetch_count)
+            return malformed("number of bodies");
+        return {};
+    }
+    Result<void> operator()(const Bodies& found) const {
+        if (from.role == Role::client) return role(false);
+        if (found.bodies.size() > v.limits_.fetch_count) return malformed("too many bodies");
+        return all_bodies(found.bodies);
+    }
+    Result<void> operator()(const CommitDb& commit) const {
+        if (!same_sender(from, commit.group, commit.position)) return role(false);
+        if (commit.items.size() > v.limits_.slot_entries) return malformed("too many items");
+        if (commit.bodies.size() > commit.items.size()) return malformed("too many bodies");
+        for (const DbItem& item : commit.items)
+            if (item.seqs.empty() || item.seqs.size() > v.limits_.parts_per_request)
+                return malformed("number of sequence numbers");
+        return all_bodies(commit.bodies);
+    }
+    Result<void> operator()(const DbReply& reply) const {
+        if (from != Endpoint::voter(reply.voter)) return role(false);
+        if (reply.items.size() > v.limits_.slot_entries) return malformed("too many items");
+        for (const ItemResult& item : reply.items)
+            if (auto checked = result(item); !checked) return checked;
+        return {};
+    }
+    Result<void> operator()(const VoterStatus& status) const {
+        if (from != Endpoint::voter(status.voter)) return role(false);
+        if (status.next.size() > v.membership_.owners.size()) return malformed("partitions");
+        return {};
+    }
+    Result<void> operator()(const FetchDbItems& fetch) const {
+        if (from != Endpoint::voter(fetch.voter)) return role(false);
+        if (fetch.to < fetch.from) return malformed("fetch range");
+        return {};
+    }
+    Result<void> operator()(const Reply& reply) const {
+        if (!same_sender(from, reply.group, reply.position)) return role(false);
+        return result(reply.answer);
+    }
+    Result<void> operator()(const Rejected& rejected) const {
+        if (from.role == Role::client || from.role == Role::voter) return role(false);
+        if (rejected.text.size() > 1024) return malformed("reason too long");
+        return {};
+    }
+
+    // Checkpoints and view change: verify_views.cpp.
+    Result<void> operator()(const Checkpoint& m) const { return v.check_checkpoint(m); }
+    Result<void> operator()(const Vouch& m) const { return v.check_vouch(m); }
+    Result<void> operator()(const RequestViewChange& m) const { return v.check_request_vc(m); }
+    Result<void> operator()(const TriggerCertificate& m) const { return v.check_trigger(m); }
+    Result<void> operator()(const NewView& m) const { return v.check_new_view(m); }
+    Result<void> operator()(const NewViewAccept& m) const { return v.check_accept(m); }
+    Result<void> operator()(const ViewChangePtr& m) const {
+        return m ? v.check_view_change(*m) : malformed("empty VIEW-CHANGE");
+    }
+    Result<void> operator()(const ViewCertPtr& m) const {
+        return m ? v.check_view_cert(*m) : malformed("empty ViewCert");
+    }
+    Result<void> operator()(const Resign& m) const {
+        return v.check_signature(Endpoint::primary(m.primary),
+                                 resign_digest(v.membership_.cluster, m.primary, m.view),
+                                 m.signature);
+    }
+    Result<void> operator()(const FetchHeaders& fetch) const {
+        if (fetch.from.value == 0 || fetch.to < fetch.from) return malformed("fetch range");
+        return {};
+    }
+    // Which header was asked for, only the engine knows: it checks digests.
+    Result<void> operator()(const Headers& found) const {
+        if (found.headers.size() > v.limits_.fetch_count) return malformed("too many headers");
+        for (const HeaderPtr& header : found.headers)
+            if (!header || header->entries.size() > v.limits_.slot_entries)
+                return malformed("header");
+        return {};
+    }
+    Result<void> operator()(const FetchViewCert&) const { return {}; }
+    Result<void> operator()(const FetchViewChanges& fetch) const {
+        if (fetch.wanted.empty() || fetch.wanted.size() > v.limits_.fetch_count)
+            return malformed("number of VIEW-CHANGEs");
+        return {};
+    }
+    Result<void> operator()(const ViewChanges& found) const {
+        if (found.messages.size() > v.limits_.fetch_count)
+            return malformed("number of VIEW-CHANGEs");
+        for (const ViewChangePtr& each : found.messages)
+            if (auto checked = (*this)(each); !checked) return checked;
+        return {};
+    }
+
+    Result<void> all_bodies(const std::vector<Body>& bodies) const {
+        for (const Body& body : bodies) {
             if (!body) return malformed("empty request");
-            if (from.role == Role::client && from.client != body->id.client)
-                return error(Errc::refused, "a client sends its own requests only");
-            if (from.role == Role::voter) return role(false);
-            return v.check_request(*body);
+            if (auto checked = v.check_request(*body); !checked) return checked;
         }
-        // Certified messages may be relayed by anyone who is a member.
-        Result<void> operator()(const Prepare& prepare) const {
-            if (from.role == Role::client) return role(false);
-            return v.check_prepare(prepare, true);
-        }
-        Result<void> operator()(const Commit& commit) const {
-            if (from.role == Role::client) return role(false);
-            return v.check_commit(commit);
-        }
-        Result<void> operator()(const Status& status) const {
-            if (from.role != Role::replica) return role(false);
-            if (status.votes_seen.size() != v.membership_.replicas_per_group())
-                return malformed("votes_seen");
-            return {};
-        }
-        Result<void> operator()(const FetchCertificates& fetch) const {
-            if (from.role == Role::client) return role(false);
-            if (fetch.from.value == 0 || fetch.to < fetch.from) return malformed("fetch range");
-            return {};
-        }
-        Result<void> operator()(const Certificates& found) const {
-            if (from.role == Role::client) return role(false);
-            if (found.prepares.size() + found.commits.size() > v.limits_.fetch_count)
-                return malformed("too many certificates");
-            for (const Prepare& prepare : found.prepares)
-                if (auto checked = v.check_prepare(prepare, true); !checked) return checked;
-            for (const Commit& commit : found.commits)
-                if (auto checked = v.check_commit(commit); !checked) return checked;
-            return {};
-        }
-        Result<void> operator()(const FetchBodies& fetch) const {
-            if (from.role == Role::client) return role(false);
-            if (fetch.rds.empty() || fetch.rds.size() > v.limits_.fetch_count)
-                return malformed("number of bodies");
-            return {};
-        }
-        Result<void> operator()(const Bodies& found) const {
-            if (from.role == Role::client) return role(false);
-            if (found.bodies.size() > v.limits_.fetch_count) return malformed("too many bodies");
-            return all_bodies(found.bodies);
-        }
-        Result<void> operator()(const CommitDb& commit) const {
-            if (!same_sender(from, commit.group, commit.position)) return role(false);
-            if (commit.items.size() > v.limits_.slot_entries) return malformed("too many items");
-            if (commit.bodies.size() > commit.items.size()) return malformed("too many bodies");
-            for (const DbItem& item : commit.items)
-                if (item.seqs.empty() || item.seqs.size() > v.limits_.parts_per_request)
-                    return malformed("number of sequence numbers");
-            return all_bodies(commit.bodies);
-        }
-        Result<void> operator()(const DbReply& reply) const {
-            if (from != Endpoint::voter(reply.voter)) return role(false);
-            if (reply.items.size() > v.limits_.slot_entries) return malformed("too many items");
-            for (const ItemResult& item : reply.items)
-                if (auto checked = result(item); !checked) return checked;
-            return {};
-        }
-        Result<void> operator()(const VoterStatus& status) const {
-            if (from != Endpoint::voter(status.voter)) return role(false);
-            if (status.next.size() > v.membership_.owners.size()) return malformed("partitions");
-            return {};
-        }
-        Result<void> operator()(const FetchDbItems& fetch) const {
-            if (from != Endpoint::voter(fetch.voter)) return role(false);
-            if (fetch.to < fetch.from) return malformed("fetch range");
-            return {};
-        }
-        Result<void> operator()(const Reply& reply) const {
-            if (!same_sender(from, reply.group, reply.position)) return role(false);
-            return result(reply.answer);
-        }
-        Result<void> operator()(const Rejected& rejected) const {
-            if (from.role == Role::client || from.role == Role::voter) return role(false);
-            if (rejected.text.size() > 1024) return malformed("reason too long");
-            return {};
-        }
+        return {};
+    }
+    // A payload that came along must be the preimage of its digest.
+    Result<void> result(const ItemResult& item) const {
+        if (item.result.size() > v.limits_.result_bytes) return malformed("result too large");
+        if (item.has_result && result_digest(item.outcome, item.code, item.result) != item.rdig)
+            return malformed("result digest");
+        return {};
+    }
+};
 
-        Result<void> all_bodies(const std::vector<Body>& bodies) const {
-            for (const Body& body : bodies) {
-                if (!body) return malformed("empty request");
-                if (auto checked = v.check_request(*body); !checked) return checked;
-            }
-            return {};
-        }
-        // A payload that came along must be the preimage of its digest.
-        Result<void> result(const ItemResult& item) const {
-            if (item.result.size() > v.limits_.result_bytes) return malformed("result too large");
-            if (item.has_result && result_digest(item.outcome, item.code, item.result) != item.rdig)
-                return malformed("result digest");
-            return {};
-        }
-    };
+Result<void> Verifier::check(const Endpoint& from, const Payload& payload) const {
     return std::visit(Visitor{*this, from}, payload);
 }
 

@@ -28,6 +28,8 @@ struct MessageLimits {
     std::uint32_t bundle_count = 1024;
     std::uint32_t fetch_count = 512;  ///< certificates or bodies in one fetch or answer
     std::uint32_t result_bytes = 4 * 1024 * 1024;
+    std::uint32_t vote_log = 4096;     ///< messages in a VIEW-CHANGE's log
+    std::uint32_t nullset = 1 << 18;   ///< entries
 };
 
 class Verifier;
@@ -63,6 +65,24 @@ private:
     [[nodiscard]] Result<void> check_prepare(const Prepare& prepare, bool with_header) const;
     [[nodiscard]] Result<void> check_commit(const Commit& commit) const;
     [[nodiscard]] Result<void> check(const Endpoint& from, const Payload& payload) const;
+    struct Visitor;
+
+    // verify_views.cpp
+    [[nodiscard]] Result<void> check_signature(const Endpoint& signer, const Digest& digest,
+                                               ByteView signature) const;
+    [[nodiscard]] Result<void> check_checkpoint(const Checkpoint& checkpoint) const;
+    [[nodiscard]] Result<void> check_vouch(const Vouch& vouch) const;
+    [[nodiscard]] Result<void> check_request_vc(const RequestViewChange& request) const;
+    [[nodiscard]] Result<void> check_trigger(const TriggerCertificate& trigger) const;
+    [[nodiscard]] Result<void> check_new_view(const NewView& new_view) const;
+    [[nodiscard]] Result<void> check_accept(const NewViewAccept& accept) const;
+    [[nodiscard]] Result<void> check_signers(GroupId group,
+                                             const std::vector<PositionSignature>& signers) const;
+    [[nodiscard]] Result<void> check_view_cert(const ViewCert& cert) const;
+    [[nodiscard]] Result<void> check_stable(const StableCert& cert) const;
+    [[nodiscard]] Result<void> check_view_change(const ViewChange& change) const;
+    [[nodiscard]] Result<void> check_last(const ViewChange& change) const;
+    [[nodiscard]] Result<void> check_vote_log(const ViewChange& change) const;
 
     const Membership& membership_;
     SignatureChecker& checker_;

@@ -3,12 +3,31 @@
 
 #include "base/ids.hpp"
 #include "base/time.hpp"
+#include "consensus/messages.hpp"
 
 #include <map>
 #include <optional>
 #include <utility>
+#include <variant>
 
 namespace bft::consensus::minbft {
+
+inline const Ui& ui_of(const Prepare& m) {
+    return m.ui;
+}
+inline const Ui& ui_of(const NewView& m) {
+    return m.ui;
+}
+inline const Ui& ui_of(const Commit& m) {
+    return m.ui;
+}
+inline const Ui& ui_of(const ViewChangePtr& m) {
+    return m->ui;
+}
+template <class... M>
+const Ui& ui_of(const std::variant<M...>& m) {
+    return std::visit([](const auto& each) -> const Ui& { return ui_of(each); }, m);
+}
 
 /// A gap in a sender's counter hides a message that it signed and withheld, perhaps the conflicting
 /// one. Later messages wait here until the gap is filled or proven void (MinBFT, section 4).
@@ -21,7 +40,7 @@ public:
     /// Takes a message in, whatever its place. False: old, held already, too far, or the sender is
     /// dead.
     bool offer(M message) {
-        Counter cv = message.ui.cv;
+        Counter cv = ui_of(message).cv;
         if (dead_ || cv <= processed_ || held_.contains(cv)) return false;
         if (cv > highest_) highest_ = cv;
         if (held_.size() >= held_max_) {
@@ -34,17 +53,24 @@ public:
         return true;
     }
 
-    /// The next message in order, if it is here; its counter then counts as processed. A
-    /// certificate proves `voids` values before its own void: those count as processed, too.
-    std::optional<M> next() {
-        if (dead_ || held_.empty()) return std::nullopt;
+    /// The next message in order, if it is here. A certificate proves `voids` values before its own
+    /// void: those count as processed, too.
+    [[nodiscard]] const M* peek() const {
+        if (dead_ || held_.empty()) return nullptr;
         auto first = held_.begin();
         std::uint64_t before = first->first.value - 1;
-        if (before > processed_.value && before - processed_.value > first->second.ui.voids)
-            return std::nullopt;
+        if (before > processed_.value && before - processed_.value > ui_of(first->second).voids)
+            return nullptr;
+        return &first->second;
+    }
+
+    /// Takes what peek() shows: its counter then counts as processed.
+    std::optional<M> next() {
+        if (peek() == nullptr) return std::nullopt;
+        auto first = held_.begin();
         M message = std::move(first->second);
+        processed_ = first->first;
         held_.erase(first);
-        processed_ = message.ui.cv;
         return message;
     }
 
@@ -75,8 +101,8 @@ public:
     [[nodiscard]] std::optional<std::pair<Counter, Counter>> missing() const {
         if (dead_ || highest_ <= processed_) return std::nullopt;
         if (held_.empty()) return std::pair(processed_.next(), highest_);
+        if (peek() != nullptr) return std::nullopt;
         Counter first = held_.begin()->first;
-        if (first == processed_.next()) return std::nullopt;
         return std::pair(processed_.next(), Counter(first.value - 1));
     }
 

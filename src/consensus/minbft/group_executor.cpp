@@ -189,7 +189,7 @@ void GroupExecutor::blame(Slot slot, VoterId voter) {
 
 void GroupExecutor::reply(Slot slot, const Item& item, ItemResult result) {
     const RequestId& rid = item.entry.item.rid;
-    Reply reply{group_, position_, slot, std::move(result), View{}, membership_.version};
+    Reply reply{group_, position_, slot, std::move(result), view_, membership_.version};
     auto& kept = replies_[{rid.home, rid.client}];
     kept[rid.cseq] = reply;
     while (kept.size() > options_.replies_kept) kept.erase(kept.begin());

@@ -40,6 +40,11 @@ public:
         return undecided_.empty() ? last_delivered_ : Slot(undecided_.begin()->value - 1);
     }
 
+    /// Every voter has answered everything up to here.
+    [[nodiscard]] Slot answered() const { return answered_; }
+    /// Replies tell clients who the primary is.
+    void note_view(View view) { view_ = view; }
+
     struct Report {
         Slot executed{};
         std::size_t waiting_slots = 0;
@@ -96,6 +101,7 @@ private:
     Slot last_delivered_{};
     Slot answered_{};  ///< every voter has answered everything up to here
     Slot answered_logged_{};
+    View view_{};
     std::uint64_t replied_ = 0;
     std::uint64_t nondeterministic_ = 0;
     Output out_;

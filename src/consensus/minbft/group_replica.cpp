@@ -15,8 +15,9 @@ void append(std::vector<T>& to, std::vector<T>&& from) {
 }  // namespace
 
 GroupReplica::GroupReplica(const Membership& membership, GroupId group, Position position,
-                           ReplicaOptions options, ExecutorOptions executor_options)
-    : agreement_(membership, group, position, options),
+                           ReplicaOptions options, ExecutorOptions executor_options,
+                           Signer& signer)
+    : agreement_(membership, group, position, options, signer),
       executor_(membership, group, position, executor_options) {}
 
 Result<void> GroupReplica::recover(Replica::Recovered log,
@@ -49,7 +50,7 @@ void GroupReplica::sealed(Ui ui, Now now) {
 }
 
 void GroupReplica::tick(Now now) {
-    agreement_.note_executed(executor_.executed());
+    agreement_.note_executed(executor_.executed(), executor_.answered());
     agreement_.tick(now);
     executor_.tick(now);
     absorb(agreement_.take_output(), now);
@@ -65,6 +66,7 @@ std::optional<TimePoint> GroupReplica::next_deadline() const {
 
 // What agreement decided goes on to the executor; both speak with one voice.
 void GroupReplica::absorb(Output output, Now now) {
+    executor_.note_view(agreement_.view());
     for (const Delivery& delivery : output.deliver) executor_.deliver(delivery, now);
     Output after = executor_.take_output();
     for (Output* part : {&output, &after}) {

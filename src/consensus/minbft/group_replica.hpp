@@ -10,7 +10,7 @@ namespace bft::consensus::minbft {
 class GroupReplica final : public Engine {
 public:
     GroupReplica(const Membership& membership, GroupId group, Position position,
-                 ReplicaOptions options, ExecutorOptions executor_options);
+                 ReplicaOptions options, ExecutorOptions executor_options, Signer& signer);
 
     /// See Replica::recover().
     [[nodiscard]] Result<void> recover(Replica::Recovered log,

@@ -13,15 +13,21 @@ constexpr std::size_t header_overhead_bytes = 128;
 
 }  // namespace
 
-Primary::Primary(const Membership& membership, PrimaryId self, PrimaryOptions options)
+Primary::Primary(const Membership& membership, PrimaryId self, PrimaryOptions options,
+                 Signer& signer)
     : membership_(membership),
       self_(self),
       options_(options),
+      signer_(signer),
       chain_(membership, std::nullopt),
-      pool_(options.client_pool) {
+      pool_(options.client_pool),
+      headers_(static_cast<std::size_t>(options.window) * 8) {
+    // View (0,0) begins with a virtual NEW-VIEW: N = 0, U = 0.
+    if (membership.primary_of(view_) == self) phase_ = Phase::active;
     for (const Group& group : membership.groups) {
         progress_[group.id] = {std::vector<Slot>(group.members.size()),
-                               std::vector<Slot>(group.members.size())};
+                               std::vector<Slot>(group.members.size()),
+                               std::vector<View>(group.members.size())};
         outstanding_entries_[group.id] = 0;
     }
 }
@@ -32,6 +38,8 @@ Primary::Primary(const Membership& membership, PrimaryId self, PrimaryOptions op
 Result<void> Primary::replay(const Prepare& prepare) {
     if (!prepare.header || header_digest(*prepare.header) != prepare.hd)
         return error(Errc::io, "the log holds a PREPARE whose header does not fit");
+    if (prepare.view != view_ || phase_ != Phase::active)
+        return error(Errc::io, "the log holds a PREPARE of a view without NEW-VIEW");
     if (auto why = chain_.why_invalid(*prepare.header))
         return error(Errc::io, "the log holds an invalid header at slot " +
                                    std::to_string(prepare.slot.value) + ": " + *why);
@@ -39,30 +47,63 @@ Result<void> Primary::replay(const Prepare& prepare) {
     return {};
 }
 
-Result<void> Primary::recover(Recovered log, const std::optional<std::pair<Digest, Ui>>& last) {
-    for (const Prepare& prepare : log.prepares)
+// Own certified messages in counter order, from the newest NEW-VIEW on: what came before it has no
+// say in what we certify next.
+Result<void> Primary::replay_log(const Recovered& log, Counter& logged) {
+    Counter begin{};
+    for (const NewViewRecord& record : log.new_views) {
+        if (record.new_view.ui.cv <= begin) continue;
+        begin = record.new_view.ui.cv;
+        view_ = record.new_view.view;
+        lead(record.new_view, record.ts_ms);
+    }
+    logged = begin;
+    for (const Prepare& prepare : log.prepares) {
+        if (prepare.ui.cv <= begin) continue;
         if (auto replayed = replay(prepare); !replayed) return replayed;
+        logged = prepare.ui.cv;
+    }
+    return {};
+}
 
+// T1: certified, but the crash came before the log or the send.
+bool Primary::resume_intent(const Recovered& log, const Digest& digest, const Ui& ui) {
+    if (log.intent && log.intent->header) {
+        Prepare prepare{log.intent->view, log.intent->header->slot,
+                        header_digest(*log.intent->header), ui, log.intent->header};
+        if (prepare_digest(membership_.cluster, prepare.view, prepare.slot, prepare.hd) == digest) {
+            if (!replay(prepare)) return false;
+            out_.persist.push_back({PrepareRecord{prepare}});
+            resend_ = std::move(prepare);
+            return true;
+        }
+    }
+    if (log.new_view_intent &&
+        new_view_digest(membership_.cluster, log.new_view_intent->new_view) == digest) {
+        NewView new_view = log.new_view_intent->new_view;
+        new_view.ui = ui;
+        view_ = new_view.view;
+        out_.persist.push_back({NewViewRecord{new_view, log.new_view_intent->ts_ms}});
+        lead(new_view, log.new_view_intent->ts_ms);
+        resend_ = std::move(new_view);
+        return true;
+    }
+    return false;
+}
+
+Result<void> Primary::recover(Recovered log, const std::optional<std::pair<Digest, Ui>>& last) {
+    Counter logged{};
+    if (auto replayed = replay_log(log, logged); !replayed) return replayed;
     Counter certified = last ? last->second.cv : Counter(0);
-    Counter logged(chain_.tip().value);  // rigid map in view (0,0): PREPARE(b) has counter b
     if (certified == logged) return {};  // T0
     if (certified < logged)
         return error(Errc::refused,
                      "the TPM's counter is at " + std::to_string(certified.value) +
                          ", below the log's " + std::to_string(logged.value) +
                          ": the TPM's state was rolled back. Replace this host's identity.");
-    if (certified == logged.next() && log.intent && log.intent->header) {
-        Prepare prepare{log.intent->view, log.intent->header->slot,
-                        header_digest(*log.intent->header), last->second, log.intent->header};
-        Digest digest = prepare_digest(membership_.cluster, prepare.view, prepare.slot, prepare.hd);
-        if (digest ==
-            last->first) {  // T1: certified, but the crash came before the log or the send
-            if (auto replayed = replay(prepare); !replayed) return replayed;
-            out_.persist.push_back({PrepareRecord{prepare}});
-            resend_ = std::move(prepare);
-            return {};
-        }
-    }
+    if (certified.value - logged.value - 1 <= last->second.voids &&
+        resume_intent(log, last->first, last->second))
+        return {};
     return error(Errc::refused,
                  "the TPM has certified up to " + std::to_string(certified.value) +
                      " but this host's log ends at " + std::to_string(logged.value) +
@@ -78,11 +119,21 @@ void Primary::receive(const Verified& message, Now now) {
         on_request(*body, now);
     else if (const auto* status = std::get_if<Status>(&message.payload()))
         on_status(message.from(), *status, now);
+    else if (const auto* change = std::get_if<ViewChangePtr>(&message.payload()))
+        on_view_change(*change, now);
+    else if (const auto* trigger = std::get_if<TriggerCertificate>(&message.payload()))
+        leave_view(trigger->view);
+    else if (const auto* headers = std::get_if<Headers>(&message.payload()))
+        on_headers(*headers);
+    else if (const auto* bodies = std::get_if<Bodies>(&message.payload()))
+        on_bodies(*bodies);
+    new_view_if_ready(now);
 }
 
 void Primary::on_request(const Body& body, Now now) {
+    // Only a request that this node may order soon is kept: replicas forward it to each new primary.
     auto group = membership_.owner(body->id.home);
-    if (!group) return;
+    if (!group || phase_ == Phase::idle) return;
     auto window = ordered_.find({body->id.home, body->id.client});
     if (window != ordered_.end() && window->second.contains(body->id.cseq)) return;
     switch (pool_.add(*group, body)) {
@@ -107,8 +158,14 @@ void Primary::on_status(const Endpoint& from, const Status& status, Now now) {
     if (found == progress_.end()) return;
     Slot& executed = found->second.executed[from.index];
     Slot& low = found->second.low[from.index];
-    executed = std::max(executed, std::min(status.executed, chain_.tip()));
-    low = std::max(low, std::min(status.low, chain_.tip()));
+    executed = std::max(executed, status.executed);
+    low = std::max(low, status.low);
+    View& view = found->second.view[from.index];
+    view = std::max(view, status.view);
+    // f+1 of a group have left our view: one correct replica has seen a TC.
+    std::vector<View> views = found->second.view;
+    std::sort(views.begin(), views.end(), std::greater<>());
+    leave_view(views[membership_.f]);
     release_credit();
     starved_ = false;
     order_if_due(now);
@@ -116,15 +173,21 @@ void Primary::on_status(const Endpoint& from, const Status& status, Now now) {
 
 void Primary::tick(Now now) {
     if (resend_) {
-        out_.send.push_back({membership_.all_replicas(), *resend_});
+        if (const auto* prepare = std::get_if<Prepare>(&*resend_))
+            out_.send.push_back({membership_.all_replicas(), *prepare});
+        else
+            out_.send.push_back({membership_.all_replicas(), std::get<NewView>(*resend_)});
         resend_.reset();
     }
+    new_view_if_ready(now);
     order_if_due(now);
 }
 
 std::optional<TimePoint> Primary::next_deadline() const {
     if (resend_) return TimePoint{};
-    if (sealing_ || resigned_ || !window_open()) return std::nullopt;
+    if (!std::holds_alternative<std::monostate>(sealing_)) return std::nullopt;
+    if (phase_ == Phase::collecting) return collect_at_;
+    if (phase_ != Phase::active || resigned_ || !window_open()) return std::nullopt;
     TimePoint heartbeat = last_slot_at_ + options_.heartbeat;
     if (pool_.empty() || starved_) return heartbeat;
     return std::min(heartbeat, last_slot_at_ + options_.batch_interval);
@@ -135,7 +198,7 @@ Output Primary::take_output() {
 }
 
 Primary::Report Primary::report() const {
-    return {view_, chain_.tip(), pool_.size(), ordered_count_};
+    return {view_, chain_.tip(), pool_.size(), ordered_count_, phase_};
 }
 
 // --- ordering
@@ -176,7 +239,8 @@ void Primary::release_credit() {
 // P2, P4: a batch whenever the counter is idle and the last slot is T_batch ago or a slot is full, so
 // that a lone request does not wait and a crowd shares slots; an empty slot as a heartbeat.
 void Primary::order_if_due(Now now) {
-    if (sealing_ || resigned_ || !window_open()) return;
+    if (!std::holds_alternative<std::monostate>(sealing_) || resigned_) return;
+    if (phase_ != Phase::active || !window_open()) return;
     bool batch_due = !pool_.empty() && !starved_ &&
                      (now.mono - last_slot_at_ >= options_.batch_interval ||
                       pool_.size() >= options_.slot_entries);
@@ -189,7 +253,7 @@ void Primary::order_if_due(Now now) {
         return;
     }
     last_slot_at_ = now.mono;
-    sealing_ = header;
+    sealing_ = SealingSlot{view_, header};
     out_.persist.push_back({PrepareIntent{view_, header}});
     out_.seal =
         Draft{prepare_digest(membership_.cluster, view_, header->slot, header_digest(*header))};
@@ -209,6 +273,9 @@ HeaderPtr Primary::next_header(Now now) {
         std::optional<Body> body = pool_.take(credit);
         if (!body) break;
         const Request& request = **body;
+        // It waited here while its entry came with the NEW-VIEW.
+        auto window = ordered_.find({request.id.home, request.id.client});
+        if (window != ordered_.end() && window->second.contains(request.id.cseq)) continue;
         bytes += request.raw.size() + header_overhead_bytes;
         ++taken[*membership_.owner(request.id.home)];
         header->entries.push_back({request.id, request.parts, EntryKind::transaction, request.rd});
@@ -219,14 +286,18 @@ HeaderPtr Primary::next_header(Now now) {
 }
 
 void Primary::sealed(Ui ui, Now now) {
-    invariant(sealing_ != nullptr, "a certificate answers a draft");
-    Prepare prepare{view_, sealing_->slot, header_digest(*sealing_), std::move(ui), sealing_};
-    sealing_.reset();
-    if (prepare.ui.cv.value != prepare.slot.value || prepare.ui.voids != 0) {
+    invariant(!std::holds_alternative<std::monostate>(sealing_), "a certificate answers a draft");
+    if (std::holds_alternative<SealingView>(sealing_)) return new_view_sealed(std::move(ui), now);
+    SealingSlot slot = std::get<SealingSlot>(std::exchange(sealing_, std::monostate{}));
+    Prepare prepare{slot.view, slot.header->slot, header_digest(*slot.header), std::move(ui),
+                    slot.header};
+    Counter expected = base_ + (prepare.slot - base_slot_);
+    if (prepare.ui.cv != expected || prepare.ui.voids != 0) {
         // P7: the rigid map of counters to slots is broken; whatever we certify would be malformed.
         resigned_ = true;
         out_.events.push_back({Event::Kind::sender_dead, Endpoint::primary(self_), prepare.slot,
                                prepare.ui.cv.value, "own counter does not fit the slot"});
+        resign(now);
         return;
     }
     out_.persist.push_back({PrepareRecord{prepare}});
@@ -237,14 +308,25 @@ void Primary::sealed(Ui ui, Now now) {
                            prepare.header->entries.size(),
                            {}});
     ordered_count_ += prepare.header->entries.size();
-    adopt(std::move(prepare));
+    // A PREPARE of a view that we have left meanwhile closes our counter's sequence, no more.
+    if (prepare.view == view_) adopt(std::move(prepare));
+    new_view_if_ready(now);
     order_if_due(now);
 }
 
 // The chain, the duplicates filter and the credits follow a certified slot.
 void Primary::adopt(Prepare prepare) {
-    Unexecuted unexecuted{prepare.slot, {}};
-    for (const EntryHeader& entry : prepare.header->entries) {
+    adopt_entries(*prepare.header, {});
+    Slot slot = prepare.slot;
+    chain_.append(std::move(prepare));
+    chain_.forget_up_to(slot);
+}
+
+void Primary::adopt_entries(const Header& header, const std::vector<EntryRef>& nullset) {
+    Unexecuted unexecuted{header.slot, {}};
+    for (std::uint32_t i = 0; i < header.entries.size(); ++i) {
+        if (std::binary_search(nullset.begin(), nullset.end(), EntryRef{header.slot, i})) continue;
+        const EntryHeader& entry = header.entries[i];
         // A client's outstanding cseqs span less than a window (C4), so this ack_low is safe.
         std::uint64_t cseq = entry.rid.cseq.value;
         ClientSeq low(cseq < ClientWindow::size ? 0 : cseq - (ClientWindow::size - 1));
@@ -254,9 +336,6 @@ void Primary::adopt(Prepare prepare) {
         ++outstanding_entries_[*group];
     }
     if (!unexecuted.entries.empty()) unexecuted_.push_back(std::move(unexecuted));
-    Slot slot = prepare.slot;
-    chain_.append(std::move(prepare));
-    chain_.forget_up_to(slot);
 }
 
 }  // namespace bft::consensus::minbft

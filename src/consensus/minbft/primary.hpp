@@ -1,15 +1,19 @@
-// The primary of a view: orders requests into slots and certifies a PREPARE for each with its
-// ordering counter. It does not execute and has no vote (protocol.md D7, P1-P5, P8).
+// A primary-capable node. In its views it orders requests into slots and certifies a PREPARE for each
+// with its ordering counter; at their beginning it collects VIEW-CHANGEs and certifies the NEW-VIEW.
+// It does not execute and has no vote (protocol.md D7, P1-P8, VC4-VC5).
 #pragma once
 
 #include "consensus/chain.hpp"
 #include "consensus/client_window.hpp"
 #include "consensus/engine.hpp"
+#include "consensus/header_store.hpp"
 #include "consensus/minbft/request_pool.hpp"
+#include "consensus/select.hpp"
 
 #include <deque>
 #include <map>
 #include <set>
+#include <variant>
 #include <vector>
 
 namespace bft::consensus::minbft {
@@ -22,17 +26,21 @@ struct PrimaryOptions {
     std::uint64_t window = 512;                  ///< W: slots beyond the low watermark
     std::uint32_t group_credit = 8192;           ///< ordered and not executed entries per group
     std::uint32_t client_pool = 1024;            ///< waiting requests per client and group
+    Duration retransmit = 200ms;                 ///< T_rx: between two FETCHes
+    Duration search = 500ms;  ///< for the body of an entry that could be nullified (VC5)
 };
 
 class Primary final : public Engine {
 public:
-    Primary(const Membership& membership, PrimaryId self, PrimaryOptions options);
+    Primary(const Membership& membership, PrimaryId self, PrimaryOptions options, Signer& signer);
 
     /// Takes up the log of an earlier incarnation; before any other input. `last` is what the USIG
     /// service says that it certified last for this identity, if anything.
     struct Recovered {
         std::vector<Prepare> prepares;  ///< own, by counter
-        std::optional<PrepareIntent> intent;
+        std::optional<PrepareIntent> intent;  ///< the newest intent is one of these two
+        std::vector<NewViewRecord> new_views;  ///< own
+        std::optional<NewViewIntent> new_view_intent;
     };
     [[nodiscard]] Result<void> recover(Recovered log,
                                        const std::optional<std::pair<Digest, Ui>>& last);
@@ -43,11 +51,21 @@ public:
     [[nodiscard]] std::optional<TimePoint> next_deadline() const override;
     [[nodiscard]] Output take_output() override;
 
+    /// P7: this node cannot lead (its TPM is away): asks the replicas for the next view.
+    void resign(Now now);
+
+    /// What it does in its view.
+    enum class Phase : std::uint8_t {
+        idle,        ///< the view is another's, or ours and given up
+        collecting,  ///< VIEW-CHANGEs, then bodies of what is undecided
+        active,      ///< orders requests
+    };
     struct Report {
         View view{};
         Slot tip{};
         std::size_t pooled = 0;
         std::uint64_t ordered = 0;  ///< entries, since the start of this process
+        Phase phase = Phase::idle;
     };
     [[nodiscard]] Report report() const;
 
@@ -55,6 +73,11 @@ private:
     struct Progress {  ///< what a group's replicas reported, by position
         std::vector<Slot> executed;
         std::vector<Slot> low;
+        std::vector<View> view;
+    };
+    struct Search {  ///< for a header or body
+        TimePoint ask_at;
+        std::uint32_t attempts = 0;
     };
     struct Unexecuted {  ///< entries per group of one slot, for credits
         Slot slot;
@@ -70,11 +93,32 @@ private:
     [[nodiscard]] Slot quorum_value(const std::vector<Slot>& reported) const;
     void release_credit();
     [[nodiscard]] Result<void> replay(const Prepare& prepare);
+    [[nodiscard]] Result<void> replay_log(const Recovered& log, Counter& logged);
+    [[nodiscard]] bool resume_intent(const Recovered& log, const Digest& digest, const Ui& ui);
+
+    // primary_views.cpp
+    void on_view_change(const ViewChangePtr& change, Now now);
+    void on_bodies(const Bodies& found);
+    void on_headers(const Headers& found);
+    void leave_view(View view);
+    void new_view_if_ready(Now now);
+    [[nodiscard]] std::vector<ViewChangePtr> valid_changes(Now now);
+    [[nodiscard]] std::optional<std::vector<EntryRef>> settle(const Selected& selected, Now now);
+    void fetch_header(const HeaderStore::Missing& missing, const Endpoint& from, Now now);
+    void new_view_sealed(Ui ui, Now now);
+    void lead(const NewView& new_view, UnixMillis ts_ms);
+    void give_up();
+    [[nodiscard]] std::vector<Endpoint> members(GroupId group) const;
+    void adopt_entries(const Header& header, const std::vector<EntryRef>& nullset);
 
     const Membership& membership_;
     PrimaryId self_;
     PrimaryOptions options_;
+    Signer& signer_;
     View view_{};
+    Phase phase_ = Phase::idle;
+    Counter base_{};    ///< U: counter of the view's NEW-VIEW
+    Slot base_slot_{};  ///< N
     Chain chain_;
     RequestPool pool_;
     std::map<std::pair<PartitionId, ClientId>, ClientWindow> ordered_;
@@ -82,10 +126,32 @@ private:
     std::map<GroupId, std::uint64_t> outstanding_entries_;
     std::deque<Unexecuted> unexecuted_;
     TimePoint last_slot_at_{};
-    HeaderPtr sealing_;
+    struct SealingSlot {
+        View view{};
+        HeaderPtr header;
+    };
+    struct SealingView {
+        NewView new_view;
+        Selected selected;
+        std::vector<ViewChangePtr> changes;
+    };
+    std::variant<std::monostate, SealingSlot, SealingView> sealing_;
     bool starved_ = false;   ///< no group with waiting requests has credit; a STATUS changes that
     bool resigned_ = false;  ///< the counter no longer fits the slots: never certifies again (P7)
-    std::optional<Prepare> resend_;  ///< certified before a crash, perhaps never sent (T1)
+    /// Certified before a crash, perhaps never sent (T1).
+    std::optional<std::variant<Prepare, NewView>> resend_;
+
+    // View change.
+    std::map<std::pair<GroupId, Position>, ViewChangePtr> changes_;  ///< the newest of each
+    std::optional<NewView> new_view_;                 ///< of view_, when it is ours
+    std::vector<ViewChangePtr> new_view_changes_;     ///< what it names
+    std::map<std::pair<GroupId, Position>, TimePoint> answered_;  ///< when NEW-VIEW was sent again
+    HeaderStore headers_;
+    std::map<Digest, Search> header_search_;
+    std::map<Digest, Search> body_search_;  ///< open entries, by rd
+    std::map<Digest, Body> found_bodies_;
+    TimePoint settling_since_{};
+    TimePoint collect_at_{};  ///< when collecting goes on without an input
     std::uint64_t ordered_count_ = 0;
     Output out_;
 };

@@ -1,6 +1,7 @@
 #include "consensus/minbft/replica.hpp"
 
 #include "base/invariant.hpp"
+#include "consensus/rules.hpp"
 #include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
@@ -8,21 +9,31 @@
 namespace bft::consensus::minbft {
 
 Replica::Replica(const Membership& membership, GroupId group, Position position,
-                 ReplicaOptions options)
+                 ReplicaOptions options, Signer& signer)
     : membership_(membership),
       group_(group),
       position_(position),
       options_(options),
+      signer_(signer),
       chain_(membership, group),
-      ordering_(options.window),
-      votes_(membership.replicas_per_group(), CertifiedStream<Commit>(options.window)),
-      committed_to_(membership.replicas_per_group()) {}
+      ordering_(membership.primaries.size(), Ordering(options.window)),
+      votes_(membership.replicas_per_group(), Votes(options.window)),
+      checkpoint_votes_(membership.replicas_per_group()),
+      vouches_(membership.replicas_per_group()),
+      accepts_(membership.replicas_per_group()),
+      asked_(membership.replicas_per_group()),
+      headers_(static_cast<std::size_t>(options.window) * 4) {
+    // View (0,0) begins with a virtual NEW-VIEW: N = 0, U = 0.
+    OrderingTrack& first = ordering_[membership.primary_of(View(0)).value].track;
+    first.leading = true;
+    for (Ordering& each : ordering_) each.track.tip_digest = chain_.tip_digest();
+}
 
 // --- inputs
 // -----------------------------------------------------------------------------------------
 
 void Replica::receive(const Verified& message, Now now) {
-    const Endpoint& from = message.from();
+    now_ = now.mono;
     const Payload& payload = message.payload();
     if (const auto* body = std::get_if<Body>(&payload)) {
         on_request(*body, now);
@@ -31,14 +42,48 @@ void Replica::receive(const Verified& message, Now now) {
     } else if (const auto* commit = std::get_if<Commit>(&payload)) {
         on_commit(*commit);
     } else if (const auto* status = std::get_if<Status>(&payload)) {
-        on_status(from, *status);
+        on_status(message.from(), *status);
     } else if (const auto* found = std::get_if<Certificates>(&payload)) {
-        for (const Prepare& each : found->prepares) on_prepare(each);
-        for (const Commit& each : found->commits) on_commit(each);
+        on_certificates(*found);
     } else if (const auto* bodies = std::get_if<Bodies>(&payload)) {
         for (const Body& each : bodies->bodies) take_body(each);
+    } else {
+        on_view_message(message, now);
     }
     advance(now);
+}
+
+void Replica::on_view_message(const Verified& message, Now now) {
+    const Payload& payload = message.payload();
+    if (const auto* checkpoint = std::get_if<Checkpoint>(&payload)) {
+        on_checkpoint(*checkpoint);
+    } else if (const auto* vouch = std::get_if<Vouch>(&payload)) {
+        on_vouch(*vouch);
+    } else if (const auto* request = std::get_if<RequestViewChange>(&payload)) {
+        if (request->group != group_) return;
+        asked_[request->position.value] = Asked{*request, now.mono};
+        trigger_if_quorum(now);
+    } else if (const auto* trigger = std::get_if<TriggerCertificate>(&payload)) {
+        on_trigger(*trigger, now);
+    } else if (const auto* change = std::get_if<ViewChangePtr>(&payload)) {
+        keep_change(*change);
+    } else if (const auto* changes = std::get_if<ViewChanges>(&payload)) {
+        for (const ViewChangePtr& each : changes->messages) keep_change(each);
+    } else if (const auto* new_view = std::get_if<NewView>(&payload)) {
+        ordering_[membership_.primary_of(new_view->view).value].stream.offer(*new_view);
+    } else if (const auto* accepted = std::get_if<NewViewAccept>(&payload)) {
+        if (accepted->group != group_) return;
+        auto& newest = accepts_[accepted->position.value];
+        if (!newest || newest->view <= accepted->view) newest = *accepted;
+        certify_if_quorum(now);
+    } else if (const auto* cert = std::get_if<ViewCertPtr>(&payload)) {
+        adopt_cert(*cert, now);
+    } else if (const auto* resign = std::get_if<Resign>(&payload)) {
+        if (resign->primary == membership_.primary_of(resign->view) && resign->view >= view_)
+            resigned_ = resign->view;
+    } else if (const auto* headers = std::get_if<Headers>(&payload)) {
+        on_headers(*headers);
+    }
 }
 
 bool Replica::delivered_before(const RequestId& rid) const {
@@ -52,19 +97,24 @@ void Replica::on_request(const Body& body, Now now) {
     if (missing_.contains(body->rd)) return take_body(body);
     if (delivered_before(body->id) || in_chain_.contains(body->id) || pending_.contains(body->id))
         return;
-    std::uint32_t& count = pending_count_[{body->id.home, body->id.client}];
-    if (count >= options_.pending_per_client) {
+    auto count = pending_count_.find({body->id.home, body->id.client});
+    if (count != pending_count_.end() && count->second >= options_.pending_per_client) {
         out_.events.push_back({Event::Kind::dropped,
                                Endpoint::of_client(body->id.client),
                                {},
-                               count,
+                               count->second,
                                "too many requests of this client wait"});
         return;
     }
-    ++count;
-    pending_[body->id] = {body->rd, now.mono + options_.forward_after};
-    bodies_[body->rd] = body;
+    wait_for_order(body, now, options_.forward_after);
     out_.persist.push_back({BodyRecord{body}, false});
+}
+
+void Replica::wait_for_order(const Body& body, Now now, Duration forward_after) {
+    ++pending_count_[{body->id.home, body->id.client}];
+    pending_[body->id] = {body->rd, now.mono + forward_after,
+                          now.mono + forward_after + patience(options_.order_patience)};
+    bodies_[body->rd] = body;
 }
 
 void Replica::take_body(const Body& body) {
@@ -73,76 +123,166 @@ void Replica::take_body(const Body& body) {
     out_.persist.push_back({BodyRecord{body}, false});
 }
 
-void Replica::on_prepare(Prepare prepare) {
-    if (membership_.primary_of(prepare.view) != membership_.primary_of(view_)) return;
-    ordering_.offer(std::move(prepare));
+void Replica::on_prepare(const Prepare& prepare) {
+    ordering_[membership_.primary_of(prepare.view).value].stream.offer(prepare);
 }
 
-void Replica::on_commit(Commit commit) {
+void Replica::on_commit(const Commit& commit) {
     if (commit.group != group_ || commit.position == position_) return;
     // The sender holds the chain up to there, and so must serve it (R8).
-    Counter seen(std::min(commit.to.value, ordering_.processed().value + options_.window));
-    ordering_.heard_of(seen);
-    votes_[commit.position.value].offer(std::move(commit));
+    auto& stream = ordering_[membership_.primary_of(commit.view).value].stream;
+    stream.heard_of(Counter(std::min(commit.prepare.ui.cv.value,
+                                     stream.processed().value + options_.window)));
+    votes_[commit.position.value].stream.offer(commit);
+}
+
+void Replica::on_certificates(const Certificates& found) {
+    for (const Prepare& each : found.prepares) on_prepare(each);
+    for (const NewView& each : found.new_views)
+        ordering_[membership_.primary_of(each.view).value].stream.offer(each);
+    for (const Commit& each : found.commits) on_commit(each);
+    for (const ViewChangePtr& each : found.view_changes) keep_change(each);
 }
 
 // What others have seen shows what we lack. A liar costs us one fetch in vain per T_rx.
 void Replica::on_status(const Endpoint& from, const Status& status) {
-    if (from.group != group_ || status.view != view_) return;
+    if (from.group != group_ || from == self()) return;
     auto bounded = [&](Counter seen, Counter processed) {
         return Counter(std::min(seen.value, processed.value + options_.window));
     };
-    ordering_.heard_of(bounded(status.ordering_seen, ordering_.processed()));
+    for (std::size_t p = 0; p < ordering_.size(); ++p) {
+        auto& stream = ordering_[p].stream;
+        stream.heard_of(bounded(status.ordering_seen[p], stream.processed()));
+    }
     for (std::uint32_t j = 0; j < votes_.size(); ++j) {
         if (j == position_.value) continue;
-        votes_[j].heard_of(bounded(status.votes_seen[j], votes_[j].processed()));
+        auto& stream = votes_[j].stream;
+        stream.heard_of(bounded(status.votes_seen[j], stream.processed()));
     }
+    // Whoever missed a view gets the proof of it (ST4), or of why we left the one before.
+    bool behind = status.view < view_ || (status.view == view_ && !status.active);
+    if (!behind) return;
+    if (active_ && chain_cert_)
+        out_.send.push_back({{from}, chain_cert_});
+    else if (trigger_ && status.view < view_)
+        out_.send.push_back({{from}, *trigger_});
 }
 
 // Everything that an input may have made possible, in dependency order.
 void Replica::advance(Now now) {
-    drain_ordering(now);
+    for (std::uint32_t p = 0; p < ordering_.size(); ++p) drain_ordering(p, now);
     drain_votes();
+    judge_candidates(now);
+    activate_if_ready(now);
+    view_change_if_due();
     commit_if_ready();
     deliver_committed();
     // Delivery moves the window: what waited behind it may go on.
-    drain_ordering(now);
+    for (std::uint32_t p = 0; p < ordering_.size(); ++p) drain_ordering(p, now);
     commit_if_ready();
     check_invariants();
 }
 
-// --- the chain
-// --------------------------------------------------------------------------------------
+// --- the primaries' streams and the chain
+// ---------------------------------------------------------
 
-// R2, R3: the primary's stream in counter order; well-formed means the rigid map of counters to
-// slots and a valid header. In view (0,0): U = 0 and N = 0, so slot b has counter b.
-void Replica::drain_ordering(Now now) {
-    while (chain_.tip() < delivered_ + options_.window) {
-        std::optional<Prepare> prepare = ordering_.next();
-        if (!prepare) return;
-        std::optional<std::string> why;
-        if (prepare->view != view_)
-            why = "a PREPARE of a view without NEW-VIEW";
-        else if (prepare->ui.cv.value != prepare->slot.value || prepare->ui.voids != 0)
-            why = "the counter does not fit the slot";
-        else
-            why = chain_.why_invalid(*prepare->header);
-        if (why) {
-            ordering_.kill();
-            out_.events.push_back(
-                {Event::Kind::sender_dead, primary(), prepare->slot, prepare->ui.cv.value, *why});
-            return;
-        }
-        append(std::move(*prepare), now);
+void Replica::drain_ordering(std::uint32_t p, Now now) {
+    Ordering& from = ordering_[p];
+    while (const OrderingMessage* message = from.stream.peek()) {
+        const auto* prepare = std::get_if<Prepare>(message);
+        Step step = prepare != nullptr ? process(p, *prepare, now)
+                                       : process(p, std::get<NewView>(*message));
+        if (step != Step::done) return;  // or dead: then nothing is held any more
+        from.track.processed = ui_of(*from.stream.next()).cv;
     }
 }
 
-void Replica::append(Prepare prepare, Now now) {
+// R2, R3. Well-formed is decided by the primary's own stream: all correct replicas judge alike.
+Replica::Step Replica::process(std::uint32_t p, const Prepare& prepare, Now now) {
+    Ordering& from = ordering_[p];
+    OrderingTrack& track = from.track;
+    if (!track.leading || prepare.view != track.view) {
+        kill_primary(p, prepare.slot, "a PREPARE of a view without NEW-VIEW");
+        return Step::invalid;
+    }
+    bool rigid = prepare.ui.cv == track.base + (prepare.slot.value - track.base_slot.value) &&
+                 prepare.ui.voids == 0;
+    if (rules::rigid_counters && !rigid) {
+        kill_primary(p, prepare.slot, "the counter does not fit the slot");
+        return Step::invalid;
+    }
+    if (prepare.slot != track.tip.next() || prepare.header->previous != track.tip_digest) {
+        kill_primary(p, prepare.slot, "a PREPARE that does not continue its chain");
+        return Step::invalid;
+    }
+    bool ours = prepare.view == chain_view() && prepare.slot == chain_.tip().next() &&
+                prepare.header->previous == chain_.tip_digest();
+    if (ours && prepare.slot > chain_.low() + options_.window) {
+        if (active_) return Step::wait;
+        ours = false;  // the view is over: its counters must not hold up the next NEW-VIEW
+    }
+    bool later = prepare.view > chain_view() && prepare.view >= view_;
+    if (later && from.waiting.size() >= options_.window) return Step::wait;
+    if (ours) {
+        if (auto why = chain_.why_invalid(*prepare.header)) {
+            kill_primary(p, prepare.slot, *why);
+            return Step::invalid;
+        }
+    }
+    track.tip = prepare.slot;
+    track.tip_digest = prepare.hd;
+    headers_.keep(prepare.hd, prepare.header);
     out_.persist.push_back({PrepareRecord{prepare}, false});
+    if (ours)
+        append(prepare, now);
+    else if (later)
+        from.waiting.push_back(prepare);
+    return Step::done;
+}
+
+// VC6: a correct primary's views increase, so its first NEW-VIEW of a view is the only one.
+Replica::Step Replica::process(std::uint32_t p, const NewView& new_view) {
+    Ordering& from = ordering_[p];
+    OrderingTrack& track = from.track;
+    if (rules::new_view_in_order && track.leading && new_view.view <= track.view) {
+        kill_primary(p, new_view.slot, "a NEW-VIEW of a view that it has begun before");
+        return Step::invalid;
+    }
+    track.leading = true;
+    track.view = new_view.view;
+    track.base = new_view.ui.cv;
+    track.base_slot = track.tip = new_view.slot;
+    track.tip_digest = new_view.hd;
+    from.waiting.clear();
+    from.candidate = new_view;
+    from.candidate_nvd = new_view_digest(membership_.cluster, new_view);
+    from.judged = false;
+    from.ask_at = {};
+    from.attempts = 0;
+    judge_again_ = true;
+    out_.persist.push_back({NewViewRecord{new_view}, false});
+    return Step::done;
+}
+
+void Replica::kill_primary(std::uint32_t p, Slot slot, std::string why) {
+    ordering_[p].stream.kill();
+    ordering_[p].candidate.reset();
+    out_.events.push_back({Event::Kind::sender_dead, Endpoint::primary(PrimaryId(p)), slot,
+                           ordering_[p].track.processed.value, std::move(why)});
+}
+
+bool Replica::is_null(Slot slot, std::uint32_t index) const {
+    if (!chain_cert_) return false;
+    const auto& nullset = chain_cert_->new_view.nullset;
+    return std::binary_search(nullset.begin(), nullset.end(), EntryRef{slot, index});
+}
+
+void Replica::append(Prepare prepare, Now now) {
     const Link& link = chain_.append(std::move(prepare));
     const Header& header = *link.prepare.header;
     std::uint64_t missing = 0;
     for (const OwnEntry& own : link.own) {
+        if (is_null(header.slot, own.index)) continue;
         const EntryHeader& entry = header.entries[own.index];
         in_chain_.insert(entry.rid);
         // R3: any header for the rid ends its wait, whatever its digest.
@@ -156,6 +296,7 @@ void Replica::append(Prepare prepare, Now now) {
         missing_[entry.rd] = {now.mono + options_.retransmit / 4, 0};
         ++missing;
     }
+    last_slot_at_ = now.mono;
     out_.events.push_back(
         {Event::Kind::slot_appended, self(), header.slot, header.entries.size(), {}});
     if (missing > 0)
@@ -172,165 +313,44 @@ const Body* Replica::valid_body(const EntryHeader& entry) const {
 
 bool Replica::has_bodies(const Link& link) const {
     return std::all_of(link.own.begin(), link.own.end(), [&](const OwnEntry& own) {
-        return valid_body(link.prepare.header->entries[own.index]) != nullptr;
+        return is_null(link.prepare.slot, own.index) ||
+               valid_body(link.prepare.header->entries[own.index]) != nullptr;
     });
 }
 
-// --- COMMIT
-// -----------------------------------------------------------------------------------------
-
-// R5: cumulative, one certificate outstanding, so the pipeline clocks itself to the TPM.
-void Replica::commit_if_ready() {
-    while (const Link* link = chain_.at(ready_to_.next())) {
-        if (!has_bodies(*link)) break;
-        ready_to_ = ready_to_.next();
-    }
-    if (sealing_ || ready_to_ <= committed_to_[position_.value]) return;
-    const Link* link = chain_.at(ready_to_);
-    if (link == nullptr) return;  // delivered already, on the votes of others
-    Commit commit;
-    commit.group = group_;
-    commit.position = position_;
-    commit.view = view_;
-    commit.to = ready_to_;
-    commit.hd = link->prepare.hd;
-    commit.prepare = link->prepare;
-    commit.prepare.header = nullptr;
-    out_.persist.push_back({CommitIntent{commit}});
-    out_.seal = Draft{commit_digest(membership_.cluster, commit)};
-    sealing_ = std::move(commit);
-}
-
-void Replica::sealed(Ui ui, Now now) {
-    invariant(sealing_.has_value(), "a certificate answers a draft");
-    Commit commit = std::move(*sealing_);
-    sealing_.reset();
-    commit.ui = std::move(ui);
-    out_.persist.push_back({CommitRecord{commit}});
-    out_.send.push_back({membership_.replicas(group_, position_), commit});
-    out_.events.push_back({Event::Kind::committed, self(), commit.to, commit.ui.cv.value, {}});
-    adopt_own(std::move(commit));
-    advance(now);
-}
-
-void Replica::adopt_own(Commit commit) {
-    votes_[position_.value].resume_after(commit.ui.cv);
-    committed_to_[position_.value] = std::max(committed_to_[position_.value], commit.to);
-}
-
-// R7, in the sender's order. What is decided here depends on the content and on the sender's
-// earlier messages only, so all correct replicas judge alike.
-std::optional<std::string> Replica::why_invalid(const Commit& commit) const {
-    if (commit.view != view_) return "a COMMIT of a view without NEW-VIEW";
-    if (commit.prepare.ui.cv.value != commit.to.value || commit.prepare.ui.voids != 0)
-        return "its prepare certificate's counter does not fit the slot";
-    if (commit.to <= committed_to_[commit.position.value]) return "COMMITs must increase";
-    return std::nullopt;
-}
-
-void Replica::drain_votes() {
-    for (std::uint32_t j = 0; j < votes_.size(); ++j) {
-        while (std::optional<Commit> commit = votes_[j].next()) {
-            Endpoint sender = Endpoint::replica(group_, Position(j));
-            if (auto why = why_invalid(*commit)) {
-                votes_[j].kill();
-                out_.events.push_back(
-                    {Event::Kind::sender_dead, sender, commit->to, commit->ui.cv.value, *why});
-                break;
-            }
-            if (auto ours = chain_.digest_at(commit->to); ours && *ours != commit->hd) {
-                // Two certificates for one value of an ordering counter: outside the model (3.15).
-                out_.events.push_back({Event::Kind::order_conflict, primary(), commit->to, 0,
-                                       "two PREPAREs with one counter value"});
-                continue;
-            }
-            committed_to_[j] = commit->to;
-            out_.persist.push_back({CommitRecord{std::move(*commit)}, false});
-        }
-    }
-}
-
-// R10: the (f+1)-th largest, positions being distinct by construction.
-Slot Replica::group_commit() const {
-    std::vector<Slot> sorted = committed_to_;
-    std::sort(sorted.begin(), sorted.end(), std::greater<>());
-    return sorted[membership_.f];
-}
-
-// --- delivery
-// ---------------------------------------------------------------------------------------
-
-// R11: slots in order. A kept entry needs its body even where others committed it: the client's
-// window moves by what the body says.
-void Replica::deliver_committed() {
-    Slot goal = std::min(group_commit(), chain_.tip());
-    Slot before = delivered_;
-    while (delivered_ < goal) {
-        const Link* link = chain_.at(delivered_.next());
-        invariant(link != nullptr, "undelivered slots are in the chain");
-        if (!has_bodies(*link)) break;
-        Delivery delivery = decide(*link);
-        delivered_ = delivered_.next();
-        if (delivered_ > recovered_executed_) out_.deliver.push_back(std::move(delivery));
-    }
-    if (delivered_ == before) return;
-    out_.events.push_back(
-        {Event::Kind::group_committed, self(), delivered_, delivered_ - before, {}});
-    // Agreement checkpoints (CK1, CK2) join here: until they exist, the low watermark is what was
-    // delivered. Earlier slots are served from the log.
-    chain_.forget_up_to(delivered_);
-    ready_to_ = std::max(ready_to_, delivered_);
-}
-
-Delivery Replica::decide(const Link& link) {
-    const Header& header = *link.prepare.header;
-    Delivery delivery{header.slot, {}};
-    std::uint64_t seed = slot_seed(header.previous);
-    for (const OwnEntry& own : link.own) {
-        const EntryHeader& entry = header.entries[own.index];
-        Body body = *valid_body(entry);
-        bool fresh =
-            windows_[{entry.rid.home, entry.rid.client}].insert(entry.rid.cseq, body->ack_low);
-        DbItem item;
-        item.index = own.index;
-        item.kind = fresh ? ItemKind::transaction : ItemKind::nop;
-        item.rid = entry.rid;
-        item.rd = entry.rd;
-        item.ts_ms = header.ts_ms;
-        item.seed = seed + own.index;
-        item.seqs = own.seqs;
-        if (!fresh)
-            out_.events.push_back({Event::Kind::duplicate_ordered,
-                                   Endpoint::of_client(entry.rid.client),
-                                   header.slot,
-                                   own.index,
-                                   {}});
-        delivery.entries.push_back({std::move(item), std::move(body)});
-    }
-    for (const OwnEntry& own : link.own) {
-        const EntryHeader& entry = header.entries[own.index];
-        in_chain_.erase(in_chain_.find(entry.rid));
-    }
-    return delivery;
-}
-
 Replica::Report Replica::report() const {
-    Report report{view_,      chain_.tip(),    committed_to_[position_.value],
-                  delivered_, pending_.size(), missing_.size(),
-                  {}};
-    if (ordering_.dead()) report.dead.push_back(primary());
+    Report report;
+    report.view = view_;
+    report.tip = chain_.tip();
+    report.committed = own().last.to;
+    report.delivered = delivered_;
+    report.pending = pending_.size();
+    report.missing_bodies = missing_.size();
+    for (std::uint32_t p = 0; p < ordering_.size(); ++p)
+        if (ordering_[p].stream.dead()) report.dead.push_back(Endpoint::primary(PrimaryId(p)));
     for (std::uint32_t j = 0; j < votes_.size(); ++j)
-        if (votes_[j].dead()) report.dead.push_back(Endpoint::replica(group_, Position(j)));
+        if (votes_[j].stream.dead())
+            report.dead.push_back(Endpoint::replica(group_, Position(j)));
+    report.active = active_;
+    report.halted = halted_;
+    report.stable = stable_ ? stable_->slot : Slot(0);
+    report.vote_log = own_log_.size();
+    report.links = chain_.tip() - chain_.low();
     return report;
 }
 
 void Replica::check_invariants() const {
     invariant(delivered_ <= chain_.tip(), "nothing beyond the chain is delivered");
-    invariant(chain_.low() == delivered_, "the chain begins after what was delivered");
+    invariant(chain_.low() <= delivered_, "the chain begins before what is not delivered");
     invariant(delivered_ <= ready_to_ && ready_to_ <= chain_.tip(),
               "what is ready lies in the chain");
-    invariant(chain_.tip() <= delivered_ + options_.window, "the chain stays within the window");
-    invariant(!sealing_ || sealing_->to > committed_to_[position_.value], "COMMITs increase");
+    invariant(chain_view() <= view_, "we follow the chain of a view that we entered");
+    invariant(!active_ || chain_view() == view_, "an active view has its chain");
+    invariant(own_log_.empty() || own_log_.back().ui.cv == own().processed,
+              "the own log ends with the newest certificate");
+    const auto* commit = std::get_if<Commit>(&sealing_);
+    invariant(commit == nullptr || own().last.before({commit->view, commit->to, {}, {}}),
+              "COMMITs increase");
 }
 
 }  // namespace bft::consensus::minbft

@@ -1,41 +1,63 @@
-// Agreement in one replica of one group, normal case: the header chain, the in-order streams of
-// certified messages, cumulative COMMITs, f+1 group commit (protocol.md 3.7, R1-R11, R14-R16).
-// View change, checkpoints and reconfiguration join here: see docs/architecture.md.
+// Agreement in one replica of one group: the header chain, the in-order streams of certified
+// messages, cumulative COMMITs, f+1 group commit, checkpoints, vouches and view change
+// (protocol.md 3.7, 3.11, 3.12). Reconfiguration joins here: see docs/architecture.md.
 #pragma once
 
 #include "consensus/chain.hpp"
 #include "consensus/client_window.hpp"
 #include "consensus/engine.hpp"
+#include "consensus/header_store.hpp"
 #include "consensus/minbft/certified_stream.hpp"
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
 #include <unordered_map>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace bft::consensus::minbft {
 
 struct ReplicaOptions {
     std::uint64_t window = 512;              ///< W: slots beyond the low watermark
+    std::uint64_t checkpoint_every = 64;     ///< K; W >= 2K
     std::uint32_t pending_per_client = 256;  ///< W_c: bodies not yet ordered, per client and home
     Duration forward_after = 500ms;          ///< T_fwd
-    Duration retransmit = 200ms;       ///< T_rx: patience before a FETCH, then between FETCHes
-    Duration status_interval = 200ms;  ///< T_status
+    Duration retransmit = 200ms;         ///< T_rx: patience before a FETCH, then between FETCHes
+    Duration status_interval = 200ms;    ///< T_status
+    Duration vouch_interval = 500ms;     ///< T_vouch
+    Duration order_patience = 2s;        ///< T1, of a request until a header has it
+    Duration body_patience = 1s;         ///< T2, of an own entry until its body is here
+    Duration silence_patience = 2s;      ///< T3, between two slots
+    Duration new_view_patience = 4s;     ///< T_nv
+    Duration patience_max = 60s;         ///< cap of all four after doubling (T5)
+    std::uint64_t calm_slots = 16;       ///< N_ok: so much progress ends a series of failed views
+    std::uint64_t backlog_entries = 4096;  ///< own entries not executed: T1 rests (L-NOFALSE)
 };
 
 class Replica {
 public:
-    Replica(const Membership& membership, GroupId group, Position position, ReplicaOptions options);
+    Replica(const Membership& membership, GroupId group, Position position, ReplicaOptions options,
+            Signer& signer);
 
-    /// The log of an earlier incarnation.
+    /// The log of an earlier incarnation; what a SnapshotRecord covers may be absent.
     struct Recovered {
-        std::vector<Prepare> prepares;       ///< of the current primary, by counter
-        std::vector<Commit> own_commits;     ///< by counter
-        std::optional<CommitIntent> intent;  ///< the newest one
-        std::vector<Commit> peer_commits;    ///< any order
-        Slot executed{};                     ///< the newest ExecutedRecord
+        std::vector<Prepare> prepares;  ///< of every primary, any order
+        std::vector<NewView> new_views;
+        std::vector<Commit> own_commits;
+        std::vector<Commit> peer_commits;
+        std::vector<ViewChangePtr> view_changes;  ///< of the own group; others are ignored
+        std::vector<HeaderPtr> headers;           ///< of HeaderRecords
+        std::vector<ViewCertPtr> view_certs;
+        std::optional<CommitIntent> intent;  ///< the newest intent is one of these two
+        std::optional<ViewChangeIntent> view_change_intent;
+        std::optional<ViewRecord> view;
+        std::optional<VouchRecord> vouches;
+        std::optional<StableCert> stable;
+        std::optional<SnapshotRecord> snapshot;
+        Slot executed{};  ///< the newest ExecutedRecord
         std::unordered_map<Digest, Body, DigestHash> bodies;
     };
     /// Before any other input. `last`: what the USIG service certified last for this identity.
@@ -49,9 +71,9 @@ public:
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;
     [[nodiscard]] Output take_output() { return std::exchange(out_, {}); }
 
-    /// How far execution is (own entries with a result): STATUS tells the primary, whose credits
-    /// follow it.
-    void note_executed(Slot executed) { executed_ = executed; }
+    /// How far execution is. `executed`: own entries have a result; STATUS tells the primary, whose
+    /// credits follow it. `answered`: every voter has answered; a restart need not go back further.
+    void note_executed(Slot executed, Slot answered);
 
     /// Has the request been delivered (or fallen out of its client's window)?
     [[nodiscard]] bool delivered_before(const RequestId& rid) const;
@@ -64,19 +86,30 @@ public:
         std::size_t pending = 0;
         std::size_t missing_bodies = 0;
         std::vector<Endpoint> dead;  ///< senders of provably invalid certified messages
+        bool active = true;          ///< the view's chain is known and certified
+        bool halted = false;         ///< own state contradicts f+1 others: votes no more (CK7)
+        Slot stable{};
+        std::size_t vote_log = 0;    ///< own certified messages that a VIEW-CHANGE would show
+        std::size_t links = 0;       ///< headers of the own chain in memory
     };
     [[nodiscard]] Report report() const;
     [[nodiscard]] const Chain& chain() const { return chain_; }
     [[nodiscard]] Slot delivered() const { return delivered_; }
-    /// (home, client) -> window, for checkers and, later, checkpoints.
+    [[nodiscard]] View view() const { return view_; }
+    /// (home, client) -> window, for checkers.
     [[nodiscard]] const std::map<std::pair<PartitionId, ClientId>, ClientWindow>& windows() const {
         return windows_;
     }
 
 private:
+    using OrderingMessage = std::variant<Prepare, NewView>;
+    using VoteMessage = std::variant<Commit, ViewChangePtr>;
+    enum class Step : std::uint8_t { done, wait, invalid };
+
     struct Pending {
         Digest rd;
         TimePoint forward_at;
+        TimePoint suspect_at;
     };
     struct Missing {
         TimePoint ask_at;
@@ -87,67 +120,214 @@ private:
         TimePoint ask_at;
         std::uint32_t attempts = 0;
     };
+    struct Wanted {  ///< a header or ViewCert that something waits for
+        Slot to{};
+        Endpoint from;  ///< who must have it
+        TimePoint ask_at;
+        std::uint32_t attempts = 0;
+    };
+    struct Ordering {  ///< a primary's certified stream
+        explicit Ordering(std::size_t held_max) : stream(held_max) {}
+        CertifiedStream<OrderingMessage> stream;
+        OrderingTrack track;
+        std::deque<Prepare> waiting;      ///< of track.view, until that view is active here
+        std::optional<NewView> candidate;  ///< its newest NEW-VIEW
+        Digest candidate_nvd;
+        bool judged = false;  ///< and accepted
+        std::string why_invalid;
+        TimePoint ask_at;
+        std::uint32_t attempts = 0;
+    };
+    struct Votes {  ///< a member's certified stream
+        explicit Votes(std::size_t held_max) : stream(held_max) {}
+        CertifiedStream<VoteMessage> stream;
+        VoteTrack track;
+    };
+    struct Asked {
+        RequestViewChange request;
+        TimePoint at;
+    };
 
+    // replica.cpp: inputs, the primaries' streams, the chain
     void on_request(const Body& body, Now now);
-    void on_prepare(Prepare prepare);
-    void on_commit(Commit commit);
+    void on_prepare(const Prepare& prepare);
+    void on_commit(const Commit& commit);
+    void on_certificates(const Certificates& found);
+    void on_view_message(const Verified& message, Now now);
     void on_status(const Endpoint& from, const Status& status);
     void take_body(const Body& body);
-
-    void drain_ordering(Now now);
-    void append(Prepare prepare, Now now);
-    void drain_votes();
-    [[nodiscard]] std::optional<std::string> why_invalid(const Commit& commit) const;
     void advance(Now now);
-    void commit_if_ready();
-    void adopt_own(Commit commit);
-    void deliver_committed();
-    [[nodiscard]] Delivery decide(const Link& link);
+    void drain_ordering(std::uint32_t p, Now now);
+    [[nodiscard]] Step process(std::uint32_t p, const Prepare& prepare, Now now);
+    [[nodiscard]] Step process(std::uint32_t p, const NewView& new_view);
+    void kill_primary(std::uint32_t p, Slot slot, std::string why);
+    void append(Prepare prepare, Now now);
+    void wait_for_order(const Body& body, Now now, Duration forward_after);
+    [[nodiscard]] bool is_null(Slot slot, std::uint32_t index) const;
     [[nodiscard]] bool has_bodies(const Link& link) const;
     [[nodiscard]] const Body* valid_body(const EntryHeader& entry) const;
+
+    // replica_votes.cpp: COMMIT, the members' streams, delivery
+    void drain_votes();
+    [[nodiscard]] Step process(std::uint32_t j, const Commit& commit);
+    [[nodiscard]] Step process(std::uint32_t j, const ViewChangePtr& change);
+    [[nodiscard]] std::optional<std::string> why_invalid(const VoteTrack& track,
+                                                         const Commit& commit) const;
+    void commit_if_ready();
+    void seal(Digest digest);
+    void adopt_own(const VoteMessage& message);
+    void deliver_committed();
+    [[nodiscard]] Delivery decide(const Link& link);
     [[nodiscard]] Slot group_commit() const;
 
+    // replica_views.cpp: suspicion, REQ-VC, TC, VIEW-CHANGE
+    [[nodiscard]] std::optional<Suspicion> why_suspect(Now now) const;
+    void suspect_if_due(Now now);
+    void trigger_if_quorum(Now now);
+    void on_trigger(const TriggerCertificate& trigger, Now now);
+    void enter_view(View view, Now now);
+    void view_change_if_due();
+    [[nodiscard]] ViewChange make_view_change() const;
+    void keep_change(const ViewChangePtr& change);
+    void resend_view_messages(Now now);
+    [[nodiscard]] Duration patience(Duration base) const;
+    void persist_view(bool durable);
+
+    // replica_new_view.cpp: NEW-VIEW, NV-ACCEPT, ViewCert, the new chain
+    void judge_candidates(Now now);
+    [[nodiscard]] Step judge(Ordering& from, const NewView& new_view, Now now);
+    [[nodiscard]] std::optional<std::vector<ViewChangePtr>> collect(const NewView& new_view,
+                                                                    Ordering& from, Now now);
+    void accept(const NewView& new_view, const std::vector<ViewChangePtr>& changes, Now now);
+    void certify_if_quorum(Now now);
+    void adopt_cert(const ViewCertPtr& cert, Now now);
+    void activate_if_ready(Now now);
+    void follow(const ViewCertPtr& cert, const HeaderStore::Segment& segment, Now now);
+    [[nodiscard]] const ViewCertPtr* known_cert(const Digest& nvd) const;
+    void halt(Slot slot, std::string why);
+
+    // replica_checkpoint.cpp
+    void checkpoint_if_due();
+    void on_checkpoint(const Checkpoint& checkpoint);
+    void stabilise();
+    void slide();
+    void snapshot_if_due();
+    void send_vouch();
+    void on_vouch(const Vouch& vouch);
+    [[nodiscard]] Digest state_digest(const SnapshotRecord& state) const;
+
+    // replica_fetch.cpp
     void fetch_missing(Now now);
     void fetch_gap(StreamId stream, std::optional<std::pair<Counter, Counter>> missing,
                    Counter processed, Now now);
     void fetch_bodies(Now now);
+    void fetch_wanted(Now now);
+    void want_header(const HeaderStore::Missing& missing, const Endpoint& from);
+    void want_cert(const Digest& nvd, const Endpoint& from);
+    void on_headers(const Headers& found);
     void forward_pending(Now now);
-    void send_status(Now now);
+    void send_status();
     [[nodiscard]] Endpoint ask(std::uint32_t attempt, std::optional<Endpoint> first) const;
-    [[nodiscard]] Endpoint self() const { return Endpoint::replica(group_, position_); }
-    [[nodiscard]] Endpoint primary() const {
-        return Endpoint::primary(membership_.primary_of(view_));
-    }
+
+    // replica_recovery.cpp
+    [[nodiscard]] std::optional<std::string> recover_streams(Recovered& log);
     [[nodiscard]] std::optional<std::string> recover_votes(Recovered& log);
+    [[nodiscard]] std::optional<std::string> recover_chain(const Recovered& log);
+    [[nodiscard]] std::optional<VoteMessage> certified_intent(const Recovered& log, const Digest&,
+                                                              const Ui& ui) const;
+
+    [[nodiscard]] Endpoint self() const { return Endpoint::replica(group_, position_); }
+    [[nodiscard]] PrimaryId leader() const { return membership_.primary_of(view_); }
+    [[nodiscard]] Endpoint primary() const { return Endpoint::primary(leader()); }
+    /// The view whose chain we follow; view_ when active.
+    [[nodiscard]] View chain_view() const {
+        return chain_cert_ ? chain_cert_->new_view.view : View(0);
+    }
+    [[nodiscard]] VoteTrack& own() { return votes_[position_.value].track; }
+    [[nodiscard]] const VoteTrack& own() const { return votes_[position_.value].track; }
     void check_invariants() const;
 
     const Membership& membership_;
     GroupId group_;
     Position position_;
     ReplicaOptions options_;
+    Signer& signer_;
 
+    // Where we stand.
     View view_{};
-    Chain chain_;
-    CertifiedStream<Prepare> ordering_;
-    std::vector<CertifiedStream<Commit>> votes_;  ///< by position; own: counter only
-    std::vector<Slot> committed_to_;              ///< by position, in this view
-
+    bool active_ = true;
+    bool halted_ = false;
+    ViewCertPtr chain_cert_;   ///< null in view (0,0)
+    Chain chain_;              ///< links from the low watermark on
+    std::vector<Ordering> ordering_;  ///< by primary
+    std::vector<Votes> votes_;        ///< by position; own: track only
+    std::map<View, std::vector<Slot>> commits_;  ///< `to` by position
     Slot ready_to_{};  ///< every own entry up to here has a valid body in the log
+    std::optional<TimePoint> stuck_since_;  ///< the slot after ready_to_ lacks a valid body
     Slot delivered_{};
     Slot executed_{};
-    std::optional<Commit> sealing_;
-    std::optional<Commit> resend_;  ///< certified before a crash, perhaps never sent (T1)
+    Slot answered_{};
+    std::variant<std::monostate, Commit, ViewChange> sealing_;
+    std::optional<VoteMessage> resend_;  ///< certified before a crash, perhaps never sent (T1)
 
+    // Requests and bodies.
     std::unordered_map<Digest, Body, DigestHash> bodies_;  ///< of what is not delivered yet
     std::map<RequestId, Pending> pending_;                 ///< not in the chain yet
     std::map<std::pair<PartitionId, ClientId>, std::uint32_t> pending_count_;
-    std::multiset<RequestId> in_chain_;  ///< own entries not delivered yet
+    std::multiset<RequestId> in_chain_;  ///< own entries, not null, not delivered yet
     std::map<Digest, Missing> missing_;
-    std::map<StreamId, Gap> gaps_;
     std::map<std::pair<PartitionId, ClientId>, ClientWindow> windows_;
+    std::deque<std::pair<Slot, std::size_t>> unexecuted_;  ///< own entries by slot
+    std::size_t backlog_ = 0;                              ///< their sum
 
+    // Checkpoints and vouches.
+    struct OwnCheckpoint {
+        Checkpoint message;
+        std::shared_ptr<const SnapshotRecord> state;
+    };
+    std::optional<StableCert> stable_;
+    std::map<Slot, OwnCheckpoint> checkpoints_;               ///< not yet snapshots
+    std::vector<std::map<Slot, Checkpoint>> checkpoint_votes_;  ///< by position
+    std::optional<Checkpoint> newest_checkpoint_;
+    Digest null_digest_;
+    std::vector<std::optional<Vouch>> vouches_;  ///< by position, own included
+    VouchRecord vouched_;                        ///< what own_log_ begins with
+    std::deque<VoteEntry> own_log_;
+    Commit last_proof_;  ///< the own COMMIT that own().last speaks of
+    ViewCertPtr last_proof_cert_;  ///< of its view
+
+    // View change.
+    std::optional<TriggerCertificate> trigger_;  ///< that brought us into view_
+    bool view_change_due_ = false;
+    ViewChangePtr own_change_;  ///< for view_
+    Digest accepted_;           ///< NV-ACCEPTed in view_
+    Counter accepted_cv_{};
+    std::optional<NewViewAccept> own_accept_;
+    std::vector<std::optional<NewViewAccept>> accepts_;  ///< by position, the newest
+    ViewCertPtr activating_;                             ///< waits for headers
+    std::map<Digest, ViewCertPtr> certs_;                ///< by nvd, recent ones
+    std::map<std::pair<GroupId, Position>, std::vector<ViewChangePtr>> changes_;
+    std::vector<std::optional<Asked>> asked_;  ///< REQ-VC by position
+    std::optional<Suspicion> suspicion_;
+    std::optional<View> resigned_;
+    bool judge_again_ = false;  ///< something came that a candidate may have waited for
+    std::uint32_t failures_ = 0;  ///< consecutive views without progress
+    Slot view_began_{};           ///< delivered when the view became active
+    TimePoint last_slot_at_{};
+    TimePoint new_view_by_{};
+    TimePoint request_at_{};
+    TimePoint resend_at_{};
+
+    // Fetching.
+    HeaderStore headers_;
+    std::map<StreamId, Gap> gaps_;
+    std::map<Digest, Wanted> wanted_headers_;
+    std::map<Digest, Wanted> wanted_certs_;
+
+    TimePoint now_{};  ///< of the newest input
     TimePoint status_at_{};
     TimePoint check_at_{};
+    TimePoint vouch_at_{};
     Slot recovered_executed_{};
     Output out_;
 };

@@ -1,5 +1,6 @@
 // Loss, laggards, patience: what a replica asks for and tells when time passes (R1, R8, R14, R15).
 #include "consensus/minbft/replica.hpp"
+#include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
 
@@ -9,33 +10,48 @@ namespace {
 
 constexpr std::uint64_t fetch_certificates_max = 128;
 constexpr std::size_t fetch_bodies_max = 128;
+constexpr std::size_t wanted_max = 64;
+constexpr std::uint32_t wanted_attempts = 16;  // whoever still needs it asks again
 
 }  // namespace
 
 void Replica::tick(Now now) {
+    now_ = now.mono;
+    if (last_slot_at_ == TimePoint{}) {  // the first tick: T3 and T_nv begin
+        last_slot_at_ = now.mono;
+        new_view_by_ = now.mono + patience(options_.new_view_patience);
+    }
     if (resend_) {
-        out_.send.push_back({membership_.replicas(group_, position_), *resend_});
+        std::vector<Endpoint> group = membership_.replicas(group_, position_);
+        if (const auto* commit = std::get_if<Commit>(&*resend_))
+            out_.send.push_back({std::move(group), *commit});
+        else
+            out_.send.push_back({std::move(group), std::get<ViewChangePtr>(*resend_)});
         resend_.reset();
     }
     if (now.mono >= check_at_) {
         check_at_ = now.mono + options_.retransmit / 4;
         fetch_missing(now);
         fetch_bodies(now);
+        fetch_wanted(now);
         forward_pending(now);
+        suspect_if_due(now);
+        resend_view_messages(now);
     }
     if (now.mono >= status_at_) {
         status_at_ = now.mono + options_.status_interval;
-        send_status(now);
+        send_status();
+    }
+    if (now.mono >= vouch_at_) {
+        vouch_at_ = now.mono + options_.vouch_interval;
+        send_vouch();
     }
     advance(now);
 }
 
 std::optional<TimePoint> Replica::next_deadline() const {
-    bool waiting = !missing_.empty() || !pending_.empty() || ordering_.missing().has_value() ||
-                   std::any_of(votes_.begin(), votes_.end(),
-                               [](const auto& stream) { return stream.missing().has_value(); });
     if (resend_) return TimePoint{};
-    return waiting ? std::min(status_at_, check_at_) : status_at_;
+    return std::min({status_at_, check_at_, vouch_at_});
 }
 
 // The first attempt goes to who must have it, later ones to everybody in turn (D18: a replica may
@@ -53,14 +69,16 @@ Endpoint Replica::ask(std::uint32_t attempt, std::optional<Endpoint> first) cons
 }
 
 void Replica::fetch_missing(Now now) {
-    PrimaryId leader = membership_.primary_of(view_);
-    // A full window is no gap: what is held will be processed when delivery goes on.
-    if (chain_.tip() < delivered_ + options_.window)
-        fetch_gap(StreamId::ordering(leader), ordering_.missing(), ordering_.processed(), now);
+    for (std::uint32_t p = 0; p < ordering_.size(); ++p) {
+        const auto& stream = ordering_[p].stream;
+        // What is here and waits for the window is no gap.
+        if (stream.peek() == nullptr)
+            fetch_gap(StreamId::ordering(PrimaryId(p)), stream.missing(), stream.processed(), now);
+    }
     for (std::uint32_t j = 0; j < votes_.size(); ++j) {
         if (j == position_.value) continue;
-        fetch_gap(StreamId::vote(group_, Position(j)), votes_[j].missing(), votes_[j].processed(),
-                  now);
+        const auto& stream = votes_[j].stream;
+        fetch_gap(StreamId::vote(group_, Position(j)), stream.missing(), stream.processed(), now);
     }
 }
 
@@ -103,8 +121,61 @@ void Replica::fetch_bodies(Now now) {
         if (!fetch.rds.empty()) out_.send.push_back({{target}, std::move(fetch)});
 }
 
+void Replica::want_header(const HeaderStore::Missing& missing, const Endpoint& from) {
+    if (wanted_headers_.size() >= wanted_max || wanted_headers_.contains(missing.hd)) return;
+    wanted_headers_[missing.hd] = {missing.to, from, now_, 0};
+}
+
+void Replica::want_cert(const Digest& nvd, const Endpoint& from) {
+    if (wanted_certs_.size() >= wanted_max || wanted_certs_.contains(nvd)) return;
+    wanted_certs_[nvd] = {{}, from, now_ + options_.retransmit / 4, 0};
+}
+
+void Replica::fetch_wanted(Now now) {
+    auto ask_for = [&](std::map<Digest, Wanted>& all, auto&& question) {
+        for (auto it = all.begin(); it != all.end();) {
+            Wanted& wanted = it->second;
+            if (wanted.attempts >= wanted_attempts) {
+                it = all.erase(it);
+                continue;
+            }
+            if (now.mono >= wanted.ask_at) {
+                out_.send.push_back(
+                    {{ask(wanted.attempts++, wanted.from)}, question(it->first, wanted)});
+                wanted.ask_at = now.mono + options_.retransmit;
+            }
+            ++it;
+        }
+    };
+    ask_for(wanted_headers_, [&](const Digest& hd, const Wanted& wanted) {
+        std::uint64_t span = std::min(options_.window, wanted.to.value) - 1;
+        return FetchHeaders{Slot(wanted.to.value - span), wanted.to, hd};
+    });
+    ask_for(wanted_certs_, [](const Digest& nvd, const Wanted&) { return FetchViewCert{nvd}; });
+    judge_again_ = true;
+}
+
+// Accepted from the last one down, as far as each is what its successor names.
+void Replica::on_headers(const Headers& found) {
+    if (found.headers.empty()) return;
+    Digest expected = header_digest(*found.headers.back());
+    auto wanted = wanted_headers_.find(expected);
+    if (wanted == wanted_headers_.end()) return;
+    wanted_headers_.erase(wanted);
+    for (auto it = found.headers.rbegin(); it != found.headers.rend(); ++it) {
+        if (header_digest(**it) != expected) break;
+        if (headers_.find(expected) == nullptr) {
+            headers_.keep(expected, *it);
+            out_.persist.push_back({HeaderRecord{*it}, false});
+        }
+        expected = (*it)->previous;
+    }
+    judge_again_ = true;
+}
+
 // T_fwd: a client may have reached us only.
 void Replica::forward_pending(Now now) {
+    if (!active_) return;
     for (auto& [rid, waiting] : pending_) {
         if (now.mono < waiting.forward_at) continue;
         auto body = bodies_.find(waiting.rd);
@@ -114,18 +185,19 @@ void Replica::forward_pending(Now now) {
     }
 }
 
-void Replica::send_status(Now) {
+void Replica::send_status() {
     Status status;
     status.view = view_;
+    status.active = active_;
     status.tip = chain_.tip();
-    status.committed = committed_to_[position_.value];
+    status.committed = own().last.to;
     status.delivered = delivered_;
     status.executed = executed_;
     status.low = chain_.low();
-    status.ordering_seen = ordering_.processed();
-    for (const auto& stream : votes_) status.votes_seen.push_back(stream.processed());
+    for (const Ordering& each : ordering_) status.ordering_seen.push_back(each.track.processed);
+    for (const Votes& each : votes_) status.votes_seen.push_back(each.track.processed);
     std::vector<Endpoint> to = membership_.replicas(group_, position_);
-    to.push_back(primary());
+    for (const Endpoint& each : membership_.all_primaries()) to.push_back(each);
     out_.send.push_back({std::move(to), std::move(status)});
 }
 

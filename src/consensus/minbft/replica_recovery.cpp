@@ -6,10 +6,52 @@
 
 namespace bft::consensus::minbft {
 
+namespace {
+
+// Does `ui` follow `processed` without a gap?
+bool follows(Counter processed, const Ui& ui) {
+    return ui.cv > processed && ui.cv.value - processed.value - 1 <= ui.voids;
+}
+
+template <class M>
+void sort_by_counter(std::vector<M>& messages) {
+    std::stable_sort(messages.begin(), messages.end(),
+                     [](const M& a, const M& b) { return ui_of(a).cv < ui_of(b).cv; });
+}
+
+}  // namespace
+
 Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Digest, Ui>>& last) {
+    if (log.snapshot) {
+        const SnapshotRecord& s = *log.snapshot;
+        if (s.votes.size() != votes_.size() || s.ordering.size() != ordering_.size())
+            return error(Errc::io, "the log's snapshot is of another membership");
+        chain_.restart_at(s.slot, s.hd, s.ts_ms, s.next_seq);
+        delivered_ = ready_to_ = s.slot;
+        windows_ = s.windows;
+        null_digest_ = s.null_digest;
+        for (std::size_t j = 0; j < votes_.size(); ++j) votes_[j].track = s.votes[j];
+        for (std::size_t p = 0; p < ordering_.size(); ++p) ordering_[p].track = s.ordering[p];
+    }
+    stable_ = log.stable;
+    recovered_executed_ = answered_ = log.executed;
+    for (const ViewCertPtr& cert : log.view_certs)
+        certs_[new_view_digest(membership_.cluster, cert->new_view)] = cert;
+    if (log.view) {
+        view_ = log.view->view;
+        accepted_ = log.view->accepted;
+        accepted_cv_ = log.view->accepted_cv;
+        chain_cert_ = log.view->chain;
+        if (chain_cert_)
+            certs_[new_view_digest(membership_.cluster, chain_cert_->new_view)] = chain_cert_;
+    }
+    active_ = chain_view() == view_;
+    bodies_ = std::move(log.bodies);
+
+    if (auto problem = recover_streams(log)) return error(Errc::io, *problem);
     if (auto problem = recover_votes(log)) return error(Errc::refused, *problem);
 
-    Counter logged = log.own_commits.empty() ? Counter(0) : log.own_commits.back().ui.cv;
+    Counter logged = own().processed;
     Counter certified = last ? last->second.cv : Counter(0);
     if (certified < logged)
         return error(Errc::refused,
@@ -17,43 +59,178 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
                          ", below the log's " + std::to_string(logged.value) +
                          ": the TPM's state was rolled back. Replace this replica's identity.");
     if (certified > logged) {
-        bool intended =
-            log.intent && commit_digest(membership_.cluster, log.intent->commit) == last->first;
-        if (!intended || certified != logged.next())
+        auto message = certified_intent(log, last->first, last->second);
+        if (!message || !follows(logged, last->second))
             return error(Errc::refused,
                          "the TPM has certified up to " + std::to_string(certified.value) +
                              " but this host's log ends at " + std::to_string(logged.value) +
                              ": the log is old or lost. This replica must not certify anything; "
                              "restore its data directory or replace its identity.");
         // T1: certified, but the crash came before the log or the send.
-        Commit commit = log.intent->commit;
-        commit.ui = last->second;
-        out_.persist.push_back({CommitRecord{commit}});
-        resend_ = commit;
-        adopt_own(std::move(commit));
+        if (const auto* commit = std::get_if<Commit>(&*message))
+            out_.persist.push_back({CommitRecord{*commit}});
+        else
+            out_.persist.push_back({ViewChangeRecord{std::get<ViewChangePtr>(*message)}});
+        adopt_own(*message);
+        resend_ = std::move(message);
     }
-
-    // What this process wrote itself, it processes again as if it came from the network, except
-    // that nothing is logged or asked for twice.
     Output kept = std::exchange(out_, {});
-    recovered_executed_ = log.executed;
-    bodies_ = std::move(log.bodies);
-    for (Commit& commit : log.peer_commits) {
-        on_commit(std::move(commit));
-        drain_votes();
-    }
-    for (Prepare& prepare : log.prepares) {
-        on_prepare(std::move(prepare));
-        drain_ordering(Now{});
-        deliver_committed();
-    }
-    if (ordering_.dead())
-        return error(Errc::io, "the log holds an invalid PREPARE: the data directory is damaged");
-    while (const Link* link = chain_.at(ready_to_.next())) {
-        if (!has_bodies(*link)) break;
-        ready_to_ = ready_to_.next();
-    }
+    if (auto problem = recover_chain(log)) return error(Errc::io, *problem);
+    kept.deliver = std::move(out_.deliver);
+    for (Persist& each : out_.persist)
+        if (std::holds_alternative<SnapshotRecord>(each.record))
+            kept.persist.push_back(std::move(each));
+    out_ = std::move(kept);
 
+    // A view that was left, and nothing accepted in it yet: the VIEW-CHANGE is still due.
+    view_change_due_ = !active_ && accepted_.is_zero() && !own_change_;
+    if (!accepted_.is_zero() && !active_) {
+        own_accept_ = NewViewAccept{group_, position_, view_, accepted_, accepted_cv_, {}};
+        own_accept_->signature = signer_.sign(accept_digest(membership_.cluster, *own_accept_));
+        accepts_[position_.value] = own_accept_;
+    }
+    check_invariants();
+    return {};
+}
+
+std::optional<Replica::VoteMessage> Replica::certified_intent(const Recovered& log,
+                                                              const Digest& digest,
+                                                              const Ui& ui) const {
+    if (log.intent && commit_digest(membership_.cluster, log.intent->commit) == digest) {
+        Commit commit = log.intent->commit;
+        commit.ui = ui;
+        return commit;
+    }
+    if (log.view_change_intent &&
+        view_change_digest(membership_.cluster, log.view_change_intent->change) == digest) {
+        ViewChange change = log.view_change_intent->change;
+        change.ui = ui;
+        return std::make_shared<const ViewChange>(std::move(change));
+    }
+    return std::nullopt;
+}
+
+// What this process logged, it judged before: only the tracking is repeated.
+std::optional<std::string> Replica::recover_streams(Recovered& log) {
+    std::vector<std::vector<OrderingMessage>> streams(ordering_.size());
+    for (const Prepare& each : log.prepares)
+        streams[membership_.primary_of(each.view).value].push_back(each);
+    for (const NewView& each : log.new_views)
+        streams[membership_.primary_of(each.view).value].push_back(each);
+    for (std::size_t p = 0; p < streams.size(); ++p) {
+        Ordering& from = ordering_[p];
+        OrderingTrack& track = from.track;
+        sort_by_counter(streams[p]);
+        for (const OrderingMessage& message : streams[p]) {
+            const Ui& ui = ui_of(message);
+            if (ui.cv <= track.processed) continue;
+            if (!follows(track.processed, ui)) break;  // logged for others: we fetch the rest
+            track.processed = ui.cv;
+            if (const auto* prepare = std::get_if<Prepare>(&message)) {
+                if (!prepare->header || header_digest(*prepare->header) != prepare->hd)
+                    return "the log holds a PREPARE whose header does not fit";
+                track.tip = prepare->slot;
+                track.tip_digest = prepare->hd;
+                if (prepare->view > chain_view()) from.waiting.push_back(*prepare);
+                continue;
+            }
+            const auto& new_view = std::get<NewView>(message);
+            track.leading = true;
+            track.view = new_view.view;
+            track.base = new_view.ui.cv;
+            track.base_slot = track.tip = new_view.slot;
+            track.tip_digest = new_view.hd;
+            from.waiting.clear();
+            from.candidate = new_view;
+            from.candidate_nvd = new_view_digest(membership_.cluster, new_view);
+            from.judged = new_view.view == view_ && from.candidate_nvd == accepted_;
+        }
+        from.stream.resume_after(track.processed);
+    }
+    judge_again_ = true;
+    return std::nullopt;
+}
+
+// Own certified messages must be whole: without gaps other than proven voids. Peers' are as far as
+// they are whole.
+std::optional<std::string> Replica::recover_votes(Recovered& log) {
+    std::vector<std::vector<VoteMessage>> streams(votes_.size());
+    for (const Commit& each : log.own_commits) streams[position_.value].push_back(each);
+    for (const Commit& each : log.peer_commits)
+        if (each.position != position_) streams[each.position.value].push_back(each);
+    for (const ViewChangePtr& each : log.view_changes) {
+        if (each->view == view_) changes_[{each->group, each->position}] = {each};
+        if (each->group == group_) streams[each->position.value].push_back(each);
+    }
+    if (log.vouches) vouched_ = *log.vouches;
+    for (std::uint32_t j = 0; j < streams.size(); ++j) {
+        bool own_stream = j == position_.value;
+        VoteTrack& track = votes_[j].track;
+        // The own log goes back to where the vouches begin, further than the snapshot.
+        Counter at = own_stream ? Counter(std::max<std::uint64_t>(vouched_.base.value, 1) - 1)
+                                : track.processed;
+        sort_by_counter(streams[j]);
+        for (const VoteMessage& message : streams[j]) {
+            const Ui& ui = ui_of(message);
+            if (ui.cv <= at) continue;
+            if (!follows(at, ui)) {
+                if (!own_stream) break;
+                return "the log lacks own certified messages after counter " +
+                       std::to_string(at.value) +
+                       ": restore this replica's data directory or replace its identity";
+            }
+            at = ui.cv;
+            if (own_stream) {
+                adopt_own(message);
+            } else if (const auto* commit = std::get_if<Commit>(&message)) {
+                track.last = {commit->view, commit->to, commit->hd, commit->nvd};
+            } else {
+                track.promised = std::get<ViewChangePtr>(message)->view;
+            }
+            track.processed = at;
+        }
+        if (!own_stream) votes_[j].stream.resume_after(track.processed);
+        auto& tos = commits_[track.last.view];
+        tos.resize(votes_.size());
+        tos[j] = track.last.to;
+    }
+    if (vouched_.base.value > 0 && (own_log_.empty() || own_log_.front().ui.cv != vouched_.base))
+        return "the log lacks the message that its vouches begin with: restore this replica's "
+               "data directory or replace its identity";
+    return std::nullopt;
+}
+
+// The chain of the newest certified view, from the snapshot on.
+std::optional<std::string> Replica::recover_chain(const Recovered& log) {
+    HeaderStore all(log.prepares.size() + log.headers.size() + 1);
+    for (const Prepare& each : log.prepares) all.keep(each.hd, each.header);
+    for (const HeaderPtr& each : log.headers) all.keep(header_digest(*each), each);
+    for (const Prepare& each : log.prepares) headers_.keep(each.hd, each.header);
+
+    auto extend = [&](Prepare prepare) -> bool {
+        if (chain_.why_invalid(*prepare.header)) return false;
+        append(std::move(prepare), Now{});
+        deliver_committed();
+        return true;
+    };
+    if (chain_cert_ && chain_cert_->new_view.slot > chain_.tip()) {
+        const NewView& new_view = chain_cert_->new_view;
+        auto found = all.segment(chain_.tip(), new_view.slot, new_view.hd);
+        if (!found.segment) return "the log lacks headers of its view: the data directory is damaged";
+        for (std::size_t i = 0; i < found.segment->headers.size(); ++i) {
+            const HeaderPtr& header = found.segment->headers[i];
+            headers_.keep(found.segment->digests[i], header);
+            if (!extend({new_view.view, header->slot, found.segment->digests[i], {}, header}))
+                return "the log holds an invalid header: the data directory is damaged";
+        }
+    }
+    std::map<Slot, const Prepare*> prepares;
+    for (const Prepare& each : log.prepares)
+        if (each.view == chain_view()) prepares[each.slot] = &each;
+    for (const auto& [slot, prepare] : prepares) {
+        if (slot <= chain_.tip()) continue;
+        if (slot != chain_.tip().next() || !extend(*prepare)) break;
+    }
     // Bodies of what is not delivered stay; those of requests that were only pending come again
     // from their clients.
     std::unordered_map<Digest, Body, DigestHash> undelivered;
@@ -65,24 +242,12 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
         }
     }
     bodies_ = std::move(undelivered);
-    kept.deliver = std::move(out_.deliver);
-    out_ = std::move(kept);
-    check_invariants();
-    return {};
-}
-
-// Own COMMITs must be whole: from 1, without gaps other than proven voids, increasing.
-std::optional<std::string> Replica::recover_votes(Recovered& log) {
-    Counter at{};
-    for (const Commit& commit : log.own_commits) {
-        if (commit.ui.cv <= at || commit.ui.cv.value - at.value - 1 > commit.ui.voids)
-            return "the log lacks own COMMITs after counter " + std::to_string(at.value) +
-                   ": restore this replica's data directory or replace its identity";
-        at = commit.ui.cv;
-        adopt_own(commit);
+    const Link* next = chain_.at(ready_to_.next());
+    while (next != nullptr && has_bodies(*next)) {
+        ready_to_ = ready_to_.next();
+        next = chain_.at(ready_to_.next());
     }
-    std::sort(log.peer_commits.begin(), log.peer_commits.end(),
-              [](const Commit& a, const Commit& b) { return a.ui.cv < b.ui.cv; });
+    last_slot_at_ = {};
     return std::nullopt;
 }
 

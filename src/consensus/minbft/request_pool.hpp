@@ -35,6 +35,12 @@ public:
         return std::nullopt;
     }
 
+    void clear() {
+        groups_.clear();
+        waiting_.clear();
+        size_ = 0;
+    }
+
     [[nodiscard]] std::size_t size() const { return size_; }
     [[nodiscard]] bool empty() const { return size_ == 0; }
 

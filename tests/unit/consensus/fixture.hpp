@@ -13,10 +13,16 @@
 namespace bft::consensus::test {
 
 /// f = 1, one primary, `groups` groups, partition p owned by group (p - 1) mod groups, client 1.
-inline Membership small_cluster(std::uint32_t groups = 1, std::uint32_t partitions = 4) {
+inline Membership small_cluster(std::uint32_t groups = 1, std::uint32_t partitions = 4,
+                                std::uint32_t primaries = 1) {
     Membership m;
     m.cluster = Digester("test-cluster").finish();
+    // Primary 0 has a host of its own, the others are beside replicas (D7).
     m.primaries = {{HostId(0), UsigId(0)}};
+    for (std::uint32_t p = 1; p < primaries; ++p)
+        m.primaries.push_back({HostId(p), UsigId(1000 + p)});
+    for (std::uint32_t h = 0; h < 4; ++h)
+        m.host_keys[HostId(h)] = to_bytes(as_bytes("host-" + std::to_string(h)));
     for (std::uint32_t g = 0; g < groups; ++g) {
         Group group{GroupId(g), {}};
         for (std::uint32_t j = 0; j < 3; ++j)
@@ -52,6 +58,16 @@ private:
         return to_bytes(
             Digester("ui").u32(id.value).u64(cv.value).u32(voids).digest(digest).finish().view());
     }
+};
+
+/// Signs as a host does.
+class HashSigner final : public Signer {
+public:
+    HashSigner(const Membership& m, const Endpoint& who) : key_(*m.identity_key(who)) {}
+    Bytes sign(const Digest& digest) override { return HashChecker::sign(key_, digest); }
+
+private:
+    Bytes key_;
 };
 
 inline Body make_request(const Membership& m, std::uint64_t cseq,

@@ -18,7 +18,7 @@ protected:
         start();
     }
 
-    void start() { primary_.emplace(m_, PrimaryId(0), options_); }
+    void start() { primary_.emplace(m_, PrimaryId(0), options_, signer_); }
     Now at(Duration since_start) { return {TimePoint{} + 1h + since_start, 1000}; }
     void give(Endpoint from, Payload payload, Duration when) {
         auto verified =
@@ -44,6 +44,7 @@ protected:
         Status s;
         s.delivered = s.executed = s.low = slot;
         s.votes_seen.resize(3);
+        s.ordering_seen.resize(1);
         give(Endpoint::replica(GroupId(0), Position(position)), s, when);
     }
 
@@ -54,6 +55,7 @@ protected:
     Membership m_ = small_cluster();
     HashChecker checker_;
     Verifier verifier_{m_, checker_};
+    HashSigner signer_{m_, Endpoint::primary(PrimaryId(0))};
     PrimaryOptions options_;
     std::optional<Primary> primary_;
 };

@@ -15,7 +15,7 @@ protected:
     ReplicaTest() { start(); }
 
     void start() {
-        replica_.emplace(m_, GroupId(0), Position(0), ReplicaOptions{}, ExecutorOptions{});
+        replica_.emplace(m_, GroupId(0), Position(0), ReplicaOptions{}, ExecutorOptions{}, signer_);
     }
     Now at(Duration since_start) { return {TimePoint{} + 1h + since_start, 0}; }
     void give(Endpoint from, Payload payload, Duration when = 0ms) {
@@ -68,6 +68,7 @@ protected:
     Membership m_ = small_cluster();
     HashChecker checker_;
     Verifier verifier_{m_, checker_};
+    HashSigner signer_{m_, Endpoint::replica(GroupId(0), Position(0))};
     std::optional<GroupReplica> replica_;
     std::vector<Persist> persisted_;
     std::vector<Send> sent_;

@@ -1,0 +1,57 @@
+// Headers by digest, of any chain: what VIEW-CHANGEs and NEW-VIEWs refer to. A digest stands for its
+// whole prefix, so whatever is found by walking down from one is certain.
+#pragma once
+
+#include "consensus/membership.hpp"
+#include "consensus/messages.hpp"
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace bft::consensus {
+
+class HeaderStore {
+public:
+    /// `headers_max` bounds what is kept; the oldest that came go first.
+    explicit HeaderStore(std::size_t headers_max = 2048) : headers_max_(headers_max) {}
+
+    /// `hd` must be the header's digest.
+    void keep(const Digest& hd, HeaderPtr header);
+    [[nodiscard]] const HeaderPtr* find(const Digest& hd) const;
+
+    /// A part of a chain: headers of (from, to], by slot, with their digests.
+    struct Segment {
+        std::vector<HeaderPtr> headers;
+        std::vector<Digest> digests;
+        Digest below;  ///< digest that the first one's `previous` names, or `hd` when empty
+    };
+    /// What is missing of a segment.
+    struct Missing {
+        Slot to{};
+        Digest hd;
+    };
+    /// The headers of (from, to] down from `hd`. On failure `missing` says which to fetch; a
+    /// segment whose slots do not count down is `broken`.
+    struct Found {
+        std::optional<Segment> segment;
+        std::optional<Missing> missing;
+        bool broken = false;
+    };
+    [[nodiscard]] Found segment(Slot from, Slot to, const Digest& hd) const;
+
+private:
+    std::size_t headers_max_;
+    std::unordered_map<Digest, HeaderPtr, DigestHash> headers_;
+    std::deque<Digest> arrived_;
+};
+
+/// ValidHeader (section 3.2, V1-V5) of every header of a segment after (slot, hd, ts): why not, or
+/// nullopt.
+[[nodiscard]] std::optional<std::string> why_invalid(const Membership& membership, Slot slot,
+                                                     const Digest& hd, UnixMillis ts_ms,
+                                                     const HeaderStore::Segment& segment);
+
+}  // namespace bft::consensus

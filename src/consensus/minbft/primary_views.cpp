@@ -1,0 +1,236 @@
+// How a primary-capable node comes to lead a view, and how it stops (VC4, VC5, P7).
+#include "base/invariant.hpp"
+#include "consensus/minbft/primary.hpp"
+#include "consensus/signed_bytes.hpp"
+
+#include <algorithm>
+
+namespace bft::consensus::minbft {
+
+namespace {
+
+constexpr std::size_t searches_max = 256;
+constexpr std::size_t fetch_bodies_max = 128;
+
+}  // namespace
+
+void Primary::resign(Now) {
+    if (phase_ == Phase::idle) return;
+    give_up();
+    Resign resign{self_, view_, signer_.sign(resign_digest(membership_.cluster, self_, view_))};
+    out_.send.push_back({membership_.all_replicas(), std::move(resign)});
+}
+
+// C22: an old primary that goes on harms nobody, but nobody listens either.
+void Primary::leave_view(View view) {
+    if (view <= view_) return;
+    give_up();
+    view_ = view;
+    new_view_.reset();
+    new_view_changes_.clear();
+    if (membership_.primary_of(view) == self_ && !resigned_) phase_ = Phase::collecting;
+    collect_at_ = {};
+}
+
+void Primary::give_up() {
+    phase_ = Phase::idle;
+    pool_.clear();
+    ordered_.clear();
+    unexecuted_.clear();
+    for (auto& [group, entries] : outstanding_entries_) entries = 0;
+    header_search_.clear();
+    body_search_.clear();
+    found_bodies_.clear();
+    settling_since_ = {};
+}
+
+// --- collecting (VC5)
+// -----------------------------------------------------------------------------
+
+void Primary::on_view_change(const ViewChangePtr& change, Now now) {
+    if (membership_.primary_of(change->view) != self_) return;
+    std::pair member{change->group, change->position};
+    if (change->view == view_ && new_view_) {
+        // It lacks the NEW-VIEW (VC9).
+        TimePoint& answered = answered_[member];
+        if (now.mono - answered < options_.retransmit && answered != TimePoint{}) return;
+        answered = now.mono;
+        Endpoint to = Endpoint::replica(change->group, change->position);
+        out_.send.push_back({{to}, *new_view_});
+        if (!new_view_changes_.empty())
+            out_.send.push_back({{to}, ViewChanges{new_view_changes_}});
+        return;
+    }
+    if (change->view < view_) return;
+    ViewChangePtr& kept = changes_[member];
+    if (kept && kept->view >= change->view) return;
+    kept = change;
+    collect_at_ = {};
+    // f+1 of a group want this view or a later one: one correct replica has seen a TC.
+    std::vector<View> views;
+    for (const auto& [sender, each] : changes_)
+        if (sender.first == change->group) views.push_back(each->view);
+    std::sort(views.begin(), views.end(), std::greater<>());
+    if (views.size() > membership_.f) leave_view(views[membership_.f]);
+}
+
+// Those of this view whose chains are here and valid. One bad VIEW-CHANGE spoils nothing but itself.
+std::vector<ViewChangePtr> Primary::valid_changes(Now now) {
+    std::vector<ViewChangePtr> valid;
+    for (auto it = changes_.begin(); it != changes_.end();) {
+        const ViewChangePtr& change = it->second;
+        Judgement judged;
+        if (change->view == view_) judged = judge_headers(membership_, *change, headers_);
+        if (judged.invalid) {
+            it = changes_.erase(it);
+            continue;
+        }
+        if (judged.missing)
+            fetch_header(*judged.missing, Endpoint::replica(change->group, change->position), now);
+        else if (change->view == view_)
+            valid.push_back(change);
+        ++it;
+    }
+    return valid;
+}
+
+void Primary::new_view_if_ready(Now now) {
+    if (phase_ != Phase::collecting || !std::holds_alternative<std::monostate>(sealing_)) return;
+    if (now.mono < collect_at_) return;
+    collect_at_ = now.mono + options_.retransmit / 4;
+    std::vector<ViewChangePtr> changes = valid_changes(now);
+    Selection selection = select(membership_, changes, headers_);
+    if (selection.judgement.missing) {
+        const ViewChangePtr& any = changes.front();
+        fetch_header(*selection.judgement.missing, Endpoint::replica(any->group, any->position),
+                     now);
+    }
+    if (!selection.selected) return;
+    auto nullset = settle(*selection.selected, now);
+    if (!nullset) return;
+
+    NewView new_view;
+    new_view.view = view_;
+    new_view.slot = selection.selected->slot;
+    new_view.hd = selection.selected->hd;
+    new_view.nullset = std::move(*nullset);
+    for (const ViewChangePtr& change : changes)  // in the order of members
+        new_view.view_changes.push_back({change->group, change->position, change->ui.cv,
+                                         view_change_digest(membership_.cluster, *change)});
+    for (const ViewChangePtr& change : changes)
+        out_.persist.push_back({ViewChangeRecord{change}, false});
+    out_.persist.push_back({NewViewIntent{new_view, selection.selected->ts_ms}});
+    invariant(!out_.seal, "one draft at a time");
+    out_.seal = Draft{new_view_digest(membership_.cluster, new_view)};
+    sealing_ = SealingView{std::move(new_view), std::move(*selection.selected), std::move(changes)};
+}
+
+// The nullset, once everything open has a body or may go without: a body that is found is kept, and
+// what may be nullified is searched for a while first. Nullopt: not yet.
+std::optional<std::vector<EntryRef>> Primary::settle(const Selected& selected, Now now) {
+    if (settling_since_ == TimePoint{}) settling_since_ = now.mono;
+    bool searched = now.mono - settling_since_ >= options_.search;
+    std::vector<EntryRef> nullset = selected.null;
+    std::map<GroupId, FetchBodies> fetch;
+    bool settled = true;
+    for (const OpenEntry& open : selected.open) {
+        const Header& header = *selected.chain.headers[open.at.slot - selected.low - 1];
+        const EntryHeader& entry = header.entries[open.at.index];
+        auto body = found_bodies_.find(open.rd);
+        if (body != found_bodies_.end() && body->second->id == entry.rid &&
+            body->second->parts == entry.parts)
+            continue;
+        if (open.nullable && searched) {
+            nullset.push_back(open.at);
+            continue;
+        }
+        settled = false;
+        if (body_search_.size() >= searches_max && !body_search_.contains(open.rd)) continue;
+        Search& search = body_search_[open.rd];
+        if (now.mono < search.ask_at) continue;
+        FetchBodies& wanted = fetch[open.owner];
+        if (wanted.rds.size() >= fetch_bodies_max) continue;
+        wanted.rds.push_back(open.rd);
+        search.ask_at = now.mono + options_.retransmit;
+    }
+    for (auto& [group, wanted] : fetch)
+        if (!wanted.rds.empty()) out_.send.push_back({members(group), std::move(wanted)});
+    if (!settled) return std::nullopt;
+    std::sort(nullset.begin(), nullset.end());
+    return nullset;
+}
+
+std::vector<Endpoint> Primary::members(GroupId group) const {
+    return membership_.replicas(group);
+}
+
+// P5: whoever misses the body later may ask us for it.
+void Primary::on_bodies(const Bodies& found) {
+    for (const Body& body : found.bodies) {
+        if (body_search_.erase(body->rd) == 0) continue;
+        found_bodies_[body->rd] = body;
+        out_.persist.push_back({BodyRecord{body}, false});
+        collect_at_ = {};
+    }
+}
+
+void Primary::fetch_header(const HeaderStore::Missing& missing, const Endpoint& from, Now now) {
+    if (header_search_.size() >= searches_max && !header_search_.contains(missing.hd)) return;
+    Search& search = header_search_[missing.hd];
+    if (now.mono < search.ask_at) return;
+    search.ask_at = now.mono + options_.retransmit;
+    std::vector<Endpoint> all = membership_.all_replicas();
+    Endpoint target = search.attempts == 0 ? from : all[search.attempts % all.size()];
+    ++search.attempts;
+    std::uint64_t span = std::min(options_.window, missing.to.value) - 1;
+    out_.send.push_back(
+        {{target}, FetchHeaders{Slot(missing.to.value - span), missing.to, missing.hd}});
+}
+
+void Primary::on_headers(const Headers& found) {
+    if (found.headers.empty()) return;
+    Digest expected = header_digest(*found.headers.back());
+    if (header_search_.erase(expected) == 0) return;
+    for (auto it = found.headers.rbegin(); it != found.headers.rend(); ++it) {
+        if (header_digest(**it) != expected) break;
+        headers_.keep(expected, *it);
+        out_.persist.push_back({HeaderRecord{*it}, false});
+        expected = (*it)->previous;
+    }
+    collect_at_ = {};
+}
+
+// --- leading
+// --------------------------------------------------------------------------------------
+
+void Primary::new_view_sealed(Ui ui, Now now) {
+    SealingView sealed = std::get<SealingView>(std::exchange(sealing_, std::monostate{}));
+    sealed.new_view.ui = std::move(ui);
+    out_.persist.push_back({NewViewRecord{sealed.new_view, sealed.selected.ts_ms}});
+    out_.send.push_back({membership_.all_replicas(), sealed.new_view});
+    out_.send.push_back({membership_.all_replicas(), ViewChanges{sealed.changes}});
+    if (sealed.new_view.view != view_ || phase_ != Phase::collecting) return;  // left meanwhile
+    out_.events.push_back({Event::Kind::new_view_sent, Endpoint::primary(self_),
+                           sealed.new_view.slot, view_.value,
+                           std::to_string(sealed.new_view.nullset.size()) + " nullified"});
+    lead(sealed.new_view, sealed.selected.ts_ms);
+    new_view_changes_ = std::move(sealed.changes);
+    for (const HeaderPtr& header : sealed.selected.chain.headers)
+        adopt_entries(*header, sealed.new_view.nullset);
+    release_credit();
+    last_slot_at_ = now.mono;
+    starved_ = false;
+    order_if_due(now);
+}
+
+void Primary::lead(const NewView& new_view, UnixMillis ts_ms) {
+    phase_ = Phase::active;
+    new_view_ = new_view;
+    answered_.clear();
+    base_ = new_view.ui.cv;
+    base_slot_ = new_view.slot;
+    chain_.restart_at(new_view.slot, new_view.hd, ts_ms, chain_.next_seqs());
+    std::erase_if(changes_, [&](const auto& each) { return each.second->view <= view_; });
+}
+
+}  // namespace bft::consensus::minbft

@@ -1,0 +1,100 @@
+// Rules of the protocol that a test build may take away, one at a time, to see that the tests notice
+// (-DMUT_x; docs/testing.md). A production build defines none, and every constant here is fixed.
+#pragma once
+
+#include "consensus/membership.hpp"
+
+namespace bft::consensus::rules {
+
+#ifdef MUT_cq_f
+inline std::uint32_t commit_quorum(const Membership& m) { return m.f; }
+#else
+/// f+1 COMMITs of one group: one of a correct replica, and one in every view-change quorum.
+inline std::uint32_t commit_quorum(const Membership& m) { return m.quorum(); }
+#endif
+
+#ifdef MUT_vcq_f
+inline std::uint32_t view_change_quorum(const Membership& m) { return m.f; }
+#else
+/// f+1 VIEW-CHANGEs of a group meet every commit quorum of that group.
+inline std::uint32_t view_change_quorum(const Membership& m) { return m.quorum(); }
+#endif
+
+#ifdef MUT_vouch_f
+inline std::uint32_t vouch_quorum(const Membership& m) { return m.f; }
+#else
+/// Of f+1 vouchers one is correct.
+inline std::uint32_t vouch_quorum(const Membership& m) { return m.quorum(); }
+#endif
+
+#ifdef MUT_one_group
+inline constexpr bool every_group = false;
+#else
+/// VIEW-CHANGEs of every group: what one group committed exists nowhere else (D4).
+inline constexpr bool every_group = true;
+#endif
+
+#ifdef MUT_null_free
+inline constexpr bool nullify_by_claims = false;
+#else
+/// An entry is nullified only on f+1 no-claims of its group.
+inline constexpr bool nullify_by_claims = true;
+#endif
+
+#ifdef MUT_prep_equiv
+inline constexpr bool rigid_counters = false;
+#else
+/// The counter of a PREPARE follows from its slot (P7 of section 2.3).
+inline constexpr bool rigid_counters = true;
+#endif
+
+#ifdef MUT_nv_exec
+inline constexpr bool commit_before_delivery = false;
+#else
+/// Nothing of a NEW-VIEW is delivered before f+1 COMMITs in its view (R10).
+inline constexpr bool commit_before_delivery = true;
+#endif
+
+#ifdef MUT_vc_nolog
+inline constexpr bool vote_log = false;
+#else
+/// A VIEW-CHANGE shows every message certified since its base (D5).
+inline constexpr bool vote_log = true;
+#endif
+
+#ifdef MUT_commit_after_vc
+inline constexpr bool promises = false;
+#else
+/// No COMMIT of a view that its sender has left (R7).
+inline constexpr bool promises = true;
+#endif
+
+#ifdef MUT_nonmono
+inline constexpr bool monotone = false;
+#else
+/// COMMITs increase by (view, to), in the sender's counter order (R7).
+inline constexpr bool monotone = true;
+#endif
+
+#ifdef MUT_nv_noorder
+inline constexpr bool new_view_in_order = false;
+#else
+/// The first NEW-VIEW of a view by counter is the only one (VC6).
+inline constexpr bool new_view_in_order = true;
+#endif
+
+#ifdef MUT_null_notsticky
+inline constexpr bool sticky_null = false;
+#else
+/// What an earlier view nullified stays null (VC4).
+inline constexpr bool sticky_null = true;
+#endif
+
+#ifdef MUT_claim_lvonly
+inline constexpr bool claims_of_all_views = false;
+#else
+/// A VIEW-CHANGE of an older view claims what its chain shares with the chosen one (VC4).
+inline constexpr bool claims_of_all_views = true;
+#endif
+
+}  // namespace bft::consensus::rules

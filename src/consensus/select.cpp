@@ -1,0 +1,201 @@
+#include "consensus/select.hpp"
+
+#include "consensus/rules.hpp"
+#include "consensus/signed_bytes.hpp"
+
+#include <algorithm>
+
+namespace bft::consensus {
+
+namespace {
+
+Judgement invalid(const char* why) {
+    return {why, std::nullopt};
+}
+
+bool contains(const std::vector<EntryRef>& sorted, const EntryRef& entry) {
+    return std::binary_search(sorted.begin(), sorted.end(), entry);
+}
+
+const std::vector<EntryRef>& nullset_of(const ViewChange& change) {
+    static const std::vector<EntryRef> none;
+    return change.view_cert ? change.view_cert->new_view.nullset : none;
+}
+
+// f+1 of every group: whatever a group has committed is known to one of them (D4).
+bool enough(const Membership& membership, const std::vector<ViewChangePtr>& set) {
+    std::map<GroupId, std::size_t> count;
+    for (const ViewChangePtr& change : set) ++count[change->group];
+    auto quorate = [&](const Group& group) {
+        return count[group.id] >= rules::view_change_quorum(membership);
+    };
+    const auto& groups = membership.groups;
+    return rules::every_group ? std::all_of(groups.begin(), groups.end(), quorate)
+                              : std::any_of(groups.begin(), groups.end(), quorate);
+}
+
+struct Anchor {
+    Slot slot{};
+    Digest hd;
+};
+
+// Where the chosen chain shares its prefix with the chain of one VIEW-CHANGE.
+struct Claims {
+    Slot shared{};
+    bool counts = true;
+    const std::vector<EntryRef>* nullset = nullptr;
+
+    [[nodiscard]] bool claims(const EntryRef& entry) const {
+        return counts && entry.slot <= shared && !contains(*nullset, entry);
+    }
+};
+
+// Equal digests mean equal prefixes, so the highest equal slot says it all. Slots up to the
+// sender's own checkpoint are decided for its group: nobody asks about them.
+Judgement find_shared(const ViewChange& change, const Selected& selected,
+                      const HeaderStore& headers, Claims& claims) {
+    claims.nullset = &nullset_of(change);
+    claims.counts = rules::claims_of_all_views || change.last.view == selected.tip->last.view;
+    if (change.last.to <= change.stable_slot()) return {};
+    auto found = headers.segment(change.stable_slot(), change.last.to, change.last.hd);
+    if (found.broken) return invalid("a broken chain");
+    if (found.missing) return {std::nullopt, found.missing};
+    const auto& digests = found.segment->digests;
+    for (std::size_t i = digests.size(); i > 0; --i) {
+        Slot slot = change.stable_slot() + i;
+        if (slot > selected.slot || slot <= selected.low) continue;
+        if (digests[i - 1] == selected.chain.digests[slot - selected.low - 1]) {
+            claims.shared = slot;
+            break;
+        }
+    }
+    return {};
+}
+
+Judgement decide(const Membership& membership, const std::vector<ViewChangePtr>& set,
+                 const HeaderStore& headers, const std::map<GroupId, Anchor>& stable,
+                 Selected& selected) {
+    std::map<GroupId, std::vector<Claims>> claims;
+    for (const ViewChangePtr& change : set) {
+        Claims& mine = claims[change->group].emplace_back();
+        if (auto judged = find_shared(*change, selected, headers, mine); !judged.good())
+            return judged;
+    }
+    const auto& earlier = nullset_of(*selected.tip);
+    if (rules::sticky_null)
+        for (const EntryRef& entry : earlier)
+            if (entry.slot + null_retention > selected.slot) selected.null.push_back(entry);
+
+    for (const HeaderPtr& header : selected.chain.headers) {
+        for (std::uint32_t i = 0; i < header->entries.size(); ++i) {
+            auto owner = membership.owner(header->entries[i].rid.home);
+            if (!owner) return invalid("an entry of nobody");
+            EntryRef entry{header->slot, i};
+            auto anchor = stable.find(*owner);
+            if (anchor != stable.end() && entry.slot <= anchor->second.slot) continue;
+            if (rules::sticky_null && contains(earlier, entry)) continue;
+            const auto& of_owner = claims[*owner];
+            auto claimed = static_cast<std::size_t>(std::count_if(
+                of_owner.begin(), of_owner.end(), [&](const Claims& c) { return c.claims(entry); }));
+            if (claimed >= membership.quorum()) continue;  // a correct one has the body
+            bool nullable = of_owner.size() - claimed >= membership.quorum();
+            selected.open.push_back({entry, *owner, header->entries[i].rd,
+                                     nullable || !rules::nullify_by_claims});
+        }
+    }
+    return {};
+}
+
+// The checkpoints of all groups lie on the chosen chain: f+1 members delivered them. Anything else
+// is outside the fault model, and nothing is built on it.
+bool on_chain(const Selected& selected, const Digest& genesis,
+              const std::map<GroupId, Anchor>& stable) {
+    if (selected.low.value == 0 && selected.chain.below != genesis) return false;
+    return std::all_of(stable.begin(), stable.end(), [&](const auto& entry) {
+        const Anchor& anchor = entry.second;
+        if (anchor.slot == selected.low) return anchor.hd == selected.chain.below;
+        return anchor.slot < selected.low ||
+               selected.chain.digests[anchor.slot - selected.low - 1] == anchor.hd;
+    });
+}
+
+}  // namespace
+
+Judgement judge_headers(const Membership& membership, const ViewChange& change,
+                        const HeaderStore& headers) {
+    if (change.last.to <= change.stable_slot()) return {};
+    Slot from = change.stable_slot();
+    auto found = headers.segment(from, change.last.to, change.last.hd);
+    if (found.broken) return invalid("a broken chain");
+    if (found.missing) return {std::nullopt, found.missing};
+    Digest hd = change.stable ? change.stable->hd : genesis_header_digest(membership.cluster);
+    UnixMillis ts_ms = change.stable ? change.stable->ts_ms : 0;
+    return {why_invalid(membership, from, hd, ts_ms, *found.segment), std::nullopt};
+}
+
+Selection select(const Membership& membership, const std::vector<ViewChangePtr>& set,
+                 const HeaderStore& headers) {
+    Selection selection;
+    selection.enough = enough(membership, set);
+    if (!selection.enough) return selection;
+
+    Selected chosen;
+    std::map<GroupId, Anchor> stable;
+    for (const ViewChangePtr& change : set) {
+        if (!chosen.tip || chosen.tip->last.before(change->last)) chosen.tip = change;
+        if (!change->stable) continue;
+        Anchor& anchor = stable[change->group];
+        if (anchor.slot < change->stable->slot)
+            anchor = {change->stable->slot, change->stable->hd};
+    }
+    Digest genesis = genesis_header_digest(membership.cluster);
+    chosen.slot = chosen.tip->last.to;
+    chosen.hd = chosen.tip->last.none() ? genesis : chosen.tip->last.hd;
+    chosen.low = chosen.slot;
+    for (const Group& group : membership.groups) {
+        auto anchor = stable.find(group.id);
+        Slot slot = anchor == stable.end() ? Slot(0) : anchor->second.slot;
+        if (slot > chosen.slot) {
+            selection.judgement = invalid("a checkpoint beyond every COMMIT");
+            return selection;
+        }
+        chosen.low = std::min(chosen.low, slot);
+    }
+    auto chain = headers.segment(chosen.low, chosen.slot, chosen.hd);
+    if (chain.broken || chain.missing) {
+        selection.judgement = chain.broken ? invalid("a broken chain")
+                                           : Judgement{std::nullopt, chain.missing};
+        return selection;
+    }
+    chosen.chain = std::move(*chain.segment);
+    if (!on_chain(chosen, genesis, stable)) {
+        selection.judgement = invalid("a checkpoint that is not on the chain");
+        return selection;
+    }
+    if (!chosen.chain.headers.empty()) chosen.ts_ms = chosen.chain.headers.back()->ts_ms;
+    for (const ViewChangePtr& change : set)
+        if (change->stable && change->stable->slot == chosen.slot)
+            chosen.ts_ms = change->stable->ts_ms;
+    selection.judgement = decide(membership, set, headers, stable, chosen);
+    if (selection.judgement.good()) selection.selected = std::move(chosen);
+    return selection;
+}
+
+std::optional<std::string> why_invalid(const NewView& new_view, const Selected& selected) {
+    if (new_view.slot != selected.slot || new_view.hd != selected.hd)
+        return "it does not begin where the VIEW-CHANGEs end";
+    for (const EntryRef& entry : selected.null)
+        if (!contains(new_view.nullset, entry)) return "it revives a nullified entry";
+    for (const EntryRef& entry : new_view.nullset) {
+        if (entry.slot > new_view.slot) return "it nullifies beyond its own chain";
+        if (contains(selected.null, entry)) continue;
+        auto open = std::lower_bound(
+            selected.open.begin(), selected.open.end(), entry,
+            [](const OpenEntry& e, const EntryRef& wanted) { return e.at < wanted; });
+        if (open == selected.open.end() || open->at != entry || !open->nullable)
+            return "it nullifies an entry that may have been committed";
+    }
+    return std::nullopt;
+}
+
+}  // namespace bft::consensus

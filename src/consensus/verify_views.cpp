@@ -1,0 +1,224 @@
+// What makes the messages of checkpoints and view change valid, as far as their own content decides
+// (VC3: a VIEW-CHANGE is judged as a unit; its headers are checked where the chain is known).
+#include "consensus/rules.hpp"
+#include "consensus/signed_bytes.hpp"
+#include "consensus/verify.hpp"
+
+#include <algorithm>
+
+namespace bft::consensus {
+
+namespace {
+
+Error malformed(const char* what) {
+    return error(Errc::malformed, what);
+}
+
+template <class T, class Less>
+bool increasing(const std::vector<T>& items, Less less) {
+    return std::adjacent_find(items.begin(), items.end(), [&](const T& a, const T& b) {
+               return !less(a, b);
+           }) == items.end();
+}
+
+}  // namespace
+
+Result<void> Verifier::check_signature(const Endpoint& signer, const Digest& digest,
+                                       ByteView signature) const {
+    const Bytes* key = membership_.identity_key(signer);
+    if (key == nullptr) return error(Errc::refused, "the signer is not a member");
+    if (!checker_.signed_by(*key, digest, signature))
+        return error(Errc::refused, "the signature of " + to_string(signer) + " does not verify");
+    return {};
+}
+
+Result<void> Verifier::check_checkpoint(const Checkpoint& m) const {
+    return check_signature(Endpoint::replica(m.group, m.position),
+                           checkpoint_digest(membership_.cluster, m), m.signature);
+}
+
+Result<void> Verifier::check_vouch(const Vouch& m) const {
+    if (m.votes.size() != membership_.replicas_per_group()) return malformed("vouched counters");
+    return check_signature(Endpoint::replica(m.group, m.position),
+                           vouch_digest(membership_.cluster, m), m.signature);
+}
+
+Result<void> Verifier::check_request_vc(const RequestViewChange& m) const {
+    if (m.view.value == 0) return malformed("nobody asks for view (0,0)");
+    return check_signature(Endpoint::replica(m.group, m.position),
+                           request_view_change_digest(membership_.cluster, m), m.signature);
+}
+
+Result<void> Verifier::check_trigger(const TriggerCertificate& m) const {
+    if (m.requests.size() != membership_.quorum()) return malformed("number of REQ-VCs");
+    auto by_position = [](const auto& a, const auto& b) { return a.position < b.position; };
+    if (!increasing(m.requests, by_position)) return malformed("REQ-VCs not of distinct positions");
+    for (const RequestViewChange& request : m.requests) {
+        if (request.group != m.requests.front().group) return malformed("REQ-VCs of two groups");
+        if (request.view < m.view) return malformed("a REQ-VC for an earlier view");
+        if (auto checked = check_request_vc(request); !checked) return checked;
+    }
+    return m.view.value == 0 ? Result<void>(malformed("view (0,0)")) : Result<void>();
+}
+
+Result<void> Verifier::check_new_view(const NewView& m) const {
+    if (m.view.value == 0 || m.ui.cv.value == 0) return malformed("view or counter 0");
+    if (m.nullset.size() > limits_.nullset) return malformed("nullset too large");
+    if (!increasing(m.nullset, std::less<>())) return malformed("nullset not sorted");
+    if (m.view_changes.size() > membership_.groups.size() * membership_.replicas_per_group())
+        return malformed("too many VIEW-CHANGEs");
+    auto by_member = [](const ViewChangeRef& a, const ViewChangeRef& b) {
+        return std::pair(a.group, a.position) < std::pair(b.group, b.position);
+    };
+    if (!increasing(m.view_changes, by_member)) return malformed("VIEW-CHANGEs not distinct");
+    const Member& primary = membership_.primaries[membership_.primary_of(m.view).value];
+    if (!checker_.certified(primary.usig, m.ui, new_view_digest(membership_.cluster, m)))
+        return error(Errc::refused, "the NEW-VIEW's certificate does not verify");
+    return {};
+}
+
+Result<void> Verifier::check_accept(const NewViewAccept& m) const {
+    if (m.view.value == 0) return malformed("view (0,0) needs no NV-ACCEPT");
+    return check_signature(Endpoint::replica(m.group, m.position),
+                           accept_digest(membership_.cluster, m), m.signature);
+}
+
+Result<void> Verifier::check_signers(GroupId group,
+                                     const std::vector<PositionSignature>& signers) const {
+    if (membership_.group(group) == nullptr) return malformed("no such group");
+    if (signers.size() != membership_.quorum()) return malformed("number of signatures");
+    auto by_position = [](const auto& a, const auto& b) { return a.position < b.position; };
+    if (!increasing(signers, by_position)) return malformed("signers not distinct");
+    return {};
+}
+
+Result<void> Verifier::check_view_cert(const ViewCert& m) const {
+    if (auto checked = check_new_view(m.new_view); !checked) return checked;
+    if (auto checked = check_signers(m.group, m.signers); !checked) return checked;
+    NewViewAccept accept{m.group,
+                         {},
+                         m.new_view.view,
+                         new_view_digest(membership_.cluster, m.new_view),
+                         m.new_view.ui.cv,
+                         {}};
+    for (const PositionSignature& s : m.signers) {
+        accept.position = s.position;
+        accept.signature = s.signature;
+        if (auto checked = check_accept(accept); !checked) return checked;
+    }
+    return {};
+}
+
+Result<void> Verifier::check_stable(const StableCert& m) const {
+    if (m.slot.value == 0) return malformed("slot 0 needs no checkpoint");
+    if (auto checked = check_signers(m.group, m.signers); !checked) return checked;
+    for (const PositionSignature& s : m.signers) {
+        Checkpoint c{m.group, s.position, m.slot, m.hd, m.ts_ms, m.state, s.signature};
+        if (auto checked = check_checkpoint(c); !checked) return checked;
+    }
+    return {};
+}
+
+// VC3 a, b, f (without headers).
+Result<void> Verifier::check_view_change(const ViewChange& m) const {
+    auto usig = membership_.usig_of(Endpoint::replica(m.group, m.position));
+    if (!usig) return error(Errc::refused, "VIEW-CHANGE of somebody who is not a member");
+    if (m.ui.cv.value == 0 || m.view <= m.last.view) return malformed("VIEW-CHANGE for an old view");
+    if (!checker_.certified(*usig, m.ui, view_change_digest(membership_.cluster, m)))
+        return error(Errc::refused, "the VIEW-CHANGE's certificate does not verify");
+    if (m.stable) {
+        if (m.stable->group != m.group) return malformed("checkpoint of another group");
+        if (auto checked = check_stable(*m.stable); !checked) return checked;
+    }
+    std::size_t vouches = m.base.value == 0 ? 0 : rules::vouch_quorum(membership_);
+    if (m.vouches.size() != vouches) return malformed("number of vouches");
+    auto by_position = [](const auto& a, const auto& b) { return a.position < b.position; };
+    if (!increasing(m.vouches, by_position)) return malformed("vouches not of distinct positions");
+    for (const Vouch& vouch : m.vouches) {
+        if (vouch.group != m.group) return malformed("vouch of another group");
+        if (auto checked = check_vouch(vouch); !checked) return checked;
+        if (vouch.votes[m.position.value] < m.base) return malformed("vouched too little");
+    }
+    if (auto checked = check_vote_log(m); !checked) return checked;
+    return check_last(m);
+}
+
+// VC3 e: the view and the slot of `last` are proven.
+Result<void> Verifier::check_last(const ViewChange& m) const {
+    const LastCommit& last = m.last;
+    if (last.none()) {
+        if (m.view_cert || m.from_new_view) return malformed("proof of nothing");
+        return {};
+    }
+    Counter expected(last.to.value);
+    const Member& primary = membership_.primaries[membership_.primary_of(last.view).value];
+    if (last.view.value == 0) {
+        if (m.view_cert || m.from_new_view || !last.nvd.is_zero())
+            return malformed("view (0,0) has no NEW-VIEW");
+        if (last.to.value == 0) return malformed("slot 0");
+    } else {
+        if (!m.view_cert) return malformed("no ViewCert");
+        const NewView& new_view = m.view_cert->new_view;
+        if (auto checked = check_view_cert(*m.view_cert); !checked) return checked;
+        if (new_view.view != last.view ||
+            new_view_digest(membership_.cluster, new_view) != last.nvd)
+            return malformed("ViewCert of another view");
+        if (m.from_new_view) {
+            if (last.to != new_view.slot || last.hd != new_view.hd ||
+                m.proof.ui.cv != new_view.ui.cv)
+                return malformed("not where the NEW-VIEW ends");
+            if (!checker_.certified(primary.usig, m.proof.ui, last.nvd))
+                return error(Errc::refused, "the certificate of the NEW-VIEW does not verify");
+            return {};
+        }
+        if (last.to <= new_view.slot) return malformed("before the NEW-VIEW ends");
+        expected = new_view.ui.cv + (last.to - new_view.slot);
+    }
+    // P7 of section 2.3: the rigid map of counters to slots.
+    if (m.proof.ui.cv != expected || m.proof.ui.voids != 0) return malformed("prepare certificate");
+    Digest digest = prepare_digest(membership_.cluster, last.view, last.to, last.hd);
+    if (!checker_.certified(primary.usig, m.proof.ui, digest))
+        return error(Errc::refused, "the prepare certificate does not verify");
+    return {};
+}
+
+// VC3 c, d: nothing that was certified since `base` is left out, and it implies `last`.
+Result<void> Verifier::check_vote_log(const ViewChange& m) const {
+    if (m.log.size() > limits_.vote_log) return malformed("log too long");
+    UsigId usig = *membership_.usig_of(Endpoint::replica(m.group, m.position));
+    if (m.base.value > 0 && (m.log.empty() || m.log.front().ui.cv != m.base))
+        return malformed("the log does not begin at its base");
+    LastCommit last;
+    View promised{};
+    bool first = m.base.value > 0;  // verified by a correct voucher
+    Counter at(m.base.value > 0 ? m.base.value - 1 : 0);
+    auto follows = [&](const Ui& ui) {
+        return ui.cv > at && ui.cv.value - at.value - 1 <= ui.voids;
+    };
+    for (const VoteEntry& entry : m.log) {
+        if (!follows(entry.ui)) return malformed("a gap in the log");
+        Digest digest = vote_entry_digest(membership_.cluster, m.group, m.position, entry);
+        if (!checker_.certified(usig, entry.ui, digest))
+            return error(Errc::refused, "a certificate in the log does not verify");
+        if (entry.view_change) {
+            if (!first && (entry.target <= promised || entry.last != last))
+                return malformed("a VIEW-CHANGE in the log contradicts what is before it");
+            promised = entry.target;
+        } else {
+            if (!first && rules::monotone &&
+                (!last.before(entry.last) || entry.last.view < promised))
+                return malformed("COMMITs in the log do not increase");
+            promised = std::max(promised, entry.last.view);
+        }
+        last = entry.last;
+        at = entry.ui.cv;
+        first = false;
+    }
+    if (!rules::vote_log) return {};
+    if (!follows(m.ui)) return malformed("a gap before the VIEW-CHANGE");
+    if (m.view <= promised) return malformed("views do not increase");
+    if (last != m.last) return malformed("`last` is not what the log implies");
+    return {};
+}
+
+}  // namespace bft::consensus

@@ -1,0 +1,320 @@
+#include "cluster.hpp"
+
+namespace bft::consensus::test {
+
+minbft::Primary::Recovered Disk::primary(PrimaryId id) const {
+    minbft::Primary::Recovered log;
+    for (const auto& [key, prepare] : prepares_)
+        if (key.first == id) log.prepares.push_back(prepare);
+    for (const auto& [key, record] : new_views_)
+        if (key.first == id) log.new_views.push_back(record);
+    log.intent = prepare_intent_;
+    log.new_view_intent = new_view_intent_;
+    return log;
+}
+
+minbft::Replica::Recovered Disk::replica(GroupId group, Position position) const {
+    minbft::Replica::Recovered log;
+    for (const auto& [key, prepare] : prepares_) log.prepares.push_back(prepare);
+    for (const auto& [key, record] : new_views_) log.new_views.push_back(record.new_view);
+    for (const auto& [key, commit] : commits_)
+        (std::get<1>(key) == position ? log.own_commits : log.peer_commits).push_back(commit);
+    for (const auto& [key, change] : changes_) log.view_changes.push_back(change);
+    for (const auto& [hd, header] : headers_) log.headers.push_back(header);
+    for (const auto& [nvd, cert] : certs_) log.view_certs.push_back(cert);
+    for (const auto& [rd, body] : bodies_)
+        if (membership->owner(body->id.home) == group) log.bodies.emplace(rd, body);
+    log.intent = commit_intent_;
+    log.view_change_intent = change_intent_;
+    log.view = view_;
+    log.vouches = vouches_;
+    log.stable = stable_;
+    log.snapshot = snapshot_;
+    log.executed = executed_;
+    return log;
+}
+
+Cluster::Cluster(ClusterOptions options)
+    : random(options.seed),
+      m(small_cluster(options.groups, options.groups * 2, options.primaries)),
+      options_(std::move(options)),
+      verifier_(m, checker_) {
+    std::vector<Endpoint> all = m.all_primaries();
+    for (const Endpoint& each : m.all_replicas()) all.push_back(each);
+    for (const Endpoint& who : all) {
+        auto node = std::make_unique<Node>();
+        node->who = who;
+        node->usig = *m.usig_of(who);
+        node->signer = std::make_unique<HashSigner>(m, who);
+        node->disk.membership = &m;
+        start(*node);
+        nodes_[who] = std::move(node);
+    }
+    for (auto& [who, node] : nodes_) arm(*node);
+}
+
+void Cluster::start(Node& node) {
+    if (node.who.role == Endpoint::Role::primary)
+        node.primary = std::make_unique<minbft::Primary>(m, PrimaryId(node.who.index),
+                                                         options_.primary, *node.signer);
+    else
+        node.replica = std::make_unique<minbft::GroupReplica>(
+            m, node.who.group, Position(node.who.index), options_.replica, options_.executor,
+            *node.signer);
+}
+
+Now Cluster::now() const {
+    auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(now_.time_since_epoch());
+    return {now_, static_cast<UnixMillis>(millis.count())};
+}
+
+void Cluster::later(Duration delay, std::function<void()> run) {
+    tasks_.push({now_ + delay, order_++, std::move(run)});
+}
+
+void Cluster::run_for(Duration time) {
+    TimePoint end = now_ + time;
+    run_until([] { return false; }, time);
+    now_ = end;
+}
+
+bool Cluster::run_until(const std::function<bool()>& done, Duration limit) {
+    TimePoint end = now_ + limit;
+    while (!tasks_.empty() && tasks_.top().at <= end && violation.empty()) {
+        if (done()) return true;
+        Task task = tasks_.top();
+        tasks_.pop();
+        now_ = std::max(now_, task.at);
+        task.run();
+    }
+    return done();
+}
+
+std::vector<Endpoint> Cluster::everyone() const {
+    std::vector<Endpoint> all;
+    for (const auto& [who, node] : nodes_) all.push_back(who);
+    return all;
+}
+
+// --- engines
+// --------------------------------------------------------------------------------------
+
+void Cluster::arm(Node& node) {
+    if (!node.up) return;
+    auto next = node.engine().next_deadline();
+    if (!next) return;
+    TimePoint at = std::max(*next, now_ + 100us);
+    if (node.tick_at && *node.tick_at <= at) return;
+    node.tick_at = at;
+    later(at - now_, [this, &node, at, incarnation = node.incarnation] {
+        if (node.incarnation != incarnation || node.tick_at != at) return;
+        node.tick_at.reset();
+        if (random.chance(300)) node.disk.sync();
+        node.engine().tick(now());
+        perform(node);
+    });
+}
+
+Ui Cluster::certify(Node& node, const Digest& digest) {
+    node.counter = node.counter.next();
+    Ui ui = HashChecker::certify(node.usig, node.counter, digest);
+    node.last = {digest, ui};
+    return ui;
+}
+
+void Cluster::perform(Node& node) {
+    Output out = node.engine().take_output();
+    if (corrupt && liar(node.who)) corrupt(node, out);
+    check(node, out);
+    for (const Persist& persist : out.persist) node.disk.write(persist);
+    if (out.seal) {
+        auto delay = Duration(random.below(static_cast<std::uint64_t>(options_.seal_max.count())));
+        Digest digest = out.seal->digest;
+        // The counter moves at once; its answer may be lost in a crash (T1).
+        later(delay / 2, [this, &node, digest, delay, incarnation = node.incarnation] {
+            if (node.incarnation != incarnation) return;
+            Ui ui = certify(node, digest);
+            later(delay / 2, [this, &node, ui, incarnation] {
+                if (node.incarnation != incarnation) return;
+                node.engine().sealed(ui, now());
+                perform(node);
+            });
+        });
+    }
+    for (Send& each : out.send)
+        for (const Endpoint& to : each.to) send(node.who, to, each.payload);
+    arm(node);
+}
+
+void Cluster::crash(const Endpoint& who) {
+    Node& node = this->node(who);
+    if (!node.up) return;
+    node.up = false;
+    ++node.incarnation;
+    node.tick_at.reset();
+    node.disk.crash(random.below(node.disk.unsynced() + 1));
+}
+
+void Cluster::restart(const Endpoint& who) {
+    Node& node = this->node(who);
+    if (node.up) return;
+    node.up = true;
+    ++node.incarnation;
+    start(node);
+    auto recovered =
+        node.primary
+            ? node.primary->recover(node.disk.primary(PrimaryId(who.index)), node.last)
+            : node.replica->recover(node.disk.replica(who.group, Position(who.index)), node.last);
+    if (!recovered) {
+        if (!liar(who)) violate(to_string(who) + " does not recover: " + recovered.error().what);
+        node.up = false;
+        return;
+    }
+    perform(node);
+}
+
+// --- the network
+// -----------------------------------------------------------------------------------
+
+void Cluster::send(const Endpoint& from, const Endpoint& to, Payload payload) {
+    if (network && !network(from, to, payload)) return;
+    if (random.below(1000) < options_.drop_permille) return;
+    auto delay = Duration(random.below(static_cast<std::uint64_t>(options_.delay_max.count())));
+    later(delay, [this, from, to, payload = std::move(payload)] { arrive(from, to, payload); });
+}
+
+void Cluster::inject(Endpoint from, Endpoint to, Payload payload) {
+    arrive(from, to, payload);
+}
+
+void Cluster::arrive(const Endpoint& from, const Endpoint& to, const Payload& payload) {
+    if (to.role == Endpoint::Role::voter) {
+        if (const auto* commit = std::get_if<CommitDb>(&payload))
+            answer_as_voter(from, to, *commit);
+        return;
+    }
+    if (to.role == Endpoint::Role::client) {
+        const auto* reply = std::get_if<Reply>(&payload);
+        if (reply == nullptr) return;
+        auto& votes = replies_[reply->answer.rid][reply->answer.rdig];
+        votes.insert(from.index);
+        if (votes.size() > m.f) answered_.insert(reply->answer.rid);
+        return;
+    }
+    Node& node = this->node(to);
+    if (!node.up) return;
+    auto verified = verifier_.verify({from, to, payload});
+    if (!verified) {
+        if (!liar(from) && from.role != Endpoint::Role::client)
+            violate("a correct message of " + to_string(from) +
+                    " was rejected: " + verified.error().what);
+        return;
+    }
+    if (auto answer = answer_fetch(node.disk, *verified)) {
+        send(to, from, answer->payload);
+        return;
+    }
+    node.engine().receive(*verified, now());
+    perform(node);
+}
+
+// Every database answers at once; what matters here is that all get the same items.
+void Cluster::answer_as_voter(const Endpoint& to, const Endpoint& voter, const CommitDb& commit) {
+    DbReply reply{VoterId(voter.index), to.group, commit.slot, {}};
+    for (const DbItem& item : commit.items) {
+        ItemResult result;
+        result.index = item.index;
+        result.rid = item.rid;
+        result.outcome =
+            item.kind == ItemKind::transaction ? Outcome::ok : Outcome::duplicate;
+        result.has_result = true;
+        result.rdig = result_digest(result.outcome, 0, {});
+        reply.items.push_back(result);
+    }
+    send(voter, to, reply);
+}
+
+Body Cluster::submit(std::vector<PartitionId> parts, std::vector<Endpoint> to) {
+    std::uint64_t cseq = ++cseqs_[parts.front()];
+    Body body = make_request(m, cseq, parts, "op", ClientSeq(cseq > 200 ? cseq - 200 : 1));
+    if (to.empty()) {
+        submitted_.push_back(body);
+        to = m.replicas(*m.owner(body->id.home));
+        for (const Endpoint& each : m.all_primaries()) to.push_back(each);
+    }
+    offer(body, to);
+    return body;
+}
+
+void Cluster::offer(const Body& body, const std::vector<Endpoint>& to) {
+    if (answered(body)) return;
+    for (const Endpoint& each : to) send(Endpoint::of_client(body->id.client), each, body);
+    later(1s, [this, body, to] { offer(body, to); });
+}
+
+bool Cluster::all_answered() const {
+    return std::all_of(submitted_.begin(), submitted_.end(),
+                       [&](const Body& body) { return answered(body); });
+}
+
+// --- checkers
+// -------------------------------------------------------------------------------------
+
+void Cluster::violate(std::string what) {
+    if (violation.empty()) violation = std::move(what);
+}
+
+std::uint64_t Cluster::count(Event::Kind kind) const {
+    std::uint64_t total = 0;
+    for (const auto& [who, node] : nodes_) {
+        auto found = node->seen.find(kind);
+        if (!liar(who) && found != node->seen.end()) total += found->second;
+    }
+    return total;
+}
+
+void Cluster::check(Node& node, const Output& out) {
+    if (liar(node.who)) return;
+    std::string name = to_string(node.who);
+    for (const Event& event : out.events) {
+        ++node.seen[event.kind];
+        if (event.kind == Event::Kind::sender_dead && !liar(event.peer))
+            violate("S-EVID: " + name + " calls " + to_string(event.peer) + " dead: " + event.text);
+        if (event.kind == Event::Kind::halted || event.kind == Event::Kind::order_conflict)
+            violate(name + ": " + to_string(event.kind) + ": " + event.text);
+    }
+    for (const Send& each : out.send) {
+        if (const auto* accept = std::get_if<NewViewAccept>(&each.payload)) {
+            std::pair said{accept->nvd, accept->cv};
+            if (node.accepted.try_emplace(accept->view, said).first->second != said)
+                violate("S-VC-ONCE: " + name);
+            if (new_views_.try_emplace(accept->view, said).first->second != said)
+                violate("S-VIEW1: " + name);
+        } else if (const auto* change = std::get_if<ViewChangePtr>(&each.payload)) {
+            if ((*change)->position.value == node.who.index && (*change)->group == node.who.group)
+                node.promised = std::max(node.promised, (*change)->view);
+        } else if (const auto* commit = std::get_if<Commit>(&each.payload)) {
+            if (commit->view < node.promised) violate("S-VC-ONCE: COMMIT after VC: " + name);
+        }
+    }
+    for (const Delivery& delivery : out.deliver) check_delivery(node, delivery);
+}
+
+void Cluster::check_delivery(Node& node, const Delivery& delivery) {
+    std::string name = to_string(node.who) + " at slot " + std::to_string(delivery.slot.value);
+    if (auto hd = node.replica->agreement().chain().digest_at(delivery.slot))
+        if (chain_.try_emplace(delivery.slot, *hd).first->second != *hd)
+            violate("S-CHAIN: " + name);
+    for (const DeliveredEntry& entry : delivery.entries) {
+        auto key = std::tuple(node.who.group, delivery.slot, entry.item.index);
+        if (decisions_.try_emplace(key, entry.item).first->second != entry.item)
+            violate("S-DEC: " + name);
+        if (entry.item.kind != ItemKind::transaction) continue;
+        std::pair place{delivery.slot, entry.item.index};
+        if (executed_.try_emplace(entry.item.rid, place).first->second != place)
+            violate("S-EXACTLY-ONCE: " + name);
+        if (!entry.body) violate("S-DEC: kept without a body: " + name);
+    }
+}
+
+}  // namespace bft::consensus::test
