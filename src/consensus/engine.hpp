@@ -84,6 +84,9 @@ struct ViewRecord {
     Digest accepted;
     Counter accepted_cv{};
     ViewCertPtr chain;  ///< of the view whose chain we follow; null in view (0,0)
+    /// What brought us into `view`; nullopt when a NEW-VIEW or ViewCert did. Whoever left a view
+    /// must be able to say why after a restart: perhaps nobody else has heard of it.
+    std::optional<TriggerCertificate> trigger;
 };
 /// The vouches that let a replica's own log begin at `base` (CK4); the newest one counts.
 struct VouchRecord {

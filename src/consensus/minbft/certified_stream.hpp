@@ -64,13 +64,17 @@ public:
         return &first->second;
     }
 
-    /// Takes what peek() shows: its counter then counts as processed.
+    /// Drops what peek() shows, which must be something: its counter then counts as processed.
+    Counter pop() {
+        processed_ = held_.begin()->first;
+        held_.erase(held_.begin());
+        return processed_;
+    }
+
     std::optional<M> next() {
         if (peek() == nullptr) return std::nullopt;
-        auto first = held_.begin();
-        M message = std::move(first->second);
-        processed_ = first->first;
-        held_.erase(first);
+        std::optional<M> message(std::move(held_.begin()->second));
+        pop();
         return message;
     }
 

@@ -193,7 +193,7 @@ void Replica::drain_ordering(std::uint32_t p, Now now) {
         Step step = prepare != nullptr ? process(p, *prepare, now)
                                        : process(p, std::get<NewView>(*message));
         if (step != Step::done) return;  // or dead: then nothing is held any more
-        from.track.processed = ui_of(*from.stream.next()).cv;
+        from.track.processed = from.stream.pop();
     }
 }
 
@@ -225,8 +225,8 @@ Replica::Step Replica::process(std::uint32_t p, const Prepare& prepare, Now now)
     if (later && from.waiting.size() >= options_.window) return Step::wait;
     if (ours) {
         if (auto why = chain_.why_invalid(*prepare.header)) {
-            kill_primary(p, prepare.slot, *why);
-            return Step::invalid;
+            condemn_primary(p, prepare.view, prepare.slot, *why);
+            ours = false;
         }
     }
     track.tip = prepare.slot;
@@ -266,6 +266,13 @@ Replica::Step Replica::process(std::uint32_t p, const NewView& new_view) {
 
 void Replica::kill_primary(std::uint32_t p, Slot slot, std::string why) {
     ordering_[p].stream.kill();
+    ordering_[p].candidate.reset();
+    out_.events.push_back({Event::Kind::sender_dead, Endpoint::primary(PrimaryId(p)), slot,
+                           ordering_[p].track.processed.value, std::move(why)});
+}
+
+void Replica::condemn_primary(std::uint32_t p, View view, Slot slot, std::string why) {
+    ordering_[p].condemned = view;
     ordering_[p].candidate.reset();
     out_.events.push_back({Event::Kind::sender_dead, Endpoint::primary(PrimaryId(p)), slot,
                            ordering_[p].track.processed.value, std::move(why)});
@@ -327,7 +334,8 @@ Replica::Report Replica::report() const {
     report.pending = pending_.size();
     report.missing_bodies = missing_.size();
     for (std::uint32_t p = 0; p < ordering_.size(); ++p)
-        if (ordering_[p].stream.dead()) report.dead.push_back(Endpoint::primary(PrimaryId(p)));
+        if (ordering_[p].stream.dead() || ordering_[p].condemned == view_)
+            report.dead.push_back(Endpoint::primary(PrimaryId(p)));
     for (std::uint32_t j = 0; j < votes_.size(); ++j)
         if (votes_[j].stream.dead())
             report.dead.push_back(Endpoint::replica(group_, Position(j)));

@@ -134,6 +134,9 @@ private:
         std::optional<NewView> candidate;  ///< its newest NEW-VIEW
         Digest candidate_nvd;
         bool judged = false;  ///< and accepted
+        /// In which view it certified something well-formed but invalid. Not everyone judges every
+        /// view, so its counter is followed all the same: others may certify a later view of it.
+        std::optional<View> condemned;
         std::string why_invalid;
         TimePoint ask_at;
         std::uint32_t attempts = 0;
@@ -161,6 +164,7 @@ private:
     [[nodiscard]] Step process(std::uint32_t p, const Prepare& prepare, Now now);
     [[nodiscard]] Step process(std::uint32_t p, const NewView& new_view);
     void kill_primary(std::uint32_t p, Slot slot, std::string why);
+    void condemn_primary(std::uint32_t p, View view, Slot slot, std::string why);
     void append(Prepare prepare, Now now);
     void wait_for_order(const Body& body, Now now, Duration forward_after);
     [[nodiscard]] bool is_null(Slot slot, std::uint32_t index) const;

@@ -28,7 +28,7 @@ void Replica::judge_candidates(Now now) {
         }
         if (new_view.view == view_ && !accepted_.is_zero()) continue;
         if (judge(from, new_view, now) == Step::invalid)
-            kill_primary(p, new_view.slot, from.why_invalid);
+            condemn_primary(p, new_view.view, new_view.slot, from.why_invalid);
     }
     judge_again_ = false;
     certify_if_quorum(now);
@@ -221,7 +221,7 @@ void Replica::follow(const ViewCertPtr& cert, const HeaderStore::Segment& segmen
     for (Prepare& prepare : waiting) {
         if (prepare.view != view_) break;
         if (auto why = chain_.why_invalid(*prepare.header)) {
-            kill_primary(leader().value, prepare.slot, *why);
+            condemn_primary(leader().value, view_, prepare.slot, *why);
             break;
         }
         append(std::move(prepare), now);

@@ -42,6 +42,7 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
         accepted_ = log.view->accepted;
         accepted_cv_ = log.view->accepted_cv;
         chain_cert_ = log.view->chain;
+        trigger_ = log.view->trigger;
         if (chain_cert_)
             certs_[new_view_digest(membership_.cluster, chain_cert_->new_view)] = chain_cert_;
     }
@@ -131,7 +132,6 @@ std::optional<std::string> Replica::recover_streams(Recovered& log) {
                     return "the log holds a PREPARE whose header does not fit";
                 track.tip = prepare->slot;
                 track.tip_digest = prepare->hd;
-                if (prepare->view > chain_view()) from.waiting.push_back(*prepare);
                 continue;
             }
             const auto& new_view = std::get<NewView>(message);
@@ -140,12 +140,21 @@ std::optional<std::string> Replica::recover_streams(Recovered& log) {
             track.base = new_view.ui.cv;
             track.base_slot = track.tip = new_view.slot;
             track.tip_digest = new_view.hd;
-            from.waiting.clear();
-            from.candidate = new_view;
-            from.candidate_nvd = new_view_digest(membership_.cluster, new_view);
-            from.judged = new_view.view == view_ && from.candidate_nvd == accepted_;
         }
         from.stream.resume_after(track.processed);
+        if (!track.leading || track.view <= chain_view()) continue;
+        // A view that was not active yet, also where the snapshot covers its beginning.
+        for (const OrderingMessage& message : streams[p]) {
+            if (const auto* prepare = std::get_if<Prepare>(&message)) {
+                if (prepare->view == track.view && prepare->ui.cv <= track.processed)
+                    from.waiting.push_back(*prepare);
+            } else if (ui_of(message).cv == track.base) {
+                from.candidate = std::get<NewView>(message);
+                from.candidate_nvd = new_view_digest(membership_.cluster, *from.candidate);
+                from.judged =
+                    from.candidate->view == view_ && from.candidate_nvd == accepted_;
+            }
+        }
     }
     judge_again_ = true;
     return std::nullopt;

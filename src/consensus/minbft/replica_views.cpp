@@ -25,7 +25,8 @@ Duration Replica::patience(Duration base) const {
 // VC1. Judged anew each time: a replica that was cut off and has caught up stops asking, so its old
 // wish and one liar never make a view change.
 std::optional<Suspicion> Replica::why_suspect(Now now) const {
-    if (ordering_[leader().value].stream.dead()) return Suspicion::dead;
+    const Ordering& leading = ordering_[leader().value];
+    if (leading.stream.dead() || leading.condemned == view_) return Suspicion::dead;
     if (resigned_ == view_) return Suspicion::resigned;
     if (!active_) {
         if (now.mono >= new_view_by_) return Suspicion::no_new_view;
@@ -114,7 +115,7 @@ void Replica::enter_view(View view, Now now) {
 }
 
 void Replica::persist_view(bool durable) {
-    out_.persist.push_back({ViewRecord{view_, accepted_, accepted_cv_, chain_cert_}, durable});
+    out_.persist.push_back({ViewRecord{view_, accepted_, accepted_cv_, chain_cert_, trigger_}, durable});
 }
 
 // A COMMIT that is being certified comes first: the log that we show must hold it.

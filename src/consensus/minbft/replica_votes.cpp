@@ -121,7 +121,7 @@ void Replica::drain_votes() {
                 from.stream.kill();
                 break;
             }
-            from.track.processed = ui_of(*from.stream.next()).cv;
+            from.track.processed = from.stream.pop();
         }
     }
 }

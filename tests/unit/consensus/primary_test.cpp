@@ -40,6 +40,10 @@ protected:
         EXPECT_EQ(out.send.size(), 1u);
         return std::get<Prepare>(out.send.at(0).payload);
     }
+    static Primary::Recovered logged(std::vector<Prepare> prepares,
+                                     std::optional<PrepareIntent> intent = {}) {
+        return {std::move(prepares), std::move(intent), {}, {}};
+    }
     void status(std::uint32_t position, Slot slot, Duration when) {
         Status s;
         s.delivered = s.executed = s.low = slot;
@@ -127,7 +131,8 @@ TEST_F(PrimaryTest, ACounterThatDoesNotFitEndsIt) {
     Output out = primary_->take_output();
     primary_->sealed(HashChecker::certify(UsigId(0), Counter(2), out.seal->digest), at(0s));
     out = primary_->take_output();
-    EXPECT_TRUE(out.send.empty());
+    ASSERT_EQ(out.send.size(), 1u);
+    EXPECT_TRUE(std::holds_alternative<Resign>(out.send[0].payload));
     ASSERT_EQ(out.events.size(), 1u);
     EXPECT_EQ(out.events[0].kind, Event::Kind::sender_dead);
     primary_->tick(at(1h));
@@ -141,12 +146,12 @@ TEST_F(PrimaryTest, RecoversT0T1AndRefusesTheRest) {
     Digest second_digest = prepare_digest(m_.cluster, View(0), Slot(2), second.hd);
     Digest first_digest = prepare_digest(m_.cluster, View(0), Slot(1), first.hd);
 
-    EXPECT_TRUE(primary_->recover({{first}, {}}, std::pair(first_digest, first.ui)));
+    EXPECT_TRUE(primary_->recover(logged({first}), std::pair(first_digest, first.ui)));
     EXPECT_EQ(primary_->report().tip, Slot(1));
 
     start();  // T1: certified, not logged
     PrepareIntent intent{View(0), second.header};
-    EXPECT_TRUE(primary_->recover({{first}, intent}, std::pair(second_digest, second.ui)));
+    EXPECT_TRUE(primary_->recover(logged({first}, intent), std::pair(second_digest, second.ui)));
     EXPECT_EQ(primary_->report().tip, Slot(2));
     primary_->tick(at(0s));
     Output out = primary_->take_output();
@@ -154,11 +159,11 @@ TEST_F(PrimaryTest, RecoversT0T1AndRefusesTheRest) {
     EXPECT_EQ(std::get<Prepare>(out.send[0].payload).slot, Slot(2));
 
     start();  // T2: the log is older than the TPM
-    EXPECT_FALSE(primary_->recover({{first}, {}}, std::pair(second_digest, second.ui)));
+    EXPECT_FALSE(primary_->recover(logged({first}), std::pair(second_digest, second.ui)));
     start();  // T6: the TPM is older than the log
-    EXPECT_FALSE(primary_->recover({{first, second}, {}}, std::pair(first_digest, first.ui)));
+    EXPECT_FALSE(primary_->recover(logged({first, second}), std::pair(first_digest, first.ui)));
     start();  // a damaged log
-    EXPECT_FALSE(primary_->recover({{second}, {}}, std::pair(second_digest, second.ui)));
+    EXPECT_FALSE(primary_->recover(logged({second}), std::pair(second_digest, second.ui)));
 }
 
 }  // namespace

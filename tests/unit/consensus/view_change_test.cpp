@@ -114,7 +114,8 @@ TEST(ViewChange, AWithheldBodyIsNullified) {
         Body secret = c.submit({PartitionId(1), PartitionId(2)}, to);
         c.run_for(30ms);
         expect_progress(c);
-        EXPECT_EQ(c.count(Event::Kind::nullified), 2u) << colluding;  // (0,0) and (0,1)
+        auto both = [&] { return c.count(Event::Kind::nullified) == 2; };  // (0,0) and (0,1)
+        EXPECT_TRUE(c.run_until(both, 5s)) << colluding;
         EXPECT_GE(c.view(0, 0), View(1));
         EXPECT_FALSE(c.answered(secret));
     }
