@@ -25,8 +25,8 @@ struct Link {
     std::vector<OwnEntry> own;
 };
 
-/// ValidHeader(HB, cfg) of section 3.2, V1-V5, after the header (slot, hd, ts): why not, or nullopt.
-/// Pure: every correct replica judges the same.
+/// ValidHeader(HB, cfg) of section 3.2, V1-V5, after the header (slot, hd, ts): why not, or
+/// nullopt. Pure: every correct replica judges the same.
 [[nodiscard]] std::optional<std::string> why_invalid_header(const Membership& membership,
                                                             const Header& header, Slot after,
                                                             const Digest& after_hd,

@@ -127,11 +127,10 @@ struct SnapshotRecord {
     std::vector<OrderingTrack> ordering;
 };
 
-using LogRecord =
-    std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
-                 ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord, ViewChangeIntent,
-                 HeaderRecord, ViewCertRecord, ViewRecord, VouchRecord, StableRecord,
-                 SnapshotRecord>;
+using LogRecord = std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
+                               ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord,
+                               ViewChangeIntent, HeaderRecord, ViewCertRecord, ViewRecord,
+                               VouchRecord, StableRecord, SnapshotRecord>;
 
 struct Persist {
     LogRecord record;

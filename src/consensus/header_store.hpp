@@ -1,5 +1,5 @@
-// Headers by digest, of any chain: what VIEW-CHANGEs and NEW-VIEWs refer to. A digest stands for its
-// whole prefix, so whatever is found by walking down from one is certain.
+// Headers by digest, of any chain: what VIEW-CHANGEs and NEW-VIEWs refer to. A digest stands for
+// its whole prefix, so whatever is found by walking down from one is certain.
 #pragma once
 
 #include "consensus/membership.hpp"

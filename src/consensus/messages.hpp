@@ -138,13 +138,13 @@ struct StreamId {
 struct Status {
     View view{};
     bool active = true;
-    Slot tip{};                       ///< last slot of the chain
-    Slot committed{};                 ///< `to` of my last COMMIT
-    Slot delivered{};                 ///< group-committed and handed to execution
-    Slot executed{};                  ///< every own entry up to here has its result
-    Slot low{};                       ///< low watermark: the stable checkpoint
+    Slot tip{};                          ///< last slot of the chain
+    Slot committed{};                    ///< `to` of my last COMMIT
+    Slot delivered{};                    ///< group-committed and handed to execution
+    Slot executed{};                     ///< every own entry up to here has its result
+    Slot low{};                          ///< low watermark: the stable checkpoint
     std::vector<Counter> ordering_seen;  ///< by primary
-    std::vector<Counter> votes_seen;  ///< by position; own: last certified
+    std::vector<Counter> votes_seen;     ///< by position; own: last certified
 };
 
 /// m17 FETCH-CERT: certified messages of one stream, `from` .. `to` inclusive.

@@ -1,4 +1,5 @@
-// Rules of the protocol that a test build may take away, one at a time, to see that the tests notice
+// Rules of the protocol that a test build may take away, one at a time, to see that the tests
+// notice
 // (-DMUT_x; docs/testing.md). A production build defines none, and every constant here is fixed.
 #pragma once
 
@@ -7,24 +8,36 @@
 namespace bft::consensus::rules {
 
 #ifdef MUT_cq_f
-inline std::uint32_t commit_quorum(const Membership& m) { return m.f; }
+inline std::uint32_t commit_quorum(const Membership& m) {
+    return m.f;
+}
 #else
 /// f+1 COMMITs of one group: one of a correct replica, and one in every view-change quorum.
-inline std::uint32_t commit_quorum(const Membership& m) { return m.quorum(); }
+inline std::uint32_t commit_quorum(const Membership& m) {
+    return m.quorum();
+}
 #endif
 
 #ifdef MUT_vcq_f
-inline std::uint32_t view_change_quorum(const Membership& m) { return m.f; }
+inline std::uint32_t view_change_quorum(const Membership& m) {
+    return m.f;
+}
 #else
 /// f+1 VIEW-CHANGEs of a group meet every commit quorum of that group.
-inline std::uint32_t view_change_quorum(const Membership& m) { return m.quorum(); }
+inline std::uint32_t view_change_quorum(const Membership& m) {
+    return m.quorum();
+}
 #endif
 
 #ifdef MUT_vouch_f
-inline std::uint32_t vouch_quorum(const Membership& m) { return m.f; }
+inline std::uint32_t vouch_quorum(const Membership& m) {
+    return m.f;
+}
 #else
 /// Of f+1 vouchers one is correct.
-inline std::uint32_t vouch_quorum(const Membership& m) { return m.quorum(); }
+inline std::uint32_t vouch_quorum(const Membership& m) {
+    return m.quorum();
+}
 #endif
 
 #ifdef MUT_one_group

@@ -95,12 +95,13 @@ Judgement decide(const Membership& membership, const std::vector<ViewChangePtr>&
             if (anchor != stable.end() && entry.slot <= anchor->second.slot) continue;
             if (rules::sticky_null && contains(earlier, entry)) continue;
             const auto& of_owner = claims[*owner];
-            auto claimed = static_cast<std::size_t>(std::count_if(
-                of_owner.begin(), of_owner.end(), [&](const Claims& c) { return c.claims(entry); }));
+            auto claimed = static_cast<std::size_t>(
+                std::count_if(of_owner.begin(), of_owner.end(),
+                              [&](const Claims& c) { return c.claims(entry); }));
             if (claimed >= membership.quorum()) continue;  // a correct one has the body
             bool nullable = of_owner.size() - claimed >= membership.quorum();
-            selected.open.push_back({entry, *owner, header->entries[i].rd,
-                                     nullable || !rules::nullify_by_claims});
+            selected.open.push_back(
+                {entry, *owner, header->entries[i].rd, nullable || !rules::nullify_by_claims});
         }
     }
     return {};
@@ -145,8 +146,7 @@ Selection select(const Membership& membership, const std::vector<ViewChangePtr>&
         if (!chosen.tip || chosen.tip->last.before(change->last)) chosen.tip = change;
         if (!change->stable) continue;
         Anchor& anchor = stable[change->group];
-        if (anchor.slot < change->stable->slot)
-            anchor = {change->stable->slot, change->stable->hd};
+        if (anchor.slot < change->stable->slot) anchor = {change->stable->slot, change->stable->hd};
     }
     Digest genesis = genesis_header_digest(membership.cluster);
     chosen.slot = chosen.tip->last.to;
@@ -163,8 +163,8 @@ Selection select(const Membership& membership, const std::vector<ViewChangePtr>&
     }
     auto chain = headers.segment(chosen.low, chosen.slot, chosen.hd);
     if (chain.broken || chain.missing) {
-        selection.judgement = chain.broken ? invalid("a broken chain")
-                                           : Judgement{std::nullopt, chain.missing};
+        selection.judgement =
+            chain.broken ? invalid("a broken chain") : Judgement{std::nullopt, chain.missing};
         return selection;
     }
     chosen.chain = std::move(*chain.segment);

@@ -101,8 +101,7 @@ Result<void> Verifier::check_commit(const Commit& commit) const {
         return malformed("the COMMIT's prepare certificate is of another slot");
     if (commit.from_new_view) {
         if (commit.view.value == 0) return malformed("view (0,0) has no NEW-VIEW");
-        const Member& primary =
-            membership_.primaries[membership_.primary_of(commit.view).value];
+        const Member& primary = membership_.primaries[membership_.primary_of(commit.view).value];
         if (!checker_.certified(primary.usig, commit.prepare.ui, commit.nvd))
             return error(Errc::refused, "the certificate of the COMMIT's NEW-VIEW does not verify");
     } else if (auto checked = check_prepare(commit.prepare, false); !checked) {

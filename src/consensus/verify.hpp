@@ -28,8 +28,8 @@ struct MessageLimits {
     std::uint32_t bundle_count = 1024;
     std::uint32_t fetch_count = 512;  ///< certificates or bodies in one fetch or answer
     std::uint32_t result_bytes = 4 * 1024 * 1024;
-    std::uint32_t vote_log = 4096;     ///< messages in a VIEW-CHANGE's log
-    std::uint32_t nullset = 1 << 18;   ///< entries
+    std::uint32_t vote_log = 4096;    ///< messages in a VIEW-CHANGE's log
+    std::uint32_t nullset = 1 << 18;  ///< entries
 };
 
 class Verifier;

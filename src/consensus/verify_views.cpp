@@ -16,9 +16,8 @@ Error malformed(const char* what) {
 
 template <class T, class Less>
 bool increasing(const std::vector<T>& items, Less less) {
-    return std::adjacent_find(items.begin(), items.end(), [&](const T& a, const T& b) {
-               return !less(a, b);
-           }) == items.end();
+    return std::adjacent_find(items.begin(), items.end(),
+                              [&](const T& a, const T& b) { return !less(a, b); }) == items.end();
 }
 
 }  // namespace
@@ -95,12 +94,9 @@ Result<void> Verifier::check_signers(GroupId group,
 Result<void> Verifier::check_view_cert(const ViewCert& m) const {
     if (auto checked = check_new_view(m.new_view); !checked) return checked;
     if (auto checked = check_signers(m.group, m.signers); !checked) return checked;
-    NewViewAccept accept{m.group,
-                         {},
-                         m.new_view.view,
-                         new_view_digest(membership_.cluster, m.new_view),
-                         m.new_view.ui.cv,
-                         {}};
+    NewViewAccept accept{m.group,          {},
+                         m.new_view.view,  new_view_digest(membership_.cluster, m.new_view),
+                         m.new_view.ui.cv, {}};
     for (const PositionSignature& s : m.signers) {
         accept.position = s.position;
         accept.signature = s.signature;
@@ -123,7 +119,8 @@ Result<void> Verifier::check_stable(const StableCert& m) const {
 Result<void> Verifier::check_view_change(const ViewChange& m) const {
     auto usig = membership_.usig_of(Endpoint::replica(m.group, m.position));
     if (!usig) return error(Errc::refused, "VIEW-CHANGE of somebody who is not a member");
-    if (m.ui.cv.value == 0 || m.view <= m.last.view) return malformed("VIEW-CHANGE for an old view");
+    if (m.ui.cv.value == 0 || m.view <= m.last.view)
+        return malformed("VIEW-CHANGE for an old view");
     if (!checker_.certified(*usig, m.ui, view_change_digest(membership_.cluster, m)))
         return error(Errc::refused, "the VIEW-CHANGE's certificate does not verify");
     if (m.stable) {

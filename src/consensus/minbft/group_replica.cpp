@@ -15,8 +15,7 @@ void append(std::vector<T>& to, std::vector<T>&& from) {
 }  // namespace
 
 GroupReplica::GroupReplica(const Membership& membership, GroupId group, Position position,
-                           ReplicaOptions options, ExecutorOptions executor_options,
-                           Signer& signer)
+                           ReplicaOptions options, ExecutorOptions executor_options, Signer& signer)
     : agreement_(membership, group, position, options, signer),
       executor_(membership, group, position, executor_options) {}
 

@@ -131,7 +131,8 @@ void Primary::receive(const Verified& message, Now now) {
 }
 
 void Primary::on_request(const Body& body, Now now) {
-    // Only a request that this node may order soon is kept: replicas forward it to each new primary.
+    // Only a request that this node may order soon is kept: replicas forward it to each new
+    // primary.
     auto group = membership_.owner(body->id.home);
     if (!group || phase_ == Phase::idle) return;
     auto window = ordered_.find({body->id.home, body->id.client});
@@ -236,8 +237,8 @@ void Primary::release_credit() {
     while (!unexecuted_.empty() && unexecuted_.front().slot <= lowest) unexecuted_.pop_front();
 }
 
-// P2, P4: a batch whenever the counter is idle and the last slot is T_batch ago or a slot is full, so
-// that a lone request does not wait and a crowd shares slots; an empty slot as a heartbeat.
+// P2, P4: a batch whenever the counter is idle and the last slot is T_batch ago or a slot is full,
+// so that a lone request does not wait and a crowd shares slots; an empty slot as a heartbeat.
 void Primary::order_if_due(Now now) {
     if (!std::holds_alternative<std::monostate>(sealing_) || resigned_) return;
     if (phase_ != Phase::active || !window_open()) return;

@@ -1,6 +1,6 @@
-// A primary-capable node. In its views it orders requests into slots and certifies a PREPARE for each
-// with its ordering counter; at their beginning it collects VIEW-CHANGEs and certifies the NEW-VIEW.
-// It does not execute and has no vote (protocol.md D7, P1-P8, VC4-VC5).
+// A primary-capable node. In its views it orders requests into slots and certifies a PREPARE for
+// each with its ordering counter; at their beginning it collects VIEW-CHANGEs and certifies the
+// NEW-VIEW. It does not execute and has no vote (protocol.md D7, P1-P8, VC4-VC5).
 #pragma once
 
 #include "consensus/chain.hpp"
@@ -37,8 +37,8 @@ public:
     /// Takes up the log of an earlier incarnation; before any other input. `last` is what the USIG
     /// service says that it certified last for this identity, if anything.
     struct Recovered {
-        std::vector<Prepare> prepares;  ///< own, by counter
-        std::optional<PrepareIntent> intent;  ///< the newest intent is one of these two
+        std::vector<Prepare> prepares;         ///< own, by counter
+        std::optional<PrepareIntent> intent;   ///< the newest intent is one of these two
         std::vector<NewViewRecord> new_views;  ///< own
         std::optional<NewViewIntent> new_view_intent;
     };
@@ -143,8 +143,8 @@ private:
 
     // View change.
     std::map<std::pair<GroupId, Position>, ViewChangePtr> changes_;  ///< the newest of each
-    std::optional<NewView> new_view_;                 ///< of view_, when it is ours
-    std::vector<ViewChangePtr> new_view_changes_;     ///< what it names
+    std::optional<NewView> new_view_;                                ///< of view_, when it is ours
+    std::vector<ViewChangePtr> new_view_changes_;                    ///< what it names
     std::map<std::pair<GroupId, Position>, TimePoint> answered_;  ///< when NEW-VIEW was sent again
     HeaderStore headers_;
     std::map<Digest, Search> header_search_;

@@ -57,8 +57,7 @@ void Primary::on_view_change(const ViewChangePtr& change, Now now) {
         answered = now.mono;
         Endpoint to = Endpoint::replica(change->group, change->position);
         out_.send.push_back({{to}, *new_view_});
-        if (!new_view_changes_.empty())
-            out_.send.push_back({{to}, ViewChanges{new_view_changes_}});
+        if (!new_view_changes_.empty()) out_.send.push_back({{to}, ViewChanges{new_view_changes_}});
         return;
     }
     if (change->view < view_) return;
@@ -74,7 +73,8 @@ void Primary::on_view_change(const ViewChangePtr& change, Now now) {
     if (views.size() > membership_.f) leave_view(views[membership_.f]);
 }
 
-// Those of this view whose chains are here and valid. One bad VIEW-CHANGE spoils nothing but itself.
+// Those of this view whose chains are here and valid. One bad VIEW-CHANGE spoils nothing but
+// itself.
 std::vector<ViewChangePtr> Primary::valid_changes(Now now) {
     std::vector<ViewChangePtr> valid;
     for (auto it = changes_.begin(); it != changes_.end();) {

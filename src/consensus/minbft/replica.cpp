@@ -131,8 +131,8 @@ void Replica::on_commit(const Commit& commit) {
     if (commit.group != group_ || commit.position == position_) return;
     // The sender holds the chain up to there, and so must serve it (R8).
     auto& stream = ordering_[membership_.primary_of(commit.view).value].stream;
-    stream.heard_of(Counter(std::min(commit.prepare.ui.cv.value,
-                                     stream.processed().value + options_.window)));
+    stream.heard_of(
+        Counter(std::min(commit.prepare.ui.cv.value, stream.processed().value + options_.window)));
     votes_[commit.position.value].stream.offer(commit);
 }
 
@@ -337,8 +337,7 @@ Replica::Report Replica::report() const {
         if (ordering_[p].stream.dead() || ordering_[p].condemned == view_)
             report.dead.push_back(Endpoint::primary(PrimaryId(p)));
     for (std::uint32_t j = 0; j < votes_.size(); ++j)
-        if (votes_[j].stream.dead())
-            report.dead.push_back(Endpoint::replica(group_, Position(j)));
+        if (votes_[j].stream.dead()) report.dead.push_back(Endpoint::replica(group_, Position(j)));
     report.active = active_;
     report.halted = halted_;
     report.stable = stable_ ? stable_->slot : Slot(0);

@@ -25,15 +25,15 @@ struct ReplicaOptions {
     std::uint64_t checkpoint_every = 64;     ///< K; W >= 2K
     std::uint32_t pending_per_client = 256;  ///< W_c: bodies not yet ordered, per client and home
     Duration forward_after = 500ms;          ///< T_fwd
-    Duration retransmit = 200ms;         ///< T_rx: patience before a FETCH, then between FETCHes
-    Duration status_interval = 200ms;    ///< T_status
-    Duration vouch_interval = 500ms;     ///< T_vouch
-    Duration order_patience = 2s;        ///< T1, of a request until a header has it
-    Duration body_patience = 1s;         ///< T2, of an own entry until its body is here
-    Duration silence_patience = 2s;      ///< T3, between two slots
-    Duration new_view_patience = 4s;     ///< T_nv
-    Duration patience_max = 60s;         ///< cap of all four after doubling (T5)
-    std::uint64_t calm_slots = 16;       ///< N_ok: so much progress ends a series of failed views
+    Duration retransmit = 200ms;           ///< T_rx: patience before a FETCH, then between FETCHes
+    Duration status_interval = 200ms;      ///< T_status
+    Duration vouch_interval = 500ms;       ///< T_vouch
+    Duration order_patience = 2s;          ///< T1, of a request until a header has it
+    Duration body_patience = 1s;           ///< T2, of an own entry until its body is here
+    Duration silence_patience = 2s;        ///< T3, between two slots
+    Duration new_view_patience = 4s;       ///< T_nv
+    Duration patience_max = 60s;           ///< cap of all four after doubling (T5)
+    std::uint64_t calm_slots = 16;         ///< N_ok: so much progress ends a series of failed views
     std::uint64_t backlog_entries = 4096;  ///< own entries not executed: T1 rests (L-NOFALSE)
 };
 
@@ -89,8 +89,8 @@ public:
         bool active = true;          ///< the view's chain is known and certified
         bool halted = false;         ///< own state contradicts f+1 others: votes no more (CK7)
         Slot stable{};
-        std::size_t vote_log = 0;    ///< own certified messages that a VIEW-CHANGE would show
-        std::size_t links = 0;       ///< headers of the own chain in memory
+        std::size_t vote_log = 0;  ///< own certified messages that a VIEW-CHANGE would show
+        std::size_t links = 0;     ///< headers of the own chain in memory
     };
     [[nodiscard]] Report report() const;
     [[nodiscard]] const Chain& chain() const { return chain_; }
@@ -130,7 +130,7 @@ private:
         explicit Ordering(std::size_t held_max) : stream(held_max) {}
         CertifiedStream<OrderingMessage> stream;
         OrderingTrack track;
-        std::deque<Prepare> waiting;      ///< of track.view, until that view is active here
+        std::deque<Prepare> waiting;       ///< of track.view, until that view is active here
         std::optional<NewView> candidate;  ///< its newest NEW-VIEW
         Digest candidate_nvd;
         bool judged = false;  ///< and accepted
@@ -261,10 +261,10 @@ private:
     View view_{};
     bool active_ = true;
     bool halted_ = false;
-    ViewCertPtr chain_cert_;   ///< null in view (0,0)
-    Chain chain_;              ///< links from the low watermark on
-    std::vector<Ordering> ordering_;  ///< by primary
-    std::vector<Votes> votes_;        ///< by position; own: track only
+    ViewCertPtr chain_cert_;                     ///< null in view (0,0)
+    Chain chain_;                                ///< links from the low watermark on
+    std::vector<Ordering> ordering_;             ///< by primary
+    std::vector<Votes> votes_;                   ///< by position; own: track only
     std::map<View, std::vector<Slot>> commits_;  ///< `to` by position
     Slot ready_to_{};  ///< every own entry up to here has a valid body in the log
     std::optional<TimePoint> stuck_since_;  ///< the slot after ready_to_ lacks a valid body
@@ -290,14 +290,14 @@ private:
         std::shared_ptr<const SnapshotRecord> state;
     };
     std::optional<StableCert> stable_;
-    std::map<Slot, OwnCheckpoint> checkpoints_;               ///< not yet snapshots
+    std::map<Slot, OwnCheckpoint> checkpoints_;                 ///< not yet snapshots
     std::vector<std::map<Slot, Checkpoint>> checkpoint_votes_;  ///< by position
     std::optional<Checkpoint> newest_checkpoint_;
     Digest null_digest_;
     std::vector<std::optional<Vouch>> vouches_;  ///< by position, own included
     VouchRecord vouched_;                        ///< what own_log_ begins with
     std::deque<VoteEntry> own_log_;
-    Commit last_proof_;  ///< the own COMMIT that own().last speaks of
+    Commit last_proof_;            ///< the own COMMIT that own().last speaks of
     ViewCertPtr last_proof_cert_;  ///< of its view
 
     // View change.
@@ -314,7 +314,7 @@ private:
     std::vector<std::optional<Asked>> asked_;  ///< REQ-VC by position
     std::optional<Suspicion> suspicion_;
     std::optional<View> resigned_;
-    bool judge_again_ = false;  ///< something came that a candidate may have waited for
+    bool judge_again_ = false;    ///< something came that a candidate may have waited for
     std::uint32_t failures_ = 0;  ///< consecutive views without progress
     Slot view_began_{};           ///< delivered when the view became active
     TimePoint last_slot_at_{};

@@ -148,9 +148,8 @@ void Replica::on_vouch(const Vouch& vouch) {
         if (each) best.push_back(*each);
     std::size_t quorum = rules::vouch_quorum(membership_);
     if (best.size() < quorum || own_log_.empty()) return;
-    std::stable_sort(best.begin(), best.end(), [&](const Vouch& a, const Vouch& b) {
-        return a.votes[me] > b.votes[me];
-    });
+    std::stable_sort(best.begin(), best.end(),
+                     [&](const Vouch& a, const Vouch& b) { return a.votes[me] > b.votes[me]; });
     best.resize(quorum);
     Counter vouched = quorum == 0 ? own().processed : best.back().votes[me];
     auto base = std::find_if(own_log_.rbegin(), own_log_.rend(),

@@ -151,8 +151,7 @@ std::optional<std::string> Replica::recover_streams(Recovered& log) {
             } else if (ui_of(message).cv == track.base) {
                 from.candidate = std::get<NewView>(message);
                 from.candidate_nvd = new_view_digest(membership_.cluster, *from.candidate);
-                from.judged =
-                    from.candidate->view == view_ && from.candidate_nvd == accepted_;
+                from.judged = from.candidate->view == view_ && from.candidate_nvd == accepted_;
             }
         }
     }
@@ -225,7 +224,8 @@ std::optional<std::string> Replica::recover_chain(const Recovered& log) {
     if (chain_cert_ && chain_cert_->new_view.slot > chain_.tip()) {
         const NewView& new_view = chain_cert_->new_view;
         auto found = all.segment(chain_.tip(), new_view.slot, new_view.hd);
-        if (!found.segment) return "the log lacks headers of its view: the data directory is damaged";
+        if (!found.segment)
+            return "the log lacks headers of its view: the data directory is damaged";
         for (std::size_t i = 0; i < found.segment->headers.size(); ++i) {
             const HeaderPtr& header = found.segment->headers[i];
             headers_.keep(found.segment->digests[i], header);

@@ -115,7 +115,8 @@ void Replica::enter_view(View view, Now now) {
 }
 
 void Replica::persist_view(bool durable) {
-    out_.persist.push_back({ViewRecord{view_, accepted_, accepted_cv_, chain_cert_, trigger_}, durable});
+    out_.persist.push_back(
+        {ViewRecord{view_, accepted_, accepted_cv_, chain_cert_, trigger_}, durable});
 }
 
 // A COMMIT that is being certified comes first: the log that we show must hold it.
@@ -146,8 +147,8 @@ ViewChange Replica::make_view_change() const {
     return change;
 }
 
-// VIEW-CHANGEs of all groups: NEW-VIEWs name them by digest. Of one view a liar may certify several;
-// those that a candidate names are fetched.
+// VIEW-CHANGEs of all groups: NEW-VIEWs name them by digest. Of one view a liar may certify
+// several; those that a candidate names are fetched.
 void Replica::keep_change(const ViewChangePtr& change) {
     if (change->group == group_ && change->position != position_)
         votes_[change->position.value].stream.offer(change);

@@ -67,7 +67,8 @@ void Replica::sealed(Ui ui, Now now) {
         commit->ui = std::move(ui);
         out_.persist.push_back({CommitRecord{*commit}});
         out_.send.push_back({membership_.replicas(group_, position_), *commit});
-        out_.events.push_back({Event::Kind::committed, self(), commit->to, commit->ui.cv.value, {}});
+        out_.events.push_back(
+            {Event::Kind::committed, self(), commit->to, commit->ui.cv.value, {}});
         adopt_own(std::move(*commit));
     } else {
         auto& change = std::get<ViewChange>(draft);
@@ -172,8 +173,8 @@ std::optional<std::string> Replica::why_invalid(const VoteTrack& track,
             return "a COMMIT that does not continue its NEW-VIEW";
         expected = new_view.ui.cv + (commit.to - new_view.slot);
     }
-    bool fits = commit.prepare.ui.cv == expected &&
-                (commit.from_new_view || commit.prepare.ui.voids == 0);
+    bool fits =
+        commit.prepare.ui.cv == expected && (commit.from_new_view || commit.prepare.ui.voids == 0);
     if (rules::rigid_counters && !fits)
         return "its prepare certificate's counter does not fit the slot";
     return std::nullopt;
@@ -274,8 +275,11 @@ Delivery Replica::decide(const Link& link) {
         item.ts_ms = header.ts_ms;
         item.seed = seed + own.index;
         item.seqs = own.seqs;
-        Event event{Event::Kind::nullified, Endpoint::of_client(entry.rid.client), header.slot,
-                    own.index, {}};
+        Event event{Event::Kind::nullified,
+                    Endpoint::of_client(entry.rid.client),
+                    header.slot,
+                    own.index,
+                    {}};
         Body body;
         if (is_null(header.slot, own.index)) {
             null_digest_ = Digester("null")

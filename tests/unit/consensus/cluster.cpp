@@ -225,8 +225,7 @@ void Cluster::answer_as_voter(const Endpoint& to, const Endpoint& voter, const C
         ItemResult result;
         result.index = item.index;
         result.rid = item.rid;
-        result.outcome =
-            item.kind == ItemKind::transaction ? Outcome::ok : Outcome::duplicate;
+        result.outcome = item.kind == ItemKind::transaction ? Outcome::ok : Outcome::duplicate;
         result.has_result = true;
         result.rdig = result_digest(result.outcome, 0, {});
         reply.items.push_back(result);
@@ -253,11 +252,10 @@ void Cluster::offer(const Body& body, const std::vector<Endpoint>& to) {
 }
 
 bool Cluster::all_answered() const {
-    return std::all_of(submitted_.begin(), submitted_.end(),
-                       // An answer that a crash has lost is in the databases only.
-                       [&](const Body& body) {
-                           return answered(body) || executed_.contains(body->id);
-                       });
+    return std::all_of(
+        submitted_.begin(), submitted_.end(),
+        // An answer that a crash has lost is in the databases only.
+        [&](const Body& body) { return answered(body) || executed_.contains(body->id); });
 }
 
 // --- checkers

@@ -1,5 +1,6 @@
-// Random schedules: crashes, restarts, cuts, loss, lying primaries and one lying position per group;
-// then everything heals and everybody must commit. BFT_SEEDS and BFT_FIRST_SEED choose which.
+// Random schedules: crashes, restarts, cuts, loss, lying primaries and one lying position per
+// group; then everything heals and everybody must commit. BFT_SEEDS and BFT_FIRST_SEED choose
+// which.
 #include "cluster_options.hpp"
 
 #include <gtest/gtest.h>
@@ -60,8 +61,8 @@ private:
         // Any number of primaries but one, at most f = 1 position in each group.
         for (std::uint32_t p = 1; p < primaries; ++p)
             if (dice.chance(400))
-                o.liars.insert(Endpoint::primary(PrimaryId(p - static_cast<std::uint32_t>(
-                                                               dice.chance(500)))));
+                o.liars.insert(
+                    Endpoint::primary(PrimaryId(p - static_cast<std::uint32_t>(dice.chance(500)))));
         for (std::uint32_t g = 0; g < groups; ++g)
             if (dice.chance(400))
                 o.liars.insert(Endpoint::replica(
@@ -173,7 +174,8 @@ private:
                 if (!v.nullset.empty()) v.nullset.erase(v.nullset.begin());
                 break;
             case 3: {
-                EntryRef extra{Slot(v.slot.value - std::min<std::uint64_t>(dice_.below(6), v.slot.value)), 0};
+                EntryRef extra{
+                    Slot(v.slot.value - std::min<std::uint64_t>(dice_.below(6), v.slot.value)), 0};
                 if (std::find(v.nullset.begin(), v.nullset.end(), extra) == v.nullset.end())
                     v.nullset.push_back(extra);
                 std::sort(v.nullset.begin(), v.nullset.end());
@@ -181,9 +183,9 @@ private:
             }
             default:
                 if (!v.view_changes.empty())
-                    v.view_changes.erase(v.view_changes.begin() +
-                                         static_cast<std::ptrdiff_t>(
-                                             dice_.below(v.view_changes.size())));
+                    v.view_changes.erase(
+                        v.view_changes.begin() +
+                        static_cast<std::ptrdiff_t>(dice_.below(v.view_changes.size())));
                 break;
         }
     }

@@ -144,13 +144,20 @@ struct BadNewView {
 
 TEST(ViewChange, InvalidNewViewsAreRejectedByAll) {
     std::vector<BadNewView> bad{
-        {"smaller N",
-         [](NewView& v) { v.slot = Slot(v.slot.value - 1); }},
+        {"smaller N", [](NewView& v) { v.slot = Slot(v.slot.value - 1); }},
         {"another chain", [](NewView& v) { v.hd.bytes[0] ^= 1; }},
         {"nullifies a kept entry",
-         [](NewView& v) { v.nullset.insert(v.nullset.begin(), EntryRef{Slot(1), 0}); }},
-        {"nullifies at N", [](NewView& v) { v.nullset.push_back({v.slot, 0}); }},
-        {"nullifies beyond N", [](NewView& v) { v.nullset.push_back({v.slot + 1, 0}); }},
+         [](NewView& v) {
+             v.nullset.insert(v.nullset.begin(), EntryRef{Slot(1), 0});
+         }},
+        {"nullifies at N",
+         [](NewView& v) {
+             v.nullset.push_back({v.slot, 0});
+         }},
+        {"nullifies beyond N",
+         [](NewView& v) {
+             v.nullset.push_back({v.slot + 1, 0});
+         }},
         {"one group is missing",
          [](NewView& v) {
              std::erase_if(v.view_changes, [](auto& r) { return r.group == GroupId(1); });
@@ -242,9 +249,9 @@ TEST(ViewChange, ACommitAfterAViewChangeEndsItsSender) {
             sent = true;
             ++old->to.value;  // unproven, but newer than all before
             old->prepare.slot = old->to;
-            old->prepare.ui = HashChecker::certify(
-                c.m.primaries[0].usig, Counter(old->to.value),
-                prepare_digest(c.m.cluster, old->view, old->to, old->hd));
+            old->prepare.ui =
+                HashChecker::certify(c.m.primaries[0].usig, Counter(old->to.value),
+                                     prepare_digest(c.m.cluster, old->view, old->to, old->hd));
             old->ui = c.certify(node, commit_digest(c.m.cluster, *old));
             out.send.push_back({c.m.replicas(GroupId(0), Position(2)), *old});
             break;
@@ -274,8 +281,8 @@ TEST(ViewChange, AnEquivocatingPrimaryIsReplaced) {
             Prepare other = *prepare;
             other.hd = header_digest(*header);
             other.header = header;
-            other.ui = c.certify(
-                node, prepare_digest(c.m.cluster, other.view, other.slot, other.hd));
+            other.ui =
+                c.certify(node, prepare_digest(c.m.cluster, other.view, other.slot, other.hd));
             out.send.push_back({c.m.replicas(GroupId(1)), other});
             return;
         }
