@@ -9,7 +9,7 @@ namespace bft::consensus {
 void HeaderStore::keep(const Digest& hd, HeaderPtr header) {
     if (!headers_.emplace(hd, std::move(header)).second) return;
     arrived_.push_back(hd);
-    while (arrived_.size() > headers_max_) {
+    while (arrived_.size() > std::max(headers_max_, reserved_)) {
         headers_.erase(arrived_.front());
         arrived_.pop_front();
     }

@@ -18,6 +18,9 @@ public:
     /// `headers_max` bounds what is kept; the oldest that came go first.
     explicit HeaderStore(std::size_t headers_max = 2048) : headers_max_(headers_max) {}
 
+    /// Keeps at least so many from now on; 0 ends it. For a laggard that needs a long segment.
+    void reserve(std::size_t headers) { reserved_ = headers; }
+
     /// `hd` must be the header's digest.
     void keep(const Digest& hd, HeaderPtr header);
     [[nodiscard]] const HeaderPtr* find(const Digest& hd) const;
@@ -44,6 +47,7 @@ public:
 
 private:
     std::size_t headers_max_;
+    std::size_t reserved_ = 0;
     std::unordered_map<Digest, HeaderPtr, DigestHash> headers_;
     std::deque<Digest> arrived_;
 };

@@ -171,6 +171,7 @@ void Replica::activate_if_ready(Now now) {
         return halt(new_view.slot, "a certified view ends below what was delivered");
     // Further behind, decisions are missing from the nullset: first catch up in the chain we have.
     if (delivered_ + null_retention < new_view.slot) return;
+    headers_.reserve(static_cast<std::size_t>(new_view.slot - delivered_ + options_.window));
     auto found = headers_.segment(delivered_, new_view.slot, new_view.hd);
     if (found.missing)
         return want_header(*found.missing,
@@ -178,6 +179,7 @@ void Replica::activate_if_ready(Now now) {
     if (found.broken || found.segment->below != chain_.digest_at(delivered_))
         return halt(delivered_, "a certified view contradicts what was delivered");
     activating_.reset();
+    headers_.reserve(0);
     follow(cert, *found.segment, now);
 }
 

@@ -136,9 +136,11 @@ private:
         c_.submit({p}, to);
     }
 
-    // Liars certify other NEW-VIEWs and VIEW-CHANGEs than they should.
+    // Liars certify other NEW-VIEWs, VIEW-CHANGEs, COMMITs and PREPAREs than they should.
     void lie(Cluster::Node& node, Output& out) {
+        if (node.who.role == Endpoint::Role::replica) hide_commits(node, out);
         if (healed_) return;
+        equivocate(node, out);
         for (Persist& persist : out.persist) {
             if (auto* intent = std::get_if<NewViewIntent>(&persist.record)) {
                 if (!dice_.chance(600)) continue;
@@ -155,6 +157,82 @@ private:
         for (Send& send : out.send)
             if (auto* new_view = std::get_if<NewView>(&send.payload)) substitute(node, *new_view);
     }
+    // D1, D2: a VIEW-CHANGE that ends with an older COMMIT, or with none.
+    void hide_commits(Cluster::Node& node, Output& out) {
+        auto& commits = commits_[node.who];
+        auto& changes = changes_[node.who];
+        for (Persist& persist : out.persist) {
+            if (auto* intent = std::get_if<ViewChangeIntent>(&persist.record)) {
+                if (healed_ || !dice_.chance(500)) continue;
+                ViewChange lie = intent->change;
+                Commit older;
+                if (!commits.empty() && dice_.chance(800))
+                    older = commits[dice_.below(commits.size())];
+                if (older.view.value > 0 && older.view != lie.last.view) continue;
+                lie.last = {older.view, older.to, older.hd, older.nvd};
+                lie.proof = older.prepare;
+                lie.from_new_view = older.from_new_view;
+                if (older.view.value == 0) lie.view_cert = nullptr;
+                if (dice_.chance(500)) lie.stable.reset();
+                while (!lie.log.empty() && lie.log.back().last != lie.last) lie.log.pop_back();
+                if (lie.log.empty() || dice_.chance(300)) {
+                    lie.log.clear();
+                    lie.base = {};
+                    lie.vouches.clear();
+                }
+                out.seal = Draft{view_change_digest(c_.m.cluster, lie)};
+                intent->change = lie;
+                changes.push_back(lie);
+            } else if (auto* record = std::get_if<ViewChangeRecord>(&persist.record)) {
+                record->change = substituted(changes, record->change);
+            } else if (auto* commit = std::get_if<CommitRecord>(&persist.record)) {
+                if (commit->commit.position.value == node.who.index)
+                    commits.push_back(commit->commit);
+            }
+        }
+        for (Send& send : out.send)
+            if (auto* change = std::get_if<ViewChangePtr>(&send.payload))
+                *change = substituted(changes, *change);
+        // D2, D3: an old COMMIT once more, with a new counter value.
+        if (healed_ || commits.empty() || !dice_.chance(3)) return;
+        Commit again = commits[dice_.below(commits.size())];
+        again.ui = c_.certify(node, commit_digest(c_.m.cluster, again));
+        out.send.push_back({c_.m.replicas(again.group, again.position), again});
+        if (dice_.chance(500)) out.persist.push_back({CommitRecord{again}});
+    }
+    ViewChangePtr substituted(const std::vector<ViewChange>& lies, const ViewChangePtr& change) {
+        for (const ViewChange& each : lies) {
+            if (each.view != change->view || each.position != change->position ||
+                each.group != change->group)
+                continue;
+            ViewChange lie = each;
+            lie.ui = change->ui;
+            return std::make_shared<const ViewChange>(std::move(lie));
+        }
+        return change;
+    }
+
+    // C1: a second PREPARE of one slot, for some.
+    void equivocate(Cluster::Node& node, Output& out) {
+        for (Send& send : out.send) {
+            const auto* prepare = std::get_if<Prepare>(&send.payload);
+            if (prepare == nullptr || !dice_.chance(10)) continue;
+            auto header = std::make_shared<Header>(*prepare->header);
+            ++header->ts_ms;
+            Prepare other = *prepare;
+            other.hd = header_digest(*header);
+            other.header = header;
+            other.ui =
+                c_.certify(node, prepare_digest(c_.m.cluster, other.view, other.slot, other.hd));
+            std::vector<Endpoint> some;
+            for (const Endpoint& each : c_.m.all_replicas())
+                if (dice_.chance(500)) some.push_back(each);
+            out.persist.push_back({PrepareRecord{other}});
+            out.send.push_back({some, other});
+            return;
+        }
+    }
+
     void substitute(Cluster::Node& node, NewView& new_view) {
         auto found = lies_.find(node.who);
         if (found == lies_.end() || found->second.view != new_view.view) return;
@@ -238,6 +316,8 @@ private:
     Cluster c_;
     std::set<Endpoint> cut_, mute_;
     std::map<Endpoint, NewView> lies_;
+    std::map<Endpoint, std::vector<Commit>> commits_;
+    std::map<Endpoint, std::vector<ViewChange>> changes_;
     bool healed_ = false;
 };
 
