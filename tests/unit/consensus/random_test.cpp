@@ -326,13 +326,14 @@ TEST(Random, SchedulesAreSafeAndLive) {
     std::uint64_t seeds = from_environment("BFT_SEEDS", 6);
     Totals totals;
     std::uint64_t failed = 0;
-    for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
+    std::uint64_t run = 0;
+    for (std::uint64_t seed = first; seed < first + seeds; ++seed, ++run) {
         std::string violation = Chaos(seed).run(totals);
         if (violation.empty()) continue;
         ADD_FAILURE() << "seed " << seed << ": " << violation;
         if (++failed >= from_environment("BFT_FAILURES", 3)) break;
     }
-    std::cout << seeds << " seeds: " << totals.slots << " slots, " << totals.views << " views, "
+    std::cout << run << " seeds: " << totals.slots << " slots, " << totals.views << " views, "
               << totals.accepted << " NV-ACCEPTs, " << totals.nullified << " nullified, "
               << totals.crashes << " crashes\n";
 }
