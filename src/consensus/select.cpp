@@ -131,6 +131,10 @@ Judgement judge_headers(const Membership& membership, const ViewChange& change,
     if (found.missing) return {std::nullopt, found.missing};
     Digest hd = change.stable ? change.stable->hd : genesis_header_digest(membership.cluster);
     UnixMillis ts_ms = change.stable ? change.stable->ts_ms : 0;
+    // A chain that leaves the stable one was given up: its sender has followed a later view, on the
+    // votes of others. Whoever committed the checkpoint did so in a later view than `last`, so this
+    // chain is never chosen, and what it would claim is decided. Its headers do not matter.
+    if (change.stable && found.segment->below != hd) return {};
     return {why_invalid(membership, from, hd, ts_ms, *found.segment), std::nullopt};
 }
 

@@ -297,7 +297,8 @@ private:
             all += "\n  " + to_string(who) + (c_.liar(who) ? " (liar)" : "") + " view " +
                    std::to_string(r.view.value) + (r.active ? " active" : "") + " tip " +
                    std::to_string(r.tip.value) + " committed " + std::to_string(r.committed.value) +
-                   " delivered " + std::to_string(r.delivered.value) + " pending " +
+                   " delivered " + std::to_string(r.delivered.value) + " stable " +
+                   std::to_string(r.stable.value) + " pending " +
                    std::to_string(r.pending) + " missing " + std::to_string(r.missing_bodies) +
                    " dead";
             for (const Endpoint& dead : r.dead) all += " " + to_string(dead);
