@@ -159,6 +159,15 @@ void Replica::on_status(const Endpoint& from, const Status& status) {
         auto& stream = votes_[j].stream;
         stream.heard_of(bounded(status.votes_seen[j], stream.processed()));
     }
+    // CK2, R15: whoever has not heard that a checkpoint is stable gets the CHECKPOINTs that make it
+    // so. Who signed them may have restarted beyond that slot and not say so again.
+    if (stable_ && status.low < stable_->slot) {
+        for (const PositionSignature& s : stable_->signers) {
+            Checkpoint each{group_,         s.position,     stable_->slot, stable_->hd,
+                            stable_->ts_ms, stable_->state, s.signature};
+            out_.send.push_back({{from}, std::move(each)});
+        }
+    }
     // Whoever missed a view gets the proof of it (ST4), or of why we left the one before.
     bool behind = status.view < view_ || (status.view == view_ && !status.active);
     if (!behind) return;

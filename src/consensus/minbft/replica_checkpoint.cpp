@@ -57,7 +57,7 @@ void Replica::checkpoint_if_due() {
 }
 
 void Replica::on_checkpoint(const Checkpoint& checkpoint) {
-    if (checkpoint.group != group_ || checkpoint.position == position_) return;
+    if (checkpoint.group != group_) return;
     if (checkpoint.slot.value % options_.checkpoint_every != 0) return;
     if (stable_ && checkpoint.slot <= stable_->slot) return;
     auto& votes = checkpoint_votes_[checkpoint.position.value];
