@@ -163,7 +163,8 @@ BEGIN
     ORDER BY ol_number;
 END//
 
--- Delivers the oldest new order of each district; a district without one is left out.
+-- Delivers the oldest new order of each district; a district without one is left out. FOR UPDATE is for databases
+-- without ordered execution, where two deliveries in one warehouse would take the same orders.
 CREATE PROCEDURE delivery(p_w_id INT, p_o_carrier_id INT)
 MODIFIES SQL DATA
 BEGIN
@@ -171,7 +172,7 @@ BEGIN
 
     SELECT CONCAT('[', GROUP_CONCAT('[', d.d_id, ',', d.o_id, ']' ORDER BY d.d_id), ']') INTO v_orders
     FROM (SELECT d_w_id, d_id, (SELECT no_o_id FROM new_order WHERE no_w_id = p_w_id AND no_d_id = d_id
-                                ORDER BY no_o_id LIMIT 1) AS o_id
+                                ORDER BY no_o_id LIMIT 1 FOR UPDATE) AS o_id
           FROM district WHERE d_w_id = p_w_id) AS d
     WHERE d.o_id IS NOT NULL
     GROUP BY d.d_w_id;

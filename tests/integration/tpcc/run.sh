@@ -83,6 +83,54 @@ sql "$one" "INSERT INTO cbft_part VALUES (3, 17)"
 ! "$programs/tpcc_check" --wait 0 --socket "$one" --socket "$two" >"$work/check" || fail "cbft_part was not compared"
 grep -q "DIFFERENT cbft_part" "$work/check" || { cat "$work/check"; fail "cbft_part is not named"; }
 
+step "an item on several lines counts line by line"
+load --replace >/dev/null
+sql "$one" "UPDATE stock SET s_quantity = 12 WHERE s_w_id = 1 AND s_i_id IN (7, 8)"
+# 12 - 3 is fewer than ten, so 100, and then 100 - 10, 90 - 10; the item 8 alone: 12 - 2.
+sql "$one" "BEGIN; CALL new_order(1, 1, 1, '[[7,1,3],[8,1,2],[7,1,10],[7,1,10],[8,2,1]]'); COMMIT" >"$work/lines"
+stock=$(sql "$one" "SELECT s_w_id, s_i_id, s_quantity, s_ytd, s_order_cnt, s_remote_cnt FROM stock
+                    WHERE s_ytd > 0 ORDER BY s_w_id, s_i_id" | sed -E 's/^(2\t8\t)[0-9]+/\1x/' | tr '\t\n' ' ;')
+[ "$stock" = "1 7 80 23 3 0;1 8 10 2 1 0;2 8 x 1 1 1;" ] || fail "wrong stock: $stock"
+[ "$(wc -l <"$work/lines")" = 6 ] || { cat "$work/lines"; fail "new_order must answer with one row and five"; }
+
+step "an aborted order is undone, and an unknown customer is an abort"
+! sql "$one" "BEGIN; CALL new_order(1, 1, 1, '[[7,1,3],[999999,1,2]]'); COMMIT" 2>"$work/error" || fail "no abort"
+grep -q "ERROR 31001 (45000)" "$work/error" || { cat "$work/error"; fail "not the unused item's code"; }
+[ "$(sql "$one" "SELECT d_next_o_id FROM district WHERE d_w_id = 1 AND d_id = 1")" = 32 ] || fail "not undone"
+for call in "new_order(1, 1, 31, '[[7,1,3]]')" "payment(1, 1, 1, 1, 31, '', 1.00)" \
+    "payment(1, 1, 1, 1, 0, 'NOBODY', 1.00)" "order_status(1, 1, 0, 'NOBODY')"; do
+    ! sql "$one" "BEGIN; CALL $call; COMMIT" 2>"$work/error" || fail "no abort of $call"
+    grep -q "ERROR 31002 (45000)" "$work/error" || { cat "$work/error"; fail "not the customer's code: $call"; }
+done
+
+step "procedures write to declared warehouses only"
+while read -r table column; do
+    for event in INSERT:NEW UPDATE:NEW DELETE:OLD; do
+        echo "CREATE TRIGGER guard_${table}_${event%:*} BEFORE ${event%:*} ON $table FOR EACH ROW
+              IF NOT FIND_IN_SET(${event#*:}.$column, @declared) THEN
+                  SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31999; END IF//"
+    done
+done <<'TABLES' | { echo "DELIMITER //"; cat; } | mariadb --no-defaults --user=root --socket="$one" tpcc
+warehouse w_id
+district d_w_id
+customer c_w_id
+history h_w_id
+orders o_w_id
+new_order no_w_id
+order_line ol_w_id
+stock s_w_id
+TABLES
+guarded() { sql "$one" "SET @declared = '$1'; BEGIN; CALL $2; COMMIT" >/dev/null 2>"$work/error"; }
+for allowed in "1 new_order(1,2,3,'[[7,1,3]]')" "1,2 new_order(1,2,3,'[[7,2,3],[8,1,1]]')" \
+    "2 payment(2,1,2,1,5,'',7.00)" "1,3 payment(3,1,1,2,0,'BARBARPRI',7.00)" "3 delivery(3,4)" \
+    "none order_status(1,2,3,'')" "none stock_level(1,2,15)"; do
+    guarded "${allowed%% *}" "${allowed#* }" || { cat "$work/error"; fail "refused: $allowed"; }
+done
+for refused in "1 new_order(1,2,3,'[[7,2,3]]')" "3 payment(3,1,1,2,5,'',7.00)" "1 delivery(2,4)"; do
+    ! guarded "${refused%% *}" "${refused#* }" || fail "the guard saw nothing: $refused"
+    grep -q 31999 "$work/error" || { cat "$work/error"; fail "not the guard's code: $refused"; }
+done
+
 step "a driver that cannot work says so"
 ! "$programs/tpcc_drive" --direct "$work/nowhere" --seconds 1 >"$work/drive" 2>&1 || fail "no error"
 grep -q "cannot connect to the database server at $work/nowhere" "$work/drive" || { cat "$work/drive"; fail "no reason"; }
