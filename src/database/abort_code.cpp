@@ -50,6 +50,8 @@ std::string describe_abort(std::uint32_t code) {
             return "recursion_limit";
         case AbortCode::unhandled_condition:
             return "unhandled_condition";
+        case AbortCode::invalid_statement:
+            return "invalid_statement";
         case AbortCode::application:
             break;
     }

@@ -30,6 +30,7 @@ enum class AbortCode : std::uint32_t {
     case_not_found = 42,
     recursion_limit = 43,
     unhandled_condition = 44,  ///< SIGNAL of a state that is not 45000
+    invalid_statement = 45,    ///< a statement of the procedure that the fixed sql_mode refuses
 
     /// A procedure's own: SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = n gives application + n;
     /// n is 1644 when the procedure does not set it.

@@ -49,8 +49,9 @@ bool read_result_set(Session& session, catalog::ResultEncoder& encoder, bool& in
             }
             std::int64_t number = 0;
             const char* end = fields[i] + lengths[i];
+            auto parsed = std::from_chars(fields[i], end, number);
             // Unsigned values beyond the signed range stay text.
-            if (integers[i] && std::from_chars(fields[i], end, number).ptr == end)
+            if (integers[i] && parsed.ec == std::errc() && parsed.ptr == end)
                 encoder.integer(number);
             else
                 encoder.text({fields[i], lengths[i]});
@@ -89,7 +90,8 @@ std::bitset<consensus::ClientWindow::size> to_bits(std::string_view bytes) {
 Batch::Batch(const catalog::Application& application, std::vector<consensus::Execution> executions)
     : application_(application) {
     items_.reserve(executions.size());
-    for (auto& execution : executions) items_.push_back({std::move(execution), {}, 0, {}, 0, {}});
+    for (auto& execution : executions)
+        items_.push_back({std::move(execution), {}, 0, {}, 0, {}, {}});
     plan();
 }
 
@@ -372,9 +374,8 @@ std::vector<std::string> Batch::bookkeeping() const {
         add("INSERT INTO cbft_exec (slot,idx,home,client,cseq,status,code,rdig,result) VALUES ",
             "(" + text_of(item.execution.slot) + "," + std::to_string(item.execution.item.index) +
                 "," + id + "," + std::to_string(static_cast<unsigned>(item.outcome)) + "," +
-                std::to_string(item.code) + "," +
-                quote_bytes(consensus::result_digest(item.outcome, item.code, item.result).view()) +
-                "," + quote_bytes(item.result) + ")");
+                std::to_string(item.code) + "," + quote_bytes(item.rdig.view()) + "," +
+                quote_bytes(item.result) + ")");
     }
     for (const auto& [partition, seq] : after_)
         add("INSERT INTO cbft_part (part,next_seq) VALUES ",
@@ -390,6 +391,8 @@ std::vector<std::string> Batch::bookkeeping() const {
 }
 
 Attempt Batch::commit(Session& session) {
+    for (auto& item : items_)
+        item.rdig = consensus::result_digest(item.outcome, item.code, item.result);
     auto statements = bookkeeping();
     if (rollback_pending_) statements.insert(statements.begin(), "ROLLBACK TO SAVEPOINT item");
     statements.emplace_back("COMMIT");
@@ -446,7 +449,7 @@ std::vector<consensus::Executed> Batch::results() const {
         executed.result.rid = item.execution.item.rid;
         executed.result.outcome = item.outcome;
         executed.result.code = item.code;
-        executed.result.rdig = consensus::result_digest(item.outcome, item.code, item.result);
+        executed.result.rdig = item.rdig;
         executed.result.result = item.result;
         executed.result.has_result = true;
         out.push_back(std::move(executed));

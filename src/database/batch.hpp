@@ -55,6 +55,7 @@ private:
         consensus::Outcome outcome = consensus::Outcome::ok;
         std::uint32_t code = 0;
         Bytes result;
+        Digest rdig;
 
         [[nodiscard]] bool nop() const { return execution.item.kind == consensus::ItemKind::nop; }
         [[nodiscard]] bool runs() const {

@@ -37,6 +37,8 @@ constexpr Known kDeterministic[] = {
     {1329, AbortCode::no_data},                // ER_SP_FETCH_NO_DATA
     {1339, AbortCode::case_not_found},         // ER_SP_CASE_NOT_FOUND
     {1456, AbortCode::recursion_limit},        // ER_SP_RECURSION_LIMIT
+    {1055, AbortCode::invalid_statement},      // ER_WRONG_FIELD_WITH_GROUP
+    {1140, AbortCode::invalid_statement},      // ER_MIX_OF_GROUP_FUNC_AND_FIELDS
     {1642, AbortCode::unhandled_condition},    // ER_SIGNAL_WARN
     {1643, AbortCode::unhandled_condition},    // ER_SIGNAL_NOT_FOUND
     {1644, AbortCode::unhandled_condition},    // ER_SIGNAL_EXCEPTION

@@ -227,7 +227,8 @@ Result<Tpm2::Reading> Tpm2::certify(const Slot& slot, ByteView qualifying, bool 
     // use.
     if (!std::ranges::equal(a4s::nv_attestation(slot.name, qualifying, out.value, out.stamp),
                             ByteView(info.attestationData, info.size)))
-        return error(Errc::internal, "TPM NV_Certify: unexpected attestation " + hex(ByteView(info.attestationData, info.size)));
+        return error(Errc::internal, "TPM NV_Certify: unexpected attestation " +
+                                         hex(ByteView(info.attestationData, info.size)));
     return out;
 }
 

@@ -43,13 +43,17 @@ void ClientNode::call() {
                 parts.emplace_back(static_cast<std::uint32_t>(prng_.between(1, all)));
         std::sort(parts.begin(), parts.end());
         parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
-        std::uint64_t token = ++tokens_;
-        invoked_[token] = cluster_.time.now();
-        auto submitted =
-            core_.submit(token, home, parts, false, encode(prng_.next()), cluster_.time.now());
-        if (!submitted) cluster_.checker.fail("L-CLIENT", submitted.error().what);
-        pump();
+        submit(home, std::move(parts), encode(prng_.next()));
     });
+}
+
+void ClientNode::submit(PartitionId home, std::vector<PartitionId> parts, Bytes op) {
+    std::uint64_t token = ++tokens_;
+    invoked_[token] = cluster_.time.now();
+    auto submitted =
+        core_.submit(token, home, std::move(parts), false, std::move(op), cluster_.time.now());
+    if (!submitted) cluster_.checker.fail("L-CLIENT", submitted.error().what);
+    pump();
 }
 
 void ClientNode::receive(const Network::Packet& packet) {
@@ -73,6 +77,11 @@ void ClientNode::pump() {
             TimePoint invoked = invoked_.at(done.token);
             invoked_.erase(done.token);
             ++finished_;
+            if (cluster_.listening())
+                cluster_.log(self_, "accepted slot=" + std::to_string(done.slot.value) +
+                                        " home=" + std::to_string(done.id.home.value) +
+                                        " cseq=" + std::to_string(done.id.cseq.value) +
+                                        " attempts=" + std::to_string(done.attempts));
             if (done.how != client::Finished::How::answered)
                 cluster_.checker.fail("L-REPLY", to_string(self_) + " got no answer: " + done.text);
             else

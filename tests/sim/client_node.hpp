@@ -13,6 +13,8 @@ public:
     ClientNode(Cluster& cluster, ClientId self, Prng prng);
 
     void start();
+    /// One call, whatever the loop does.
+    void submit(PartitionId home, std::vector<PartitionId> parts, Bytes op);
     /// No new calls; those outstanding go on.
     void stop() { stopped_ = true; }
     void receive(const Network::Packet& packet) override;

@@ -57,6 +57,21 @@ void Trace::line(TimePoint now, const std::string& what) {
     std::printf("%10.3f ms  %s\n", static_cast<double>(us.count()) / 1000, what.c_str());
 }
 
+void Cluster::event(const Endpoint& node, const Event& event) {
+    if (correct(node)) {
+        checker.event(node, event);
+        reach(to_string(event.kind));
+        if (event.kind == Event::Kind::dropped) reach("dropped: " + event.text);
+    }
+    if (!listening()) return;
+    std::string line = to_string(event.kind);
+    if (event.slot.value != 0) line += " slot=" + std::to_string(event.slot.value);
+    line += " count=" + std::to_string(event.count);
+    if (event.peer != Endpoint{} && event.peer != node) line += " peer=" + to_string(event.peer);
+    if (!event.text.empty()) line += " (" + event.text + ")";
+    log(node, line);
+}
+
 Cluster::Cluster(const Plan& the_plan, bool log)
     : plan(the_plan),
       prng(the_plan.seed),

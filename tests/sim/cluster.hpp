@@ -53,9 +53,15 @@ struct Cluster {
         return checker.correct(node);
     }
     [[nodiscard]] Prng split() { return prng.split(); }
+    [[nodiscard]] bool listening() const { return trace.text() || listener; }
     void log(const consensus::Endpoint& node, const std::string& what) {
         if (trace.text()) trace.line(time.now(), consensus::to_string(node) + " " + what);
+        if (listener) listener(node, what);
     }
+    /// A rare branch was taken (faults.md 3.5): CI wants each of them now and then.
+    void reach(const std::string& what) { ++reached[what]; }
+    /// An engine's event: to the checker, the probes and whoever listens.
+    void event(const consensus::Endpoint& node, const consensus::Event& event);
     [[nodiscard]] const Bytes& client_key(ClientId id) const { return membership.clients.at(id); }
 
     const Plan& plan;
@@ -72,6 +78,8 @@ struct Cluster {
     Network network;
     std::vector<std::unique_ptr<SimTpm>> tpms;  ///< by host
     std::map<consensus::Endpoint, Node*> nodes;
+    std::map<std::string, std::uint64_t> reached;
+    std::function<void(const consensus::Endpoint&, const std::string&)> listener;
 };
 
 }  // namespace bft::sim

@@ -40,7 +40,10 @@ bool EngineNode::recover() {
         options.window = cluster_.plan.window;
         auto engine =
             std::make_unique<minbft::Primary>(membership, PrimaryId(self_.index), options);
-        recovered = engine->recover(disk_.primary_log(), last);
+        auto log = disk_.primary_log();
+        Counter logged = log.prepares.empty() ? Counter(0) : log.prepares.back().ui.cv;
+        if (last && last->second.cv > logged) cluster_.reach("primary restarts by last() (T1)");
+        recovered = engine->recover(std::move(log), last);
         primary_ = engine.get();
         engine_ = std::move(engine);
     } else {
@@ -49,7 +52,13 @@ bool EngineNode::recover() {
         Position position(self_.index);
         auto engine = std::make_unique<minbft::GroupReplica>(membership, self_.group, position,
                                                              options, minbft::ExecutorOptions{});
-        recovered = engine->recover(disk_.replica_log(self_.group, position), last);
+        auto log = disk_.replica_log(self_.group, position);
+        Counter logged = log.own_commits.empty() ? Counter(0) : log.own_commits.back().ui.cv;
+        if (last && last->second.cv > logged)
+            cluster_.reach("replica restarts by last() (T1)");
+        else if (last)
+            cluster_.reach("replica restarts from its log (T0)");
+        recovered = engine->recover(std::move(log), last);
         replica_ = engine.get();
         engine_ = std::move(engine);
     }
@@ -170,14 +179,7 @@ void EngineNode::perform(Output output) {
         if (correct_) cluster_.checker.sending(self_, send);
         cluster_.network.send(self_, send);
     }
-    for (const Event& event : output.events) {
-        if (correct_) cluster_.checker.event(self_, event);
-        if (cluster_.trace.text())
-            cluster_.log(self_, std::string(to_string(event.kind)) +
-                                    " slot=" + std::to_string(event.slot.value) +
-                                    " count=" + std::to_string(event.count) +
-                                    " peer=" + to_string(event.peer) + " " + event.text);
-    }
+    for (const Event& event : output.events) cluster_.event(self_, event);
 }
 
 void EngineNode::arm_timer() {

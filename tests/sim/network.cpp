@@ -33,6 +33,7 @@ void Network::send(const Endpoint& from, const Send& send) {
     auto packet = std::make_shared<const Verified>(std::move(*verified));
     for (const Endpoint& to : send.to) {
         ++sent_;
+        if (filter_ && !filter_(from, to, send.payload)) continue;
         Link& way = link(from, to);
         carry(way, to, packet, {});
         if (healed_) continue;

@@ -27,6 +27,10 @@ public:
         : time_(time), verifier_(verifier), checker_(checker), faults_(faults), prng_(prng) {}
 
     void on_deliver(Deliver deliver) { deliver_ = std::move(deliver); }
+    /// False loses the message. For scripts.
+    using Filter = std::function<bool(const consensus::Endpoint& from,
+                                      const consensus::Endpoint& to, const consensus::Payload&)>;
+    void on_send(Filter filter) { filter_ = std::move(filter); }
     /// Sends one payload to several nodes; verified once, as every receiver would.
     void send(const consensus::Endpoint& from, const consensus::Send& send);
 
@@ -57,6 +61,7 @@ private:
     NetworkFaults faults_;
     Prng prng_;
     Deliver deliver_;
+    Filter filter_;
     bool healed_ = false;
     std::map<std::pair<consensus::Endpoint, consensus::Endpoint>, Link> links_;
     std::vector<std::pair<consensus::Endpoint, Packet>> recorded_;

@@ -325,6 +325,8 @@ RunResult Run::go() {
     result.slots = cluster_.checker.chain_tip().value;
     result.answered = cluster_.checker.accepted_count();
     result.events = cluster_.time.steps();
+    result.reached = cluster_.reached;
+    if (cluster_.network.refused() > 0) result.reached["message refused by the Verifier"] = 1;
     result.hash = mix(cluster_.trace.hash(), cluster_.checker.digest());
     return result;
 }

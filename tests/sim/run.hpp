@@ -4,6 +4,7 @@
 #include "checker.hpp"
 #include "plan.hpp"
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@ struct RunResult {
     std::uint64_t slots = 0;
     std::uint64_t answered = 0;
     std::uint64_t events = 0;
-    std::uint64_t hash = 0;  ///< equal for equal seeds (S-DET)
+    std::map<std::string, std::uint64_t> reached;  ///< rare branches, how often
+    std::uint64_t hash = 0;                        ///< equal for equal seeds (S-DET)
 };
 
 RunResult run_seed(const Plan& plan, bool log);

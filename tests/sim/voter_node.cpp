@@ -15,6 +15,10 @@ VoterNode::VoterNode(Cluster& cluster, VoterId self, Prng prng)
       database_(cluster.time, cluster.plan, prng_.split(),
                 [this](const Execution& execution, const ItemResult& result) {
                     if (correct_) cluster_.checker.executed(id_, execution, result);
+                    if (!cluster_.listening()) return;
+                    cluster_.log(self_, "executed slot=" + std::to_string(execution.slot.value) +
+                                            " index=" + std::to_string(execution.item.index) +
+                                            " worker=" + std::to_string(execution.worker));
                 }) {
     cluster.nodes[self_] = this;
 }
@@ -54,6 +58,7 @@ void VoterNode::receive(const Network::Packet& packet) {
 void VoterNode::pump() {
     VoterOutput output = voter_->take_output();
     for (Lookup& lookup : output.lookup) {
+        cluster_.reach("voter looks an answer up");
         cluster_.time.after(cluster_.plan.database_latency,
                             [this, lookup, incarnation = incarnation_] {
                                 if (incarnation != incarnation_) return;
@@ -62,21 +67,20 @@ void VoterNode::pump() {
                             });
     }
     for (Send& send : output.send) {
+        if (std::holds_alternative<FetchDbItems>(send.payload))
+            cluster_.reach("voter asks for a gap");
         if (correct_)
             cluster_.checker.sending(self_, send);
         else if (!rewrite(send))
             continue;
         cluster_.network.send(self_, send);
     }
-    for (const Event& event : output.events) {
-        if (correct_) cluster_.checker.event(self_, event);
-        if (cluster_.trace.text())
-            cluster_.log(self_, std::string(to_string(event.kind)) +
-                                    " slot=" + std::to_string(event.slot.value) +
-                                    " count=" + std::to_string(event.count) +
-                                    " peer=" + to_string(event.peer) + " " + event.text);
+    for (const Event& event : output.events) cluster_.event(self_, event);
+    for (Execution& execution : output.execute) {
+        if (execution.item.kind == ItemKind::nop) cluster_.reach("NOP executed");
+        if (execution.item.seqs.size() > 1) cluster_.reach("item of several partitions executed");
+        database_.execute(std::move(execution));
     }
-    for (Execution& execution : output.execute) database_.execute(std::move(execution));
     arm_timer();
 }
 

@@ -202,17 +202,18 @@ void GroupExecutor::reply(Slot slot, const Item& item, ItemResult result) {
     out_.send.push_back({{Endpoint::of_client(rid.client)}, std::move(reply)});
 }
 
-void GroupExecutor::answer_again(const RequestId& rid, Now) {
-    auto client = replies_.find({rid.home, rid.client});
-    if (client == replies_.end()) return;
-    auto found = client->second.find(rid.cseq);
-    if (found != client->second.end()) {
-        out_.send.push_back({{Endpoint::of_client(rid.client)}, found->second});
-    } else if (!client->second.empty() && rid.cseq < client->second.begin()->first) {
-        out_.send.push_back({{Endpoint::of_client(rid.client)},
-                             Rejected{rid, Rejected::Reason::stale,
-                                      "this request was finished before; its answer is gone"}});
+void GroupExecutor::answer_again(const RequestId& rid, bool finished) {
+    if (auto client = replies_.find({rid.home, rid.client}); client != replies_.end()) {
+        if (auto found = client->second.find(rid.cseq); found != client->second.end()) {
+            out_.send.push_back({{Endpoint::of_client(rid.client)}, found->second});
+            return;
+        }
     }
+    // Without a reply and not finished, it is being executed.
+    if (!finished) return;
+    out_.send.push_back({{Endpoint::of_client(rid.client)},
+                         Rejected{rid, Rejected::Reason::stale,
+                                  "this request was finished before; its answer is gone"}});
 }
 
 // V10: a voter says where it stands. One that restarted lacks what it had not executed.

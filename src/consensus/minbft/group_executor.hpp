@@ -29,8 +29,9 @@ public:
     void deliver(Delivery delivery, Now now);
     /// DbReply, VoterStatus, FetchDbItems.
     void receive(const Verified& message, Now now);
-    /// Sends the reply of a delivered request again, if it is known.
-    void answer_again(const RequestId& rid, Now now);
+    /// Sends the reply of a delivered request again, if it is known. `finished`: its client said that
+    /// it needs it no more.
+    void answer_again(const RequestId& rid, bool finished);
     void tick(Now now);
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;
     [[nodiscard]] Output take_output() { return std::exchange(out_, {}); }

@@ -36,7 +36,8 @@ void GroupReplica::receive(const Verified& message, Now now) {
         executor_.receive(message, now);
     } else if (body != nullptr && agreement_.delivered_before((*body)->id)) {
         // R1: a client that asks again gets its reply again.
-        if (message.from().role == Endpoint::Role::client) executor_.answer_again((*body)->id, now);
+        if (message.from().role == Endpoint::Role::client)
+            executor_.answer_again((*body)->id, agreement_.finished((*body)->id));
     } else {
         agreement_.receive(message, now);
     }

@@ -46,6 +46,11 @@ bool Replica::delivered_before(const RequestId& rid) const {
     return window != windows_.end() && window->second.contains(rid.cseq);
 }
 
+bool Replica::finished(const RequestId& rid) const {
+    auto window = windows_.find({rid.home, rid.client});
+    return window != windows_.end() && rid.cseq < window->second.low();
+}
+
 // R1. The body is logged before anything that counts on it, since outputs are performed in order.
 void Replica::on_request(const Body& body, Now now) {
     if (membership_.owner(body->id.home) != group_) return;
@@ -271,7 +276,7 @@ void Replica::deliver_committed() {
         if (!has_bodies(*link)) break;
         Delivery delivery = decide(*link);
         delivered_ = delivered_.next();
-        if (delivered_ > recovered_executed_) out_.deliver.push_back(std::move(delivery));
+        out_.deliver.push_back(std::move(delivery));
     }
     if (delivered_ == before) return;
     out_.events.push_back(

@@ -56,6 +56,9 @@ public:
     /// Has the request been delivered (or fallen out of its client's window)?
     [[nodiscard]] bool delivered_before(const RequestId& rid) const;
 
+    /// Has its client said (ack_low, C4) that it needs no answer any more?
+    [[nodiscard]] bool finished(const RequestId& rid) const;
+
     struct Report {
         View view{};
         Slot tip{};
@@ -119,6 +122,7 @@ private:
         return Endpoint::primary(membership_.primary_of(view_));
     }
     [[nodiscard]] std::optional<std::string> recover_votes(Recovered& log);
+    void drop_finished(std::vector<Delivery>& deliveries, Slot executed) const;
     void check_invariants() const;
 
     const Membership& membership_;
@@ -148,7 +152,6 @@ private:
 
     TimePoint status_at_{};
     TimePoint check_at_{};
-    Slot recovered_executed_{};
     Output out_;
 };
 

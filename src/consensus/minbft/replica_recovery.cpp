@@ -19,7 +19,8 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
     if (certified > logged) {
         bool intended =
             log.intent && commit_digest(membership_.cluster, log.intent->commit) == last->first;
-        if (!intended || certified != logged.next())
+        // The certificate may prove values before its own void.
+        if (!intended || certified.value - last->second.voids != logged.value + 1)
             return error(Errc::refused,
                          "the TPM has certified up to " + std::to_string(certified.value) +
                              " but this host's log ends at " + std::to_string(logged.value) +
@@ -36,7 +37,6 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
     // What this process wrote itself, it processes again as if it came from the network, except
     // that nothing is logged or asked for twice.
     Output kept = std::exchange(out_, {});
-    recovered_executed_ = log.executed;
     bodies_ = std::move(log.bodies);
     for (Commit& commit : log.peer_commits) {
         on_commit(std::move(commit));
@@ -65,10 +65,22 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
         }
     }
     bodies_ = std::move(undelivered);
+    drop_finished(out_.deliver, log.executed);
     kept.deliver = std::move(out_.deliver);
     out_ = std::move(kept);
     check_invariants();
     return {};
+}
+
+// What every voter has answered need not go to them again, except where a client may still ask for the
+// answer: the voters give it back from their execution tables (R1).
+void Replica::drop_finished(std::vector<Delivery>& deliveries, Slot executed) const {
+    for (Delivery& delivery : deliveries) {
+        if (delivery.slot > executed) return;
+        std::erase_if(delivery.entries, [&](const DeliveredEntry& entry) {
+            return entry.item.kind == ItemKind::nop || finished(entry.item.rid);
+        });
+    }
 }
 
 // Own COMMITs must be whole: from 1, without gaps other than proven voids, increasing.

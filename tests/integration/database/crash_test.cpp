@@ -1,5 +1,6 @@
 // The server dies in the middle of a load; every transaction takes effect exactly once.
 #include "database/state_digest.hpp"
+#include "proxy.hpp"
 #include "rig.hpp"
 #include "server.hpp"
 
@@ -79,6 +80,32 @@ TEST(Crash, ASuccessorGoesOnFromTheSequenceRows) {
         done = stop;
     }
     EXPECT_TRUE(undisturbed(load).differences(digest_of(server.options())).empty());
+}
+
+// The answer to COMMIT, or COMMIT itself, is lost: only the tables can tell.
+TEST(Crash, LostCommitsExecuteExactlyOnce) {
+    auto load = random_load(17, 60, 3);
+    auto expected = undisturbed(load);
+    for (auto cut : {CuttingProxy::Cut::before, CuttingProxy::Cut::after}) {
+        PrivateServer server;
+        auto connect = server.options();
+        connect.socket += ".cut";
+        CuttingProxy proxy(connect.socket, server.options().socket, cut);
+        Rig rig(connect);
+        ASSERT_TRUE(rig.open());
+        for (std::size_t i = 0; i < load.size(); ++i) {
+            rig.give(load[i]);
+            // Small batches: many commits.
+            if (i % 2 == 1) {
+                ASSERT_TRUE(rig.run_until_executed(i + 1));
+            }
+        }
+        ASSERT_TRUE(rig.run_until_executed(load.size()));
+        EXPECT_GE(proxy.cuts(), 5u);
+        EXPECT_GE(rig.executor().counters().retries, proxy.cuts());
+        EXPECT_EQ(rig.executed.size(), load.size());
+        EXPECT_TRUE(expected.differences(digest_of(server.options())).empty());
+    }
 }
 
 // A connection that is cut at any point: statements, bookkeeping, COMMIT.

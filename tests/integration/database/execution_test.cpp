@@ -86,6 +86,7 @@ TEST_F(Execution, FailuresByRuleAreRecordedWithoutEffect) {
         {"value", number(AbortCode::bad_value)},
         {"rows", number(AbortCode::cardinality)},
         {"nothing of this", number(AbortCode::case_not_found)},
+        {"grouping", number(AbortCode::invalid_statement)},
         {"inexact", number(AbortCode::inexact_result)},
     };
     // All in one SQL transaction, with work that must stay before, between and behind them.
@@ -133,16 +134,16 @@ TEST_F(Execution, TooLargeResultsAreAbortsWithoutEffect) {
 TEST_F(Execution, DuplicatesAndNopsOnlyMoveTheNumbers) {
     auto first = order.call(open_account(1, 1, "1.00"), {1});
     auto repeated = order.again(first);
+    auto nop = order.nop({1});
     auto later = order.again(first);
     rig->give(first);
     rig->give(repeated);
-    rig->give(order.nop({1}));
+    rig->give(nop);
     ASSERT_TRUE(rig->run_until_executed(3));
     EXPECT_EQ(rig->executed[0].result.outcome, Outcome::ok);
     EXPECT_EQ(rig->executed[1].result.outcome, Outcome::duplicate);
     EXPECT_EQ(rig->executed[2].result.outcome, Outcome::duplicate);
     // From the table, in another process.
-    later.item.seqs[0].seq = Seq(4);
     rig = std::make_unique<Rig>(connect);
     auto opened = rig->open();
     ASSERT_TRUE(opened) << opened.error().what;
@@ -157,7 +158,7 @@ TEST_F(Execution, AnswersAreFoundAgain) {
     auto expected = run(call);
     auto missing = call.item;
     missing.index = 7;
-    ASSERT_TRUE(rig->executor().lookup({GroupId(3), call.slot, {call.item, missing}}));
+    ASSERT_TRUE(rig->executor().lookup({GroupId(3), call.slot, {call.item, missing}, {}}));
     ASSERT_TRUE(rig->run_until([&] { return !rig->found.empty(); }));
     const auto& [lookup, results] = rig->found[0];
     EXPECT_EQ(lookup.group, GroupId(3));

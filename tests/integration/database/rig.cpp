@@ -1,6 +1,7 @@
 #include "rig.hpp"
 
 #include <algorithm>
+#include <iostream>
 
 namespace bft::database::testing {
 namespace {
@@ -52,10 +53,11 @@ CREATE PROCEDURE note_down(p_branch INT)
 BEGIN
   DECLARE v_id INT;
   DECLARE v_draw INT;
+  DECLARE v_total DECIMAL(12,2);
   SET v_draw = FLOOR(RAND() * 1000000);
   SELECT COALESCE(MAX(id), 0) + 1 INTO v_id FROM journal WHERE branch = p_branch;
-  INSERT INTO journal (branch, id, at, draw, total)
-    SELECT p_branch, v_id, NOW(3), v_draw, SUM(amount) FROM account WHERE branch = p_branch;
+  SELECT SUM(amount) INTO v_total FROM account WHERE branch = p_branch;
+  INSERT INTO journal (branch, id, at, draw, total) VALUES (p_branch, v_id, NOW(3), v_draw, v_total);
 END//
 CREATE PROCEDURE open_account(p_branch INT, p_id INT, p_amount DECIMAL(10,2), p_note VARCHAR(40))
 BEGIN
@@ -100,6 +102,7 @@ BEGIN
     WHEN 'rows' THEN
       INSERT INTO account VALUES (p_branch, 998, 1, NULL);
       SELECT id INTO v_number FROM account WHERE branch = p_branch;
+    WHEN 'grouping' THEN SELECT id, SUM(amount) FROM account WHERE branch = p_branch ORDER BY id;
     WHEN 'inexact' THEN SELECT AVG(LENGTH(note)) / 3 + CAST('1' AS CHAR) FROM account WHERE branch = p_branch;
   END CASE;
 END//
@@ -199,7 +202,11 @@ void Rig::give(consensus::Execution execution) {
 bool Rig::run_until(const std::function<bool()>& done) {
     auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
     while (!done()) {
-        if (std::chrono::steady_clock::now() > end) return false;
+        if (std::chrono::steady_clock::now() > end) {
+            for (const auto& alarm : alarms)
+                std::cerr << "alarm " << to_string(alarm.kind) << ": " << alarm.text << "\n";
+            return false;
+        }
         io_.run_one_for(std::chrono::milliseconds(100));
     }
     return true;

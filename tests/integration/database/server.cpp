@@ -12,7 +12,7 @@ PrivateServer::PrivateServer() {
     if (mkdtemp(path) == nullptr) throw std::runtime_error("mkdtemp failed");
     folder_ = path;
     start();
-    fresh_database("bank");
+    (void)fresh_database("bank");
 }
 
 PrivateServer::~PrivateServer() {

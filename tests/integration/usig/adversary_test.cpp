@@ -33,32 +33,17 @@ public:
     void step() {
         if (sessions_.empty() || (sessions_.size() < 3 && random_.chance(30))) open_session();
         if (sessions_.empty()) return;
-        const auto pick = random_.below(1000);
-        const auto session = sessions_[random_.below(sessions_.size())];
-        if (pick < 260)
-            attacker_->certify(session, {}, random_.chance(800));
-        else if (pick < 480)
-            attacker_->increment(session, random_.chance(150));
-        else if (pick < 700)
-            attacker_->certify(session, digest(), random_.chance(20));
-        else if (pick < 960)
-            attest(session);
-        else if (pick < 970)
-            attacker_->increment_aside();
-        else if (pick < 975)
-            attacker_->audit_other(session);
-        else if (pick < 985)
-            save(session);
-        else if (pick < 992)
-            load();
-        else if (pick < 995)
-            close_session(session);
-        else if (pick < 997)
-            redefine();
-        else if (pick == 997)
-            power_cut();
-        else
-            tidy();
+        if (random_.chance(300) || std::ranges::find(sessions_, current_) == sessions_.end())
+            current_ = sessions_[random_.below(sessions_.size())];
+        if (random_.chance(200)) {
+            // All sessions in lockstep: what a verifier misses in one, it may believe of two.
+            const auto pick = random_.below(100);
+            for (const auto session : sessions_) likely_move(session, pick);
+        } else if (random_.chance(800)) {
+            likely_move(current_, random_.below(100));
+        } else {
+            any_move(current_);
+        }
     }
 
     void clear() {
@@ -82,6 +67,54 @@ private:
         sessions_.clear();
         saved_.clear();
     }
+    /// What leads somewhere from the end of this session's log, most of the time.
+    void likely_move(std::uint32_t session, std::uint64_t pick) {
+        const auto& log = attacker_->log(session);
+        if (log.empty() || log.size() > 5) {
+            pick < 65 ? attacker_->certify(session, {}, true) : attacker_->increment(session, true);
+        } else if (log.back().kind == Logged::Kind::increment) {
+            if (pick < 70)
+                attacker_->certify(session, digest());
+            else
+                pick < 85 ? attacker_->certify(session, {}) : attacker_->increment(session);
+        } else if (log.size() == 1) {
+            attacker_->increment(session, pick < 20);
+        } else if (pick < 50) {
+            attest(session);
+        } else {
+            pick < 70 ? attacker_->certify(session, digest())
+                      : attacker_->certify(session, {}, true);
+        }
+    }
+
+    void any_move(std::uint32_t session) {
+        const auto pick = random_.below(1000);
+        if (pick < 260)
+            attacker_->certify(session, {}, random_.chance(800));
+        else if (pick < 480)
+            attacker_->increment(session, random_.chance(150));
+        else if (pick < 700)
+            attacker_->certify(session, digest(), random_.chance(20));
+        else if (pick < 890)
+            attest(session);
+        else if (pick < 910)
+            attacker_->increment_aside();
+        else if (pick < 920)
+            attacker_->audit_other(session);
+        else if (pick < 945)
+            save(session);
+        else if (pick < 970)
+            load();
+        else if (pick < 980)
+            close_session(session);
+        else if (pick < 987)
+            redefine();
+        else if (pick < 993)
+            power_cut();
+        else
+            tidy();
+    }
+
     ByteView digest() { return digests_[random_.below(digests_.size())].view(); }
 
     void open_session() {
@@ -137,12 +170,13 @@ private:
     Oracle oracle_;
     std::unique_ptr<Attacker> attacker_;
     std::vector<std::uint32_t> sessions_;
+    std::uint32_t current_ = 0;
     std::vector<std::pair<TPMS_CONTEXT, Log>> saved_;
     std::vector<Digest> digests_;
 };
 
 TEST(Adversary, NeverBreaksTheRealVerifierAndBreaksEveryWeakenedOne) {
-    const auto steps = number_from("BFT_USIG_ADVERSARY_STEPS", 6000);
+    const auto steps = number_from("BFT_USIG_ADVERSARY_STEPS", 8000);
     const auto seed = number_from("BFT_USIG_ADVERSARY_SEED", 1);
     Host host;
     Adversary adversary(host, seed);

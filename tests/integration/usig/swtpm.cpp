@@ -38,6 +38,17 @@ Swtpm::~Swtpm() {
     stop();
 }
 
+bool Swtpm::answers() const {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, socket().c_str(), sizeof address.sun_path - 1);
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool connected =
+        fd >= 0 && ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    if (fd >= 0) ::close(fd);
+    return connected;
+}
+
 void Swtpm::start() {
     fs::remove(socket());
     const auto state = "dir=" + (folder_.path() / "state").string();
@@ -55,7 +66,7 @@ void Swtpm::start() {
         ::_exit(127);
     }
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (!fs::exists(socket())) {
+    while (!answers()) {
         int status = 0;
         if (::waitpid(pid_, &status, WNOHANG) == pid_) {
             pid_ = 0;

@@ -41,6 +41,8 @@ public:
     void restore_state(const std::string& name);
 
 private:
+    [[nodiscard]] bool answers() const;
+
     TempFolder folder_;
     pid_t pid_ = 0;
 };

@@ -146,7 +146,7 @@ TEST(Routines, MustFitTheCatalog) {
     EXPECT_THAT(with("SELECT COUNT(*), SUM(amount) FROM account WHERE branch = p_branch",
                      "DELETE FROM account"),
                 HasSubstr("read_only"));
-    EXPECT_THAT(with("DELIMITER //", ""), HasSubstr("not ended by"));
+    EXPECT_THAT(with("DELIMITER //", ""), HasSubstr("needs a DELIMITER line"));
     EXPECT_THAT(with("DELIMITER ;", "GRANT ALL ON *.* TO x //"), HasSubstr("not GRANT"));
     EXPECT_THAT(with("CREATE PROCEDURE balance", "CREATE DEFINER=root@localhost PROCEDURE balance"),
                 HasSubstr("DEFINER"));

@@ -1,0 +1,4 @@
+add_executable(bftnode
+    main.cpp node.cpp metric_families.cpp status_report.cpp status_server.cpp)
+target_link_libraries(bftnode PRIVATE
+    bft_node bft_roles bft_host bft_database bft_storage bft_metrics bft_usig bft_net CLI11::CLI11)
