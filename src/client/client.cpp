@@ -20,6 +20,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <pthread.h>
 #include <random>
 #include <thread>
 #include <unordered_map>
@@ -109,7 +110,7 @@ private:
     void pump();
     void perform(client::ClientCore::Output output);
     void sign(const client::ClientCore::Bundle& bundle);
-    void send(const client::ClientCore::Send& send);
+    void send(const std::vector<client::ClientCore::Send>& sends);
     void finished(client::Finished done);
     void fail(Callback& done, ErrorCode code, std::string what) const;
     void on_frame(ByteView key, const Bytes& frame);
@@ -150,6 +151,9 @@ private:
     Statistics statistics_;
     std::thread thread_;
 };
+
+// Keeps frames far below their bound whatever a request's size (at most 256 KiB).
+constexpr std::size_t requests_per_frame = 32;
 
 client::CoreOptions core_options(const Options& options) {
     client::CoreOptions core;
@@ -193,7 +197,10 @@ Result<void> ClientImpl::connect() {
             [this](ByteView key, std::string_view) { on_link(key, false); }});
     for (const client::Host& host : config_.hosts)
         if (auto dialled = links_->dial(host.key, host.address); !dialled) return dialled.error();
-    thread_ = std::thread([this] { io_.run(); });
+    thread_ = std::thread([this] {
+        ::pthread_setname_np(::pthread_self(), "bft-client");
+        io_.run();
+    });
     return {};
 }
 
@@ -271,7 +278,7 @@ void ClientImpl::pump() {
 
 void ClientImpl::perform(client::ClientCore::Output output) {
     if (output.sign) sign(*output.sign);
-    for (const client::ClientCore::Send& one : output.send) send(one);
+    send(output.send);
     for (client::Finished& done : output.finished) finished(std::move(done));
 }
 
@@ -293,15 +300,24 @@ void ClientImpl::sign(const client::ClientCore::Bundle& bundle) {
     ++statistics_.signatures;
 }
 
-void ClientImpl::send(const client::ClientCore::Send& send) {
-    consensus::Message message{consensus::Endpoint::of_client(config_.id), {}, send.body};
-    for (const consensus::Endpoint& to : send.to) {
+// What goes to one endpoint at one time shares frames. What no link takes now is sent again by the
+// core when its patience ends or the link is up.
+void ClientImpl::send(const std::vector<client::ClientCore::Send>& sends) {
+    std::map<consensus::Endpoint, std::vector<consensus::Body>> by_endpoint;
+    for (const client::ClientCore::Send& one : sends)
+        for (const consensus::Endpoint& to : one.to) by_endpoint[to].push_back(one.body);
+    for (auto& [to, bodies] : by_endpoint) {
         auto host = membership_.host_of(to);
         if (!host) continue;
-        message.to = to;
-        // What no link takes now is sent again by the core when its patience ends.
-        links_->send(config_.hosts[host->value].key,
-                     std::make_shared<const Bytes>(bft::wire::encode(message)));
+        for (std::size_t at = 0; at < bodies.size(); at += requests_per_frame) {
+            std::size_t end = std::min(at + requests_per_frame, bodies.size());
+            consensus::Bodies part{{bodies.begin() + static_cast<std::ptrdiff_t>(at),
+                                    bodies.begin() + static_cast<std::ptrdiff_t>(end)}};
+            consensus::Message message{consensus::Endpoint::of_client(config_.id), to,
+                                       std::move(part)};
+            links_->send(config_.hosts[host->value].key,
+                         std::make_shared<const Bytes>(bft::wire::encode(message)));
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 
 #include <boost/asio/post.hpp>
 
+#include <pthread.h>
+
 namespace bft::host {
 
 using consensus::Commit;
@@ -15,6 +17,7 @@ using consensus::Prepare;
 namespace {
 
 constexpr std::size_t recent_max = 4096;
+constexpr std::size_t ride_along_bytes_max = 1024 * 1024;
 
 enum class Kind : std::uint8_t {
     body = 'B',
@@ -103,9 +106,15 @@ void DurableLog::append(const Endpoint& owner, std::vector<consensus::Persist> r
         bytes += rough_size(persist.record);
         pending.entries.push_back({key_of(owner, persist.record), std::move(persist.record)});
     }
+    // Records that nobody waits for ride along with the next that must be durable: a body with the
+    // COMMIT that counts on it.
+    bool wake = pending.durable || pending.done;
     std::lock_guard lock(mutex_);
     queue_.push_back(std::move(pending));
     queued_bytes_ += bytes;
+    if (queued_bytes_ > ride_along_bytes_max) wake = true;
+    if (!wake) return;
+    urgent_ = true;
     wake_.notify_one();
 }
 
@@ -171,16 +180,20 @@ Result<void> DurableLog::write(std::vector<Pending>& group) {
 }
 
 void DurableLog::run() {
+    ::pthread_setname_np(::pthread_self(), "log");
     while (true) {
         std::vector<Pending> group;
         {
             std::unique_lock lock(mutex_);
-            wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+            wake_.wait(lock, [this] { return stopping_ || urgent_; });
             if (queue_.empty()) return;
             group.swap(queue_);
             queued_bytes_ = 0;
+            urgent_ = false;
         }
         auto written = write(group);
+        if (written) std::erase_if(group, [](const Pending& pending) { return !pending.done; });
+        if (written && group.empty()) continue;
         boost::asio::post(loop_, [this, alive = alive_, written, group = std::move(group)] {
             if (!*alive) return;
             if (!written) return failed_(written.error());

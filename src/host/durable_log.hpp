@@ -112,6 +112,7 @@ private:
     std::condition_variable wake_;
     std::vector<Pending> queue_;
     std::size_t queued_bytes_ = 0;
+    bool urgent_ = false;  ///< somebody waits for what is queued
     bool stopping_ = false;
     Report report_;
 

@@ -94,8 +94,12 @@ void Exchange::on_frame(ByteView key, Bytes frame) {
     bool room = pool_.submit(lane, bytes,
                              [this, lane, peer = lanes_[lane].peer,
                               frame = std::move(frame)]() -> std::function<void()> {
-                                 auto outcome = std::make_shared<Outcome>(check_frame(peer, frame));
-                                 return [this, lane, outcome] { conclude(lane, *outcome); };
+                                 auto outcomes =
+                                     std::make_shared<Outcomes>(check_frame(peer, frame));
+                                 return [this, lane, outcomes] {
+                                     for (const Outcome& outcome : *outcomes)
+                                         conclude(lane, outcome);
+                                 };
                              });
     bool overload = overloaded_();
     if (room && !overload) return;
@@ -116,12 +120,22 @@ void Exchange::watch_overload() {
 }
 
 // On a worker: reads only what does not change after start().
-Exchange::Outcome Exchange::check_frame(const Peer& peer, ByteView frame) const {
+Exchange::Outcomes Exchange::check_frame(const Peer& peer, ByteView frame) const {
     auto message = wire::decode(frame);
-    if (!message) return Dropped{Drop::malformed, message.error().what};
+    if (!message) return {Dropped{Drop::malformed, message.error().what}};
     if (!peers_.may_speak(peer, message->from))
-        return Dropped{Drop::impersonation, "spoke as " + consensus::to_string(message->from)};
-    return check(std::move(*message));
+        return {Dropped{Drop::impersonation, "spoke as " + consensus::to_string(message->from)}};
+    // A client's requests come many to a frame; each is judged by itself.
+    const auto* requests = std::get_if<consensus::Bodies>(&message->payload);
+    Outcomes outcomes;
+    if (peer.host || requests == nullptr) {
+        outcomes.push_back(check(std::move(*message)));
+        return outcomes;
+    }
+    outcomes.reserve(requests->bodies.size());
+    for (const Body& body : requests->bodies)
+        outcomes.push_back(check({message->from, message->to, body}));
+    return outcomes;
 }
 
 Exchange::Outcome Exchange::check(Message message) const {
@@ -147,13 +161,21 @@ Exchange::Outcome Exchange::check(Message message) const {
 
 void Exchange::conclude(VerifyPool::Lane lane, const Outcome& outcome) {
     if (const auto* verified = std::get_if<Verified>(&outcome)) {
-        handlers_.at(verified->message().to)(*verified);
+        hand_over(*verified);
     } else if (const auto* refused = std::get_if<Refused>(&outcome)) {
         ++rejected_;
         transmit(refused->by, {{Endpoint::of_client(refused->answer.rid.client)}, refused->answer});
     } else {
         dropped(lane, std::get<Dropped>(outcome));
     }
+}
+
+// A PREPARE is for every replica and proves itself, so one copy serves all that a host has (O12).
+void Exchange::hand_over(const Verified& verified) {
+    if (!std::holds_alternative<consensus::Prepare>(verified.payload()))
+        return handlers_.at(verified.message().to)(verified);
+    for (const auto& [endpoint, handler] : handlers_)
+        if (endpoint.role == Endpoint::Role::replica) handler(verified);
 }
 
 void Exchange::dropped(VerifyPool::Lane lane, const Dropped& drop) {
@@ -177,8 +199,14 @@ void Exchange::transmit(const Endpoint& from, consensus::Send send) {
     } else {
         payload = std::move(send.payload);
     }
+    bool once_per_host = std::holds_alternative<consensus::Prepare>(*payload);
+    std::set<HostId> served;
     Message message{from, {}, std::move(*payload)};
     for (const Endpoint& to : send.to) {
+        if (once_per_host)
+            if (auto host = verifier_.membership().host_of(to);
+                host && !served.insert(*host).second)
+                continue;
         if (handlers_.contains(to)) {
             deliver_here(from, to, message.payload);
             continue;

@@ -86,11 +86,13 @@ private:
         consensus::Rejected answer;
     };
     using Outcome = std::variant<consensus::Verified, Dropped, Refused>;
+    using Outcomes = std::vector<Outcome>;
 
     void on_frame(ByteView key, Bytes frame);
-    [[nodiscard]] Outcome check_frame(const Peer& peer, ByteView frame) const;
+    [[nodiscard]] Outcomes check_frame(const Peer& peer, ByteView frame) const;
     [[nodiscard]] Outcome check(consensus::Message message) const;
     void conclude(VerifyPool::Lane lane, const Outcome& outcome);
+    void hand_over(const consensus::Verified& verified);
     void dropped(VerifyPool::Lane lane, const Dropped& drop);
     VerifyPool::Lane lane_of(ByteView key);
     void deliver_here(const consensus::Endpoint& from, const consensus::Endpoint& to,

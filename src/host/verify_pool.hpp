@@ -23,7 +23,8 @@ public:
     /// Runs on a worker; what it returns runs on the loop.
     using Task = std::function<std::function<void()>()>;
 
-    struct Options {
+    struct Options {  /// 0: tasks run on the loop as they come, which is cheapest where hosts share
+                      /// few cores.
         std::uint32_t threads = 1;
         /// A lane that holds more than this is congested: its peer is not read until half is gone.
         std::size_t lane_bytes_max = 8 * 1024 * 1024;
@@ -58,7 +59,6 @@ private:
         std::size_t tasks = 0;
         bool congested = false;
     };
-
     void run();
     void finished(const JobPtr& job);
     void deliver();

@@ -50,7 +50,7 @@ void read_host(TableReader host, NodeConfig& config) {
         host.error("log_level", "'" + config.log_level +
                                     "' is no log level (debug, info, warn or error)" +
                                     did_you_mean(config.log_level, log_levels));
-    host.number("verify_threads", config.verify_threads, 1, 64);
+    host.number("verify_threads", config.verify_threads, 0, 64);
     host.finish();
 }
 

@@ -266,8 +266,7 @@ Result<void> unprovision(Connection& tpm, const ProvisionOptions& options) {
     return clear_room(tpm, all);
 }
 
-// --- secrets
-// --------------------------------------------------------------------------------------
+// --- secrets ---
 
 Digest TpmSecrets::key_auth() const {
     return hmac_sha256(seed.view(), Digester("usig-key-auth").finish().view());

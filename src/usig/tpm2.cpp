@@ -159,8 +159,7 @@ Result<Counter> Tpm2::value(UsigId identity) {
     return Counter(*now - first);
 }
 
-// --- commands
-// -------------------------------------------------------------------------------------
+// --- commands ---
 
 Error Tpm2::failed(const char* command, TSS2_RC code) {
     auto problem = error(Errc::io, std::string("TPM ") + command + ": " + describe(code));
@@ -278,8 +277,7 @@ Result<Tpm2::Attested> Tpm2::attest() {
     return out;
 }
 
-// --- certificates
-// ---------------------------------------------------------------------------------
+// --- certificates ---
 
 Result<void> Tpm2::begin(UsigId identity, const Slot& slot) {
     if (auto ok = start_session(); !ok) return ok;

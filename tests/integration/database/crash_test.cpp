@@ -24,12 +24,12 @@ StateDigest undisturbed(const std::vector<consensus::Execution>& load) {
 }
 
 TEST(Crash, KilledServersExecuteExactlyOnce) {
-    auto load = random_load(7, 1500, 4);
+    auto load = random_load(7, 900, 4);
     PrivateServer server;
     Rig rig(server.options());
     ASSERT_TRUE(rig.open());
     for (const auto& execution : load) rig.give(execution);
-    for (std::size_t part : {100u, 600u, 1100u}) {
+    for (std::size_t part : {100u, 400u, 700u}) {
         ASSERT_TRUE(rig.run_until_executed(part));
         server.crash();
         server.start();
@@ -84,7 +84,7 @@ TEST(Crash, ASuccessorGoesOnFromTheSequenceRows) {
 
 // The answer to COMMIT, or COMMIT itself, is lost: only the tables can tell.
 TEST(Crash, LostCommitsExecuteExactlyOnce) {
-    auto load = random_load(17, 60, 3);
+    auto load = random_load(17, 40, 3);
     auto expected = undisturbed(load);
     for (auto cut : {CuttingProxy::Cut::before, CuttingProxy::Cut::after}) {
         PrivateServer server;
@@ -110,7 +110,7 @@ TEST(Crash, LostCommitsExecuteExactlyOnce) {
 
 // A connection that is cut at any point: statements, bookkeeping, COMMIT.
 TEST(Crash, CutConnectionsExecuteExactlyOnce) {
-    auto load = random_load(13, 1200, 4);
+    auto load = random_load(13, 700, 4);
     PrivateServer server;
     Rig rig(server.options());
     ASSERT_TRUE(rig.open());

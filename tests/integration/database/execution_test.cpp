@@ -194,7 +194,7 @@ TEST_F(Execution, LocksOfOthersDelayAndAreNeverRecorded) {
 }
 
 TEST_F(Execution, OrderTimeAndSeedMakeEqualDatabases) {
-    auto load = random_load(42, 600, 4);
+    auto load = random_load(42, 400, 4);
     std::vector<StateDigest> digests;
     std::vector<std::vector<consensus::Executed>> answers;
     rig.reset();
