@@ -7,7 +7,8 @@
 #   deploy/cluster.sh start-databases DIR     only the database servers (to load data before `start`)
 #   deploy/cluster.sh stop DIR                orderly stop of everything
 #   deploy/cluster.sh kill-host DIR HOST      kill -9 of every process of one host, database and TPM too
-#   deploy/cluster.sh start-host DIR HOST     start one host again
+#   deploy/cluster.sh kill-daemons DIR HOST   kill -9 of its daemons only; database and TPM stay up
+#   deploy/cluster.sh start-host DIR HOST     start whatever of one host does not run
 #   deploy/cluster.sh status DIR [OPTIONS]    `bftctl status`
 #   deploy/cluster.sh sockets DIR             the database servers' sockets, one a line
 #   deploy/cluster.sh pids DIR                every process: PID and daemon, tpm or database
@@ -142,10 +143,17 @@ find_dead_daemon() {
     return 1
 }
 
+# True also where hosts are ready and disagree (5): that is for `status` to tell.
+is_ready() { # BFTCTL
+    local status=0
+    "$1" status "$dir" --wait 1 --quiet >/dev/null || status=$?
+    [ $status = 0 ] || [ $status = 5 ]
+}
+
 wait_ready() {
     local deadline=$((SECONDS + ready_seconds)) bftctl
     bftctl=$(program bftctl)
-    until "$bftctl" status "$dir" --wait 1 --quiet >/dev/null; do
+    until is_ready "$bftctl"; do
         ! find_dead_daemon || fail "the cluster in $dir cannot start"
         if [ $SECONDS -ge $deadline ]; then
             "$bftctl" status "$dir" >&2 || true
@@ -256,6 +264,11 @@ case "$command" in
         for host in $hosts; do stop_host "$host"; done
         ;;
     kill-host) read_cluster "$1"; check_host "${2:?which host?}"; kill_host "$2" ;;
+    kill-daemons)
+        read_cluster "$1"
+        check_host "${2:?which host?}"
+        process_kill "$dir/hosts/$2/run/node.pid" "$dir/hosts/$2/run/usig.pid"
+        ;;
     start-host) read_cluster "$1"; check_host "${2:?which host?}"; start_host "$2" ;;
     status) read_cluster "$1"; shift; "$(program bftctl)" status "$dir" "$@" ;;
     sockets)

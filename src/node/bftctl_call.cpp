@@ -1,7 +1,9 @@
 // bftctl call: one transaction from the command line.
+#include "catalog/application.hpp"
 #include "client/config.hpp"
 #include "node/bftctl.hpp"
 #include "node/call_arguments.hpp"
+#include "node/config_reader.hpp"
 
 #include <bftnode/client.hpp>
 #include <chrono>
@@ -45,6 +47,26 @@ void print_rows(const std::vector<bftnode::Rows>& sets) {
     }
 }
 
+/// A word that is no procedure, before anything is sent.
+bool knows_procedure(const client::Config& config, const std::string& name) {
+    const Result<catalog::Application> application = catalog::Application::load(config.application);
+    if (!application) {
+        std::fprintf(stderr, "bftctl: %s\n", application.error().what.c_str());
+        return false;
+    }
+    if (application->procedure(name) != nullptr) return true;
+    std::set<std::string, std::less<>> names;
+    std::string list;
+    for (const auto& [known, procedure] : application->procedures()) {
+        names.insert(known);
+        list += (list.empty() ? "" : ", ") + known;
+    }
+    std::fprintf(stderr, "bftctl: there is no procedure '%s'%s There are: %s\n", name.c_str(),
+                 closest(name, names).empty() ? "." : did_you_mean(name, names).c_str(),
+                 list.c_str());
+    return false;
+}
+
 /// About the answer, on standard error: standard output has the rows alone.
 void print_story(const bftnode::CallResult& result, std::size_t hosts, std::uint32_t f) {
     const double ms = std::chrono::duration<double, std::milli>(result.latency).count();
@@ -63,6 +85,7 @@ int run(const Options& options) {
         std::fprintf(stderr, "bftctl: %s\n", config.error().what.c_str());
         return exit_usage;
     }
+    if (!knows_procedure(*config, options.procedure)) return exit_usage;
     std::vector<bftnode::Value> arguments;
     for (const std::string& text : options.arguments) {
         if (Result<void> done = parse_argument(text, arguments.emplace_back()); !done) {

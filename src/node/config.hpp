@@ -91,7 +91,7 @@ struct NodeConfig {
     std::filesystem::path status_socket;
     std::string metrics;  ///< "address:port" of Prometheus metrics; empty: none
     std::string log_level = "info";
-    std::uint32_t verify_threads = 1;
+    std::uint32_t verify_threads = 0;  ///< 0: signatures are checked on the event loop
 
     UsigConfig usig;
     std::optional<DatabaseConfig> database;

@@ -183,6 +183,7 @@ void Scenario::make_cluster(const Words& words) {
     plan_.groups = small("groups", 1);
     plan_.partitions = small("partitions", 2);
     plan_.workers = small("workers", 1);
+    plan_.window = words.number("window", plan_.window);
     plan_.tpm_latency = std::chrono::milliseconds(words.number("tpm_ms", 5));
     plan_.clients = 1;
     bool scripted = words.named.contains("primary") && words.named.at("primary") == "scripted";

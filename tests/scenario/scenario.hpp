@@ -1,7 +1,8 @@
 // Runs text scenarios: commands drive a small simulated cluster, and the events of each step are
 // compared with what the file says they are.
 //
-//     cluster [f=1] [groups=1] [partitions=2] [workers=1] [tpm_ms=5] [primary=scripted]
+//     cluster [f=1] [groups=1] [partitions=2] [workers=1] [window=512] [tpm_ms=5]
+//             [primary=scripted] [byzantine=replica.G.J,..]
 //     request NAME home=P [parts=P,Q]      client 0 calls; its answer is an event
 //     run 100ms [quiet]                    virtual time passes; quiet: without the events of
 //     routine drop MESSAGE FROM -> TO              lost from now on; * stands for all allow no more

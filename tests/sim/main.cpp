@@ -124,6 +124,10 @@ int many(const Arguments& arguments) {
     report("\n");
     for (const auto& [what, times] : reached)
         std::printf("%12llu  %s\n", static_cast<unsigned long long>(times), what.c_str());
+    if (done < arguments.count && failing.empty())
+        std::printf("STOPPED EARLY: --minutes ended the campaign after %llu of %llu seeds\n",
+                    static_cast<unsigned long long>(done),
+                    static_cast<unsigned long long>(arguments.count));
     bool complete = true;
     for (const char* what : must_be_reached) {
         if (done < 1000 || arguments.mutation != "none" || reached.contains(what)) continue;

@@ -120,11 +120,20 @@ void Primary::tick(Now now) {
         resend_.reset();
     }
     order_if_due(now);
+    // A full window leaves no new slot that would show a gap to who missed the last ones: the tip
+    // goes again in the place of heartbeats (R15).
+    if (newest_ && !sealing_ && !resigned_ && !window_open() &&
+        now.mono - newest_sent_at_ >= options_.heartbeat) {
+        newest_sent_at_ = now.mono;
+        out_.send.push_back({membership_.all_replicas(), *newest_});
+    }
 }
 
 std::optional<TimePoint> Primary::next_deadline() const {
     if (resend_) return TimePoint{};
-    if (sealing_ || resigned_ || !window_open()) return std::nullopt;
+    if (sealing_ || resigned_) return std::nullopt;
+    if (!window_open())
+        return newest_ ? std::optional(newest_sent_at_ + options_.heartbeat) : std::nullopt;
     TimePoint heartbeat = last_slot_at_ + options_.heartbeat;
     if (pool_.empty() || starved_) return heartbeat;
     return std::min(heartbeat, last_slot_at_ + options_.batch_interval);
@@ -173,8 +182,8 @@ void Primary::release_credit() {
     while (!unexecuted_.empty() && unexecuted_.front().slot <= lowest) unexecuted_.pop_front();
 }
 
-// P2, P4: a batch whenever the counter is idle and the last slot is T_batch ago or a slot is full, so
-// that a lone request does not wait and a crowd shares slots; an empty slot as a heartbeat.
+// P2, P4: a batch whenever the counter is idle and the last slot is T_batch ago or a slot is full,
+// so that a lone request does not wait and a crowd shares slots; an empty slot as a heartbeat.
 void Primary::order_if_due(Now now) {
     if (sealing_ || resigned_ || !window_open()) return;
     bool batch_due = !pool_.empty() && !starved_ &&
@@ -212,6 +221,7 @@ HeaderPtr Primary::next_header(Now now) {
         bytes += request.raw.size() + header_overhead_bytes;
         ++taken[*membership_.owner(request.id.home)];
         header->entries.push_back({request.id, request.parts, EntryKind::transaction, request.rd});
+        note_ordered(request.id);  // a copy that comes while the counter works is one already
         // P5: whoever misses a body may ask us for it.
         out_.persist.push_back({BodyRecord{*body}, false});
     }
@@ -231,6 +241,7 @@ void Primary::sealed(Ui ui, Now now) {
     }
     out_.persist.push_back({PrepareRecord{prepare}});
     out_.send.push_back({membership_.all_replicas(), prepare});
+    newest_sent_at_ = now.mono;
     out_.events.push_back({Event::Kind::slot_prepared,
                            Endpoint::primary(self_),
                            prepare.slot,
@@ -241,20 +252,25 @@ void Primary::sealed(Ui ui, Now now) {
     order_if_due(now);
 }
 
+void Primary::note_ordered(const RequestId& rid) {
+    // A client's outstanding cseqs span less than a window (C4), so this ack_low is safe.
+    std::uint64_t cseq = rid.cseq.value;
+    ClientSeq low(cseq < ClientWindow::size ? 0 : cseq - (ClientWindow::size - 1));
+    ordered_[{rid.home, rid.client}].insert(rid.cseq, low);
+}
+
 // The chain, the duplicates filter and the credits follow a certified slot.
 void Primary::adopt(Prepare prepare) {
     Unexecuted unexecuted{prepare.slot, {}};
     for (const EntryHeader& entry : prepare.header->entries) {
-        // A client's outstanding cseqs span less than a window (C4), so this ack_low is safe.
-        std::uint64_t cseq = entry.rid.cseq.value;
-        ClientSeq low(cseq < ClientWindow::size ? 0 : cseq - (ClientWindow::size - 1));
-        ordered_[{entry.rid.home, entry.rid.client}].insert(entry.rid.cseq, low);
+        note_ordered(entry.rid);
         auto group = membership_.owner(entry.rid.home);
         ++unexecuted.entries[*group];
         ++outstanding_entries_[*group];
     }
     if (!unexecuted.entries.empty()) unexecuted_.push_back(std::move(unexecuted));
     Slot slot = prepare.slot;
+    newest_ = prepare;
     chain_.append(std::move(prepare));
     chain_.forget_up_to(slot);
 }

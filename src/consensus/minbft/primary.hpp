@@ -67,6 +67,7 @@ private:
     [[nodiscard]] bool window_open() const;
     [[nodiscard]] HeaderPtr next_header(Now now);
     void adopt(Prepare prepare);
+    void note_ordered(const RequestId& rid);
     [[nodiscard]] Slot quorum_value(const std::vector<Slot>& reported) const;
     void release_credit();
     [[nodiscard]] Result<void> replay(const Prepare& prepare);
@@ -85,6 +86,8 @@ private:
     HeaderPtr sealing_;
     bool starved_ = false;   ///< no group with waiting requests has credit; a STATUS changes that
     bool resigned_ = false;  ///< the counter no longer fits the slots: never certifies again (P7)
+    std::optional<Prepare> newest_;  ///< the tip's
+    TimePoint newest_sent_at_{};
     std::optional<Prepare> resend_;  ///< certified before a crash, perhaps never sent (T1)
     std::uint64_t ordered_count_ = 0;
     Output out_;

@@ -1,6 +1,5 @@
 #include "host/peers.hpp"
 
-#include "host/admission.hpp"
 #include "host/misbehaviour.hpp"
 #include "host/signature_cache.hpp"
 
@@ -104,20 +103,6 @@ TEST(Misbehaviour, ReadsItsNames) {
     ASSERT_TRUE(silent);
     EXPECT_FALSE(silent->change(consensus::Status{}));
     EXPECT_EQ(silent->text(), "silence");
-}
-
-TEST(Admission, SaysWhatIsWrong) {
-    static constexpr const char* schema =
-        "CREATE TABLE account (part INT NOT NULL, id INT NOT NULL, PRIMARY KEY (part, id)) "
-        "ENGINE=InnoDB;";
-    auto application = catalog::Application::parse("app", "", schema, "");
-    if (application) GTEST_SKIP() << "an empty catalog is accepted";
-    consensus::Request request;
-    request.id = {ClientId(7), PartitionId(1), ClientSeq(1)};
-    auto rejected = refusal(request.id, error(Errc::refused, "signature"));
-    EXPECT_EQ(rejected.reason, consensus::Rejected::Reason::bad_signature);
-    rejected = refusal(request.id, error(Errc::not_found, "partition 9 does not exist"));
-    EXPECT_EQ(rejected.reason, consensus::Rejected::Reason::unknown_partition);
 }
 
 }  // namespace

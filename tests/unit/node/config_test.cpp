@@ -36,7 +36,7 @@ TEST(NodeConfig, ReportsEveryErrorAtOnceWithItsPlace) {
         "[host]\n"
         "nam = \"host1\"\n"
         "listen = \"nowhere\"\n"
-        "verify_threads = 0\n"
+        "verify_threads = 65\n"
         "roles = [\"replica\", \"votre\"]\n"
         "log_level = \"verbose\"\n"
         "[usig]\n"
@@ -53,7 +53,7 @@ TEST(NodeConfig, ReportsEveryErrorAtOnceWithItsPlace) {
     EXPECT_THAT(all, HasSubstr("1: 'host.name' is missing"));
     EXPECT_THAT(all, HasSubstr("2: unknown key 'host.nam'; did you mean 'name'?"));
     EXPECT_THAT(all, HasSubstr("3: 'nowhere' is no address"));
-    EXPECT_THAT(all, HasSubstr("4: 'host.verify_threads' must be a whole number from 1 to 64"));
+    EXPECT_THAT(all, HasSubstr("4: 'host.verify_threads' must be a whole number from 0 to 64"));
     EXPECT_THAT(all, HasSubstr("did you mean 'voter'?"));
     EXPECT_THAT(all, HasSubstr("6: 'verbose' is no log level"));
     EXPECT_THAT(all, HasSubstr("8: '/dev/tpm0' names no TPM"));
