@@ -79,7 +79,7 @@ finish() {
         fi
         say "stopping everything"
         cluster stop "$dir" || status=1
-        if [ "$status" != 0 ]; then
+        if [ "$status" != 0 ] && [ "$status" -lt 128 ]; then
             echo "The logs are in $dir/hosts/*/log"
         elif [ -n "$made_dir" ]; then
             rm -rf "$dir"

@@ -124,7 +124,8 @@ int many(const Arguments& arguments) {
     report("\n");
     for (const auto& [what, times] : reached)
         std::printf("%12llu  %s\n", static_cast<unsigned long long>(times), what.c_str());
-    if (done < arguments.count && failing.empty())
+    bool stopped_early = done < arguments.count && failing.empty();
+    if (stopped_early)
         std::printf("STOPPED EARLY: --minutes ended the campaign after %llu of %llu seeds\n",
                     static_cast<unsigned long long>(done),
                     static_cast<unsigned long long>(arguments.count));
@@ -134,7 +135,7 @@ int many(const Arguments& arguments) {
         complete = false;
         std::printf("NEVER REACHED: %s\n", what);
     }
-    if (!complete) return 1;
+    if (!complete || stopped_early) return 1;
     if (failing.empty()) return 0;
     std::printf("failing seeds:");
     for (std::uint64_t seed : failing) std::printf(" %llu", static_cast<unsigned long long>(seed));
@@ -152,7 +153,7 @@ int main(int argc, char** argv) {
     app.add_flag("--log", arguments.log, "with --seed: print everything that happens");
     app.add_option("--seeds", range, "a range, A..B");
     app.add_option("--count", arguments.count, "number of seeds, from 1");
-    app.add_option("--minutes", arguments.minutes, "stop after this time");
+    app.add_option("--minutes", arguments.minutes, "stop after this time; an unfinished campaign fails");
     app.add_option("--failures", arguments.failures_max, "stop after this many failing seeds");
     app.add_option("--mutation", arguments.mutation,
                    "break a rule on purpose (tests of the checkers)");

@@ -29,8 +29,8 @@ public:
     void deliver(Delivery delivery, Now now);
     /// DbReply, VoterStatus, FetchDbItems.
     void receive(const Verified& message, Now now);
-    /// Sends the reply of a delivered request again, if it is known. `finished`: its client said that
-    /// it needs it no more.
+    /// Sends the reply of a delivered request again, if it is known. `finished`: its client said
+    /// that it needs it no more.
     void answer_again(const RequestId& rid, bool finished);
     void tick(Now now);
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;

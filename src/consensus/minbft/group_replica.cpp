@@ -50,7 +50,6 @@ void GroupReplica::sealed(Ui ui, Now now) {
 }
 
 void GroupReplica::tick(Now now) {
-    agreement_.note_executed(executor_.executed());
     agreement_.tick(now);
     executor_.tick(now);
     absorb(agreement_.take_output(), now);
@@ -68,7 +67,9 @@ std::optional<TimePoint> GroupReplica::next_deadline() const {
 void GroupReplica::absorb(Output output, Now now) {
     for (const Delivery& delivery : output.deliver) executor_.deliver(delivery, now);
     Output after = executor_.take_output();
-    for (Output* part : {&output, &after}) {
+    agreement_.note_executed(executor_.executed());
+    Output last = agreement_.take_output();
+    for (Output* part : {&output, &after, &last}) {
         append(out_.persist, std::move(part->persist));
         append(out_.send, std::move(part->send));
         append(out_.events, std::move(part->events));

@@ -136,7 +136,7 @@ std::optional<TimePoint> Primary::next_deadline() const {
         return newest_ ? std::optional(newest_sent_at_ + options_.heartbeat) : std::nullopt;
     TimePoint heartbeat = last_slot_at_ + options_.heartbeat;
     if (pool_.empty() || starved_) return heartbeat;
-    return std::min(heartbeat, last_slot_at_ + options_.batch_interval);
+    return std::min(heartbeat, last_slot_at_ + batch_interval());
 }
 
 Output Primary::take_output() {
@@ -182,13 +182,22 @@ void Primary::release_credit() {
     while (!unexecuted_.empty() && unexecuted_.front().slot <= lowest) unexecuted_.pop_front();
 }
 
+// A slot costs the same certificates however many requests share it. While databases still work on
+// earlier ones nobody gains from a half-empty slot, so the pool fills for longer.
+Duration Primary::batch_interval() const {
+    bool busy = std::any_of(outstanding_entries_.begin(), outstanding_entries_.end(),
+                            [](const auto& group) { return group.second > 0; });
+    return busy ? std::max(options_.batch_interval, options_.busy_batch_interval)
+                : options_.batch_interval;
+}
+
 // P2, P4: a batch whenever the counter is idle and the last slot is T_batch ago or a slot is full,
 // so that a lone request does not wait and a crowd shares slots; an empty slot as a heartbeat.
 void Primary::order_if_due(Now now) {
     if (sealing_ || resigned_ || !window_open()) return;
-    bool batch_due = !pool_.empty() && !starved_ &&
-                     (now.mono - last_slot_at_ >= options_.batch_interval ||
-                      pool_.size() >= options_.slot_entries);
+    bool batch_due =
+        !pool_.empty() && !starved_ &&
+        (now.mono - last_slot_at_ >= batch_interval() || pool_.size() >= options_.slot_entries);
     bool heartbeat_due = now.mono - last_slot_at_ >= options_.heartbeat;
     if (!batch_due && !heartbeat_due) return;
 
@@ -239,7 +248,9 @@ void Primary::sealed(Ui ui, Now now) {
                                prepare.ui.cv.value, "own counter does not fit the slot"});
         return;
     }
-    out_.persist.push_back({PrepareRecord{prepare}});
+    // Not synced on its own: the USIG service keeps the newest certificate until the next intent
+    // has made this record durable (T1).
+    out_.persist.push_back({PrepareRecord{prepare}, false});
     out_.send.push_back({membership_.all_replicas(), prepare});
     newest_sent_at_ = now.mono;
     out_.events.push_back({Event::Kind::slot_prepared,

@@ -15,9 +15,10 @@
 namespace bft::consensus::minbft {
 
 struct PrimaryOptions {
-    Duration batch_interval = 5ms;      ///< T_batch: least time between two slots, unless full
-    Duration heartbeat = 250ms;         ///< T_hb: an empty slot when there is nothing to order
-    std::uint32_t slot_entries = 2000;  ///< B_max
+    Duration batch_interval = 5ms;        ///< T_batch: least time between two slots, unless full
+    Duration busy_batch_interval = 60ms;  ///< the same while databases still work on earlier slots
+    Duration heartbeat = 250ms;           ///< T_hb: an empty slot when there is nothing to order
+    std::uint32_t slot_entries = 2000;    ///< B_max
     std::uint32_t slot_bytes = 4 * 1024 * 1024;  ///< B_bytes
     std::uint64_t window = 512;                  ///< W: slots beyond the low watermark
     std::uint32_t group_credit = 8192;           ///< ordered and not executed entries per group
@@ -65,6 +66,7 @@ private:
     void on_status(const Endpoint& from, const Status& status, Now now);
     void order_if_due(Now now);
     [[nodiscard]] bool window_open() const;
+    [[nodiscard]] Duration batch_interval() const;
     [[nodiscard]] HeaderPtr next_header(Now now);
     void adopt(Prepare prepare);
     void note_ordered(const RequestId& rid);

@@ -146,6 +146,7 @@ void Replica::append(Prepare prepare, Now now) {
     out_.persist.push_back({PrepareRecord{prepare}, false});
     const Link& link = chain_.append(std::move(prepare));
     const Header& header = *link.prepare.header;
+    if (!link.own.empty()) tell_when_idle_ = true;
     std::uint64_t missing = 0;
     for (const OwnEntry& own : link.own) {
         const EntryHeader& entry = header.entries[own.index];
@@ -211,7 +212,9 @@ void Replica::sealed(Ui ui, Now now) {
     Commit commit = std::move(*sealing_);
     sealing_.reset();
     commit.ui = std::move(ui);
-    out_.persist.push_back({CommitRecord{commit}});
+    // Not synced on its own: the USIG service keeps the newest certificate until the next intent
+    // has made this record durable (T1).
+    out_.persist.push_back({CommitRecord{commit}, false});
     out_.send.push_back({membership_.replicas(group_, position_), commit});
     out_.events.push_back({Event::Kind::committed, self(), commit.to, commit.ui.cv.value, {}});
     adopt_own(std::move(commit));

@@ -51,7 +51,7 @@ public:
 
     /// How far execution is (own entries with a result): STATUS tells the primary, whose credits
     /// follow it.
-    void note_executed(Slot executed) { executed_ = executed; }
+    void note_executed(Slot executed);
 
     /// Has the request been delivered (or fallen out of its client's window)?
     [[nodiscard]] bool delivered_before(const RequestId& rid) const;
@@ -115,7 +115,8 @@ private:
                    Counter processed, Now now);
     void fetch_bodies(Now now);
     void forward_pending(Now now);
-    void send_status(Now now);
+    void send_status();
+    [[nodiscard]] Status status() const;
     [[nodiscard]] Endpoint ask(std::uint32_t attempt, std::optional<Endpoint> first) const;
     [[nodiscard]] Endpoint self() const { return Endpoint::replica(group_, position_); }
     [[nodiscard]] Endpoint primary() const {
@@ -139,6 +140,7 @@ private:
     Slot ready_to_{};  ///< every own entry up to here has a valid body in the log
     Slot delivered_{};
     Slot executed_{};
+    bool tell_when_idle_ = false;  ///< own entries came since the primary last heard "all executed"
     std::optional<Commit> sealing_;
     std::optional<Commit> resend_;  ///< certified before a crash, perhaps never sent (T1)
 

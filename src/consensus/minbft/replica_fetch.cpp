@@ -25,7 +25,7 @@ void Replica::tick(Now now) {
     }
     if (now.mono >= status_at_) {
         status_at_ = now.mono + options_.status_interval;
-        send_status(now);
+        send_status();
     }
     advance(now);
 }
@@ -114,7 +114,7 @@ void Replica::forward_pending(Now now) {
     }
 }
 
-void Replica::send_status(Now) {
+Status Replica::status() const {
     Status status;
     status.view = view_;
     status.tip = chain_.tip();
@@ -124,9 +124,22 @@ void Replica::send_status(Now) {
     status.low = chain_.low();
     status.ordering_seen = ordering_.processed();
     for (const auto& stream : votes_) status.votes_seen.push_back(stream.processed());
+    return status;
+}
+
+void Replica::send_status() {
     std::vector<Endpoint> to = membership_.replicas(group_, position_);
     to.push_back(primary());
-    out_.send.push_back({std::move(to), std::move(status)});
+    out_.send.push_back({std::move(to), status()});
+}
+
+// The primary lets slots fill while databases work (P2). That they are done it hears at once, so
+// that a lone client does not wait for the next STATUS.
+void Replica::note_executed(Slot executed) {
+    executed_ = executed;
+    if (!tell_when_idle_ || executed_ != chain_.tip()) return;
+    tell_when_idle_ = false;
+    out_.send.push_back({{primary()}, status()});
 }
 
 }  // namespace bft::consensus::minbft

@@ -72,8 +72,8 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
     return {};
 }
 
-// What every voter has answered need not go to them again, except where a client may still ask for the
-// answer: the voters give it back from their execution tables (R1).
+// What every voter has answered need not go to them again, except where a client may still ask for
+// the answer: the voters give it back from their execution tables (R1).
 void Replica::drop_finished(std::vector<Delivery>& deliveries, Slot executed) const {
     for (Delivery& delivery : deliveries) {
         if (delivery.slot > executed) return;

@@ -23,7 +23,7 @@ PATIENCE = float(os.environ.get("BFT_PATIENCE", "120"))
 
 def run(*command, timeout=PATIENCE, env=None, check=False):
     """The finished process, with its output as text."""
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=timeout,
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, errors="replace", timeout=timeout,
                           env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL)
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout}{done.stderr}")
@@ -112,7 +112,7 @@ class Cluster:
             [TPCC / "tpcc_drive", "--config", self.dir / "clients" / "bench", "--warehouses", str(self.warehouses),
              "--scale", str(self.scale), "--clients", str(clients), "--seconds", str(seconds), "--drain", "120",
              "--json", self.result_file],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL)
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", stdin=subprocess.DEVNULL)
 
     def finished(self, driver):
         """The driver's result, after it ended well: no request failed."""
