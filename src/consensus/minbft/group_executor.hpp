@@ -82,7 +82,8 @@ private:
     void reply(Slot slot, const Item& item, ItemResult result);
     void forget(Slot slot);
     void advance_executed();
-    [[nodiscard]] CommitDb commit_db(Slot slot, const SlotState& state) const;
+    [[nodiscard]] CommitDb commit_db(Slot slot, const SlotState& state, bool bodies) const;
+    [[nodiscard]] bool brings_bodies(Slot slot, VoterId voter) const;
     [[nodiscard]] bool in_rotation(Slot slot) const;
 
     const Membership& membership_;

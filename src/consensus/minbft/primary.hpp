@@ -15,10 +15,10 @@
 namespace bft::consensus::minbft {
 
 struct PrimaryOptions {
-    Duration batch_interval = 5ms;        ///< T_batch: least time between two slots, unless full
-    Duration busy_batch_interval = 60ms;  ///< the same while databases still work on earlier slots
-    Duration heartbeat = 250ms;           ///< T_hb: an empty slot when there is nothing to order
-    std::uint32_t slot_entries = 2000;    ///< B_max
+    Duration batch_interval = 5ms;         ///< T_batch: least time between two slots, unless full
+    Duration busy_batch_interval = 100ms;  ///< the same while databases still work on earlier slots
+    Duration heartbeat = 250ms;            ///< T_hb: an empty slot when there is nothing to order
+    std::uint32_t slot_entries = 2000;     ///< B_max
     std::uint32_t slot_bytes = 4 * 1024 * 1024;  ///< B_bytes
     std::uint64_t window = 512;                  ///< W: slots beyond the low watermark
     std::uint32_t group_credit = 8192;           ///< ordered and not executed entries per group

@@ -285,20 +285,25 @@ class BadHost(unittest.TestCase):
             mount = harness.run("mount", "-t", "tmpfs", "-o", "size=64m,mode=700", "tmpfs", data)
             if mount.returncode != 0:
                 self.skipTest("a small disk can only be mounted by root")
-            self.addCleanup(harness.run, "umount", "-l", data)
-            cluster.start()
-            filler = data / "filler"
-            driver = cluster.drive(seconds=8)
-            harness.wait_until(lambda: cluster.executed("host1") > 20, "the run has begun")
-            subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=64k"], capture_output=True, check=False)
-            result = cluster.finished(driver)
-            self.assertEqual(result["failed"], 0)
-            harness.wait_until(lambda: "No space left" in cluster.log("host2") + cluster.log("host2", "usig"),
-                               "host2 says what is wrong")
-            filler.unlink()
-            cluster.script("kill-daemons", "host2")
-            cluster.script("start-host", "host2")
-            harness.wait_until(lambda: cluster.check_databases().returncode == 0, "host2 caught up")
+            try:
+                self.fill_disk(cluster, data / "filler")
+            finally:
+                cluster.script("stop")
+                harness.run("umount", "-l", data)
+
+    def fill_disk(self, cluster, filler):
+        cluster.start()
+        driver = cluster.drive(seconds=8)
+        harness.wait_until(lambda: cluster.executed("host1") > 20, "the run has begun")
+        subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=64k"], capture_output=True, check=False)
+        result = cluster.finished(driver)
+        self.assertEqual(result["failed"], 0)
+        harness.wait_until(lambda: "No space left" in cluster.log("host2") + cluster.log("host2", "usig"),
+                           "host2 says what is wrong")
+        filler.unlink()
+        cluster.script("kill-daemons", "host2")
+        cluster.script("start-host", "host2")
+        harness.wait_until(lambda: cluster.check_databases().returncode == 0, "host2 caught up")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ PATIENCE = float(os.environ.get("BFT_PATIENCE", "120"))
 
 def run(*command, timeout=PATIENCE, env=None, check=False):
     """The finished process, with its output as text."""
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, errors="replace", timeout=timeout,
-                          env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL)
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, errors="replace",
+                          timeout=timeout, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL)
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout}{done.stderr}")
     return done
