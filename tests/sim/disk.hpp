@@ -35,8 +35,12 @@ public:
     [[nodiscard]] consensus::minbft::Replica::Recovered replica_log(GroupId group,
                                                                     Position position) const;
 
-    /// For checkers: what survives.
-    [[nodiscard]] bool has_header(Slot slot) const { return by_slot_.contains(slot); }
+    /// For checkers: what survives. The newest certificate's record may be lost (ADR 5), its intent
+    /// never.
+    [[nodiscard]] bool has_header(Slot slot) const {
+        return by_slot_.contains(slot) ||
+               (prepare_intent_ && prepare_intent_->header->slot == slot);
+    }
 
 private:
     void index(const consensus::LogRecord& record);
