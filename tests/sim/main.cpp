@@ -153,7 +153,8 @@ int main(int argc, char** argv) {
     app.add_flag("--log", arguments.log, "with --seed: print everything that happens");
     app.add_option("--seeds", range, "a range, A..B");
     app.add_option("--count", arguments.count, "number of seeds, from 1");
-    app.add_option("--minutes", arguments.minutes, "stop after this time; an unfinished campaign fails");
+    app.add_option("--minutes", arguments.minutes,
+                   "stop after this time; an unfinished campaign fails");
     app.add_option("--failures", arguments.failures_max, "stop after this many failing seeds");
     app.add_option("--mutation", arguments.mutation,
                    "break a rule on purpose (tests of the checkers)");
