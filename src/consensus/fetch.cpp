@@ -23,6 +23,7 @@ bool add(const LogReader& log, Counter cv, Certificates& found, std::size_t& byt
     if (found.stream.kind == StreamId::Kind::ordering) {
         if (auto prepare = log.prepare(found.stream.primary, cv)) {
             bytes += rough_size(*prepare);
+            cv = prepare->ui.cv;
             found.prepares.push_back(std::move(*prepare));
         } else if (auto new_view = log.new_view(found.stream.primary, cv)) {
             bytes += 512 + new_view->nullset.size() * 12 + new_view->view_changes.size() * 56;

@@ -50,7 +50,16 @@ void GroupExecutor::deliver(Delivery delivery, Now now) {
         if (voters_[d].unanswered.empty()) voters_[d].retry_at = now.mono + voters_[d].patience;
         voters_[d].unanswered.insert(delivery.slot);
     }
-    out_.send.push_back({membership_.all_voters(), commit_db(delivery.slot, state)});
+    Send plain{{}, {}};
+    Send with_bodies{{}, {}};
+    for (std::uint32_t d = 0; d < voters_.size(); ++d)
+        (brings_bodies(delivery.slot, VoterId(d)) ? with_bodies : plain)
+            .to.push_back(Endpoint::voter(VoterId(d)));
+    for (Send* send : {&plain, &with_bodies}) {
+        if (send->to.empty()) continue;
+        send->payload = commit_db(delivery.slot, state, send == &with_bodies);
+        out_.send.push_back(std::move(*send));
+    }
     undecided_.insert(delivery.slot);
     slots_.emplace(delivery.slot, std::move(state));
     while (slots_.size() > options_.slots_kept && slots_.begin()->second.undecided == 0) {
@@ -62,17 +71,28 @@ void GroupExecutor::deliver(Delivery delivery, Now now) {
     advance_executed();
 }
 
-// f+1 positions in turn send the bodies along, so at least one correct one does (R12).
+// R12, O6. A voter beside a replica of the group has the bodies from that one: they share a host
+// and so a fault. To other voters f+1 positions in turn send them along, so at least one correct
+// one does. Either way a voter that still lacks one asks for it.
+bool GroupExecutor::brings_bodies(Slot slot, VoterId voter) const {
+    HostId host = membership_.voters[voter.value];
+    for (std::uint32_t j = 0; const Member& member : membership_.group(group_)->members) {
+        if (member.host == host) return Position(j) == position_;
+        ++j;
+    }
+    return in_rotation(slot);
+}
+
 bool GroupExecutor::in_rotation(Slot slot) const {
     std::uint64_t n = membership_.replicas_per_group();
     return (slot.value + position_.value) % n < membership_.quorum();
 }
 
-CommitDb GroupExecutor::commit_db(Slot slot, const SlotState& state) const {
+CommitDb GroupExecutor::commit_db(Slot slot, const SlotState& state, bool bodies) const {
     CommitDb message{group_, position_, slot, membership_.version, {}, {}};
     for (const Item& item : state.items) {
         message.items.push_back(item.entry.item);
-        if (item.entry.body && item.entry.item.kind == ItemKind::transaction && in_rotation(slot))
+        if (item.entry.body && bodies && item.entry.item.kind == ItemKind::transaction)
             message.bodies.push_back(item.entry.body);
     }
     return message;
@@ -85,7 +105,8 @@ void GroupExecutor::tick(Now now) {
         std::uint32_t sent = 0;
         for (Slot slot : voter.unanswered) {
             if (sent++ >= options_.resend_slots) break;
-            out_.send.push_back({{Endpoint::voter(VoterId(d))}, commit_db(slot, slots_.at(slot))});
+            out_.send.push_back({{Endpoint::voter(VoterId(d))},
+                                 commit_db(slot, slots_.at(slot), in_rotation(slot))});
         }
         voter.retry_at = now.mono + voter.patience;
         voter.patience = std::min(voter.patience * 2, options_.retransmit_max);
@@ -202,17 +223,18 @@ void GroupExecutor::reply(Slot slot, const Item& item, ItemResult result) {
     out_.send.push_back({{Endpoint::of_client(rid.client)}, std::move(reply)});
 }
 
-void GroupExecutor::answer_again(const RequestId& rid, Now) {
-    auto client = replies_.find({rid.home, rid.client});
-    if (client == replies_.end()) return;
-    auto found = client->second.find(rid.cseq);
-    if (found != client->second.end()) {
-        out_.send.push_back({{Endpoint::of_client(rid.client)}, found->second});
-    } else if (!client->second.empty() && rid.cseq < client->second.begin()->first) {
-        out_.send.push_back({{Endpoint::of_client(rid.client)},
-                             Rejected{rid, Rejected::Reason::stale,
-                                      "this request was finished before; its answer is gone"}});
+void GroupExecutor::answer_again(const RequestId& rid, bool finished) {
+    if (auto client = replies_.find({rid.home, rid.client}); client != replies_.end()) {
+        if (auto found = client->second.find(rid.cseq); found != client->second.end()) {
+            out_.send.push_back({{Endpoint::of_client(rid.client)}, found->second});
+            return;
+        }
     }
+    // Without a reply and not finished, it is being executed.
+    if (!finished) return;
+    out_.send.push_back({{Endpoint::of_client(rid.client)},
+                         Rejected{rid, Rejected::Reason::stale,
+                                  "this request was finished before; its answer is gone"}});
 }
 
 // V10: a voter says where it stands. One that restarted lacks what it had not executed.
@@ -234,7 +256,8 @@ void GroupExecutor::on_fetch(const FetchDbItems& fetch) {
          ++it)
         wanted.insert(it->second);
     for (Slot slot : wanted)
-        out_.send.push_back({{Endpoint::voter(fetch.voter)}, commit_db(slot, slots_.at(slot))});
+        out_.send.push_back(
+            {{Endpoint::voter(fetch.voter)}, commit_db(slot, slots_.at(slot), in_rotation(slot))});
 }
 
 // --- bookkeeping

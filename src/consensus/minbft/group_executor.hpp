@@ -29,8 +29,9 @@ public:
     void deliver(Delivery delivery, Now now);
     /// DbReply, VoterStatus, FetchDbItems.
     void receive(const Verified& message, Now now);
-    /// Sends the reply of a delivered request again, if it is known.
-    void answer_again(const RequestId& rid, Now now);
+    /// Sends the reply of a delivered request again, if it is known. `finished`: its client said
+    /// that it needs it no more.
+    void answer_again(const RequestId& rid, bool finished);
     void tick(Now now);
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;
     [[nodiscard]] Output take_output() { return std::exchange(out_, {}); }
@@ -86,7 +87,8 @@ private:
     void reply(Slot slot, const Item& item, ItemResult result);
     void forget(Slot slot);
     void advance_executed();
-    [[nodiscard]] CommitDb commit_db(Slot slot, const SlotState& state) const;
+    [[nodiscard]] CommitDb commit_db(Slot slot, const SlotState& state, bool bodies) const;
+    [[nodiscard]] bool brings_bodies(Slot slot, VoterId voter) const;
     [[nodiscard]] bool in_rotation(Slot slot) const;
 
     const Membership& membership_;

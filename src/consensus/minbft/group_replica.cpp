@@ -36,7 +36,8 @@ void GroupReplica::receive(const Verified& message, Now now) {
         executor_.receive(message, now);
     } else if (body != nullptr && agreement_.delivered_before((*body)->id)) {
         // R1: a client that asks again gets its reply again.
-        if (message.from().role == Endpoint::Role::client) executor_.answer_again((*body)->id, now);
+        if (message.from().role == Endpoint::Role::client)
+            executor_.answer_again((*body)->id, agreement_.finished((*body)->id));
     } else {
         agreement_.receive(message, now);
     }
@@ -49,7 +50,6 @@ void GroupReplica::sealed(Ui ui, Now now) {
 }
 
 void GroupReplica::tick(Now now) {
-    agreement_.note_executed(executor_.executed(), executor_.answered());
     agreement_.tick(now);
     executor_.tick(now);
     absorb(agreement_.take_output(), now);
@@ -68,7 +68,9 @@ void GroupReplica::absorb(Output output, Now now) {
     executor_.note_view(agreement_.view());
     for (const Delivery& delivery : output.deliver) executor_.deliver(delivery, now);
     Output after = executor_.take_output();
-    for (Output* part : {&output, &after}) {
+    agreement_.note_executed(executor_.executed(), executor_.answered());
+    Output last = agreement_.take_output();
+    for (Output* part : {&output, &after, &last}) {
         append(out_.persist, std::move(part->persist));
         append(out_.send, std::move(part->send));
         append(out_.events, std::move(part->events));

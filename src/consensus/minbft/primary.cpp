@@ -182,16 +182,25 @@ void Primary::tick(Now now) {
     }
     new_view_if_ready(now);
     order_if_due(now);
+    // A full window leaves no new slot that would show a gap to who missed the last ones: the tip
+    // goes again in the place of heartbeats (R15).
+    if (newest_ && phase_ == Phase::active && !resigned_ && !window_open() &&
+        now.mono - newest_sent_at_ >= options_.heartbeat) {
+        newest_sent_at_ = now.mono;
+        out_.send.push_back({membership_.all_replicas(), *newest_});
+    }
 }
 
 std::optional<TimePoint> Primary::next_deadline() const {
     if (resend_) return TimePoint{};
     if (!std::holds_alternative<std::monostate>(sealing_)) return std::nullopt;
     if (phase_ == Phase::collecting) return collect_at_;
-    if (phase_ != Phase::active || resigned_ || !window_open()) return std::nullopt;
+    if (phase_ != Phase::active || resigned_) return std::nullopt;
+    if (!window_open())
+        return newest_ ? std::optional(newest_sent_at_ + options_.heartbeat) : std::nullopt;
     TimePoint heartbeat = last_slot_at_ + options_.heartbeat;
     if (pool_.empty() || starved_) return heartbeat;
-    return std::min(heartbeat, last_slot_at_ + options_.batch_interval);
+    return std::min(heartbeat, last_slot_at_ + batch_interval());
 }
 
 Output Primary::take_output() {
@@ -237,14 +246,23 @@ void Primary::release_credit() {
     while (!unexecuted_.empty() && unexecuted_.front().slot <= lowest) unexecuted_.pop_front();
 }
 
+// A slot costs the same certificates however many requests share it. While databases still work on
+// earlier ones nobody gains from a half-empty slot, so the pool fills for longer.
+Duration Primary::batch_interval() const {
+    bool busy = std::any_of(outstanding_entries_.begin(), outstanding_entries_.end(),
+                            [](const auto& group) { return group.second > 0; });
+    return busy ? std::max(options_.batch_interval, options_.busy_batch_interval)
+                : options_.batch_interval;
+}
+
 // P2, P4: a batch whenever the counter is idle and the last slot is T_batch ago or a slot is full,
 // so that a lone request does not wait and a crowd shares slots; an empty slot as a heartbeat.
 void Primary::order_if_due(Now now) {
     if (!std::holds_alternative<std::monostate>(sealing_) || resigned_) return;
     if (phase_ != Phase::active || !window_open()) return;
-    bool batch_due = !pool_.empty() && !starved_ &&
-                     (now.mono - last_slot_at_ >= options_.batch_interval ||
-                      pool_.size() >= options_.slot_entries);
+    bool batch_due =
+        !pool_.empty() && !starved_ &&
+        (now.mono - last_slot_at_ >= batch_interval() || pool_.size() >= options_.slot_entries);
     bool heartbeat_due = now.mono - last_slot_at_ >= options_.heartbeat;
     if (!batch_due && !heartbeat_due) return;
 
@@ -280,6 +298,7 @@ HeaderPtr Primary::next_header(Now now) {
         bytes += request.raw.size() + header_overhead_bytes;
         ++taken[*membership_.owner(request.id.home)];
         header->entries.push_back({request.id, request.parts, EntryKind::transaction, request.rd});
+        note_ordered(request.id);  // a copy that comes while the counter works is one already
         // P5: whoever misses a body may ask us for it.
         out_.persist.push_back({BodyRecord{*body}, false});
     }
@@ -301,8 +320,11 @@ void Primary::sealed(Ui ui, Now now) {
         resign(now);
         return;
     }
-    out_.persist.push_back({PrepareRecord{prepare}});
+    // Not synced on its own: the USIG service keeps the newest certificate until the next intent
+    // has made this record durable (T1).
+    out_.persist.push_back({PrepareRecord{prepare}, false});
     out_.send.push_back({membership_.all_replicas(), prepare});
+    newest_sent_at_ = now.mono;
     out_.events.push_back({Event::Kind::slot_prepared,
                            Endpoint::primary(self_),
                            prepare.slot,
@@ -315,10 +337,18 @@ void Primary::sealed(Ui ui, Now now) {
     order_if_due(now);
 }
 
+void Primary::note_ordered(const RequestId& rid) {
+    // A client's outstanding cseqs span less than a window (C4), so this ack_low is safe.
+    std::uint64_t cseq = rid.cseq.value;
+    ClientSeq low(cseq < ClientWindow::size ? 0 : cseq - (ClientWindow::size - 1));
+    ordered_[{rid.home, rid.client}].insert(rid.cseq, low);
+}
+
 // The chain, the duplicates filter and the credits follow a certified slot.
 void Primary::adopt(Prepare prepare) {
     adopt_entries(*prepare.header, {});
     Slot slot = prepare.slot;
+    newest_ = prepare;
     chain_.append(std::move(prepare));
     chain_.forget_up_to(slot);
 }
@@ -328,10 +358,7 @@ void Primary::adopt_entries(const Header& header, const std::vector<EntryRef>& n
     for (std::uint32_t i = 0; i < header.entries.size(); ++i) {
         if (std::binary_search(nullset.begin(), nullset.end(), EntryRef{header.slot, i})) continue;
         const EntryHeader& entry = header.entries[i];
-        // A client's outstanding cseqs span less than a window (C4), so this ack_low is safe.
-        std::uint64_t cseq = entry.rid.cseq.value;
-        ClientSeq low(cseq < ClientWindow::size ? 0 : cseq - (ClientWindow::size - 1));
-        ordered_[{entry.rid.home, entry.rid.client}].insert(entry.rid.cseq, low);
+        note_ordered(entry.rid);
         auto group = membership_.owner(entry.rid.home);
         ++unexecuted.entries[*group];
         ++outstanding_entries_[*group];

@@ -19,9 +19,10 @@
 namespace bft::consensus::minbft {
 
 struct PrimaryOptions {
-    Duration batch_interval = 5ms;      ///< T_batch: least time between two slots, unless full
-    Duration heartbeat = 250ms;         ///< T_hb: an empty slot when there is nothing to order
-    std::uint32_t slot_entries = 2000;  ///< B_max
+    Duration batch_interval = 5ms;         ///< T_batch: least time between two slots, unless full
+    Duration busy_batch_interval = 100ms;  ///< the same while databases still work on earlier slots
+    Duration heartbeat = 250ms;            ///< T_hb: an empty slot when there is nothing to order
+    std::uint32_t slot_entries = 2000;     ///< B_max
     std::uint32_t slot_bytes = 4 * 1024 * 1024;  ///< B_bytes
     std::uint64_t window = 512;                  ///< W: slots beyond the low watermark
     std::uint32_t group_credit = 8192;           ///< ordered and not executed entries per group
@@ -88,8 +89,10 @@ private:
     void on_status(const Endpoint& from, const Status& status, Now now);
     void order_if_due(Now now);
     [[nodiscard]] bool window_open() const;
+    [[nodiscard]] Duration batch_interval() const;
     [[nodiscard]] HeaderPtr next_header(Now now);
     void adopt(Prepare prepare);
+    void note_ordered(const RequestId& rid);
     [[nodiscard]] Slot quorum_value(const std::vector<Slot>& reported) const;
     void release_credit();
     [[nodiscard]] Result<void> replay(const Prepare& prepare);
@@ -140,6 +143,8 @@ private:
     bool resigned_ = false;  ///< the counter no longer fits the slots: never certifies again (P7)
     /// Certified before a crash, perhaps never sent (T1).
     std::optional<std::variant<Prepare, NewView>> resend_;
+    std::optional<Prepare> newest_;  ///< the tip's, when this view made it
+    TimePoint newest_sent_at_{};
 
     // View change.
     std::map<std::pair<GroupId, Position>, ViewChangePtr> changes_;  ///< the newest of each

@@ -229,6 +229,7 @@ void Primary::lead(const NewView& new_view, UnixMillis ts_ms) {
     answered_.clear();
     base_ = new_view.ui.cv;
     base_slot_ = new_view.slot;
+    newest_.reset();
     chain_.restart_at(new_view.slot, new_view.hd, ts_ms, chain_.next_seqs());
     std::erase_if(changes_, [&](const auto& each) { return each.second->view <= view_; });
 }

@@ -91,6 +91,11 @@ bool Replica::delivered_before(const RequestId& rid) const {
     return window != windows_.end() && window->second.contains(rid.cseq);
 }
 
+bool Replica::finished(const RequestId& rid) const {
+    auto window = windows_.find({rid.home, rid.client});
+    return window != windows_.end() && rid.cseq < window->second.low();
+}
+
 // R1. The body is logged before anything that counts on it, since outputs are performed in order.
 void Replica::on_request(const Body& body, Now now) {
     if (membership_.owner(body->id.home) != group_) return;
@@ -296,6 +301,7 @@ bool Replica::is_null(Slot slot, std::uint32_t index) const {
 void Replica::append(Prepare prepare, Now now) {
     const Link& link = chain_.append(std::move(prepare));
     const Header& header = *link.prepare.header;
+    if (!link.own.empty()) tell_when_idle_ = true;
     std::uint64_t missing = 0;
     for (const OwnEntry& own : link.own) {
         if (is_null(header.slot, own.index)) continue;

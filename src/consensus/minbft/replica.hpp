@@ -78,6 +78,9 @@ public:
     /// Has the request been delivered (or fallen out of its client's window)?
     [[nodiscard]] bool delivered_before(const RequestId& rid) const;
 
+    /// Has its client said (ack_low, C4) that it needs no answer any more?
+    [[nodiscard]] bool finished(const RequestId& rid) const;
+
     struct Report {
         View view{};
         Slot tip{};
@@ -231,6 +234,7 @@ private:
     void on_headers(const Headers& found);
     void forward_pending(Now now);
     void send_status();
+    [[nodiscard]] Status status() const;
     [[nodiscard]] Endpoint ask(std::uint32_t attempt, std::optional<Endpoint> first) const;
 
     // replica_recovery.cpp
@@ -239,6 +243,7 @@ private:
     [[nodiscard]] std::optional<std::string> recover_chain(const Recovered& log);
     [[nodiscard]] std::optional<VoteMessage> certified_intent(const Recovered& log, const Digest&,
                                                               const Ui& ui) const;
+    void drop_finished(std::vector<Delivery>& deliveries, Slot executed) const;
 
     [[nodiscard]] Endpoint self() const { return Endpoint::replica(group_, position_); }
     [[nodiscard]] PrimaryId leader() const { return membership_.primary_of(view_); }
@@ -271,6 +276,7 @@ private:
     Slot delivered_{};
     Slot executed_{};
     Slot answered_{};
+    bool tell_when_idle_ = false;  ///< own entries came since the primary last heard "all executed"
     std::variant<std::monostate, Commit, ViewChange> sealing_;
     std::optional<VoteMessage> resend_;  ///< certified before a crash, perhaps never sent (T1)
 
@@ -332,7 +338,6 @@ private:
     TimePoint status_at_{};
     TimePoint check_at_{};
     TimePoint vouch_at_{};
-    Slot recovered_executed_{};
     Output out_;
 };
 

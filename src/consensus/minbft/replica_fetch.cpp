@@ -185,7 +185,7 @@ void Replica::forward_pending(Now now) {
     }
 }
 
-void Replica::send_status() {
+Status Replica::status() const {
     Status status;
     status.view = view_;
     status.active = active_;
@@ -196,9 +196,28 @@ void Replica::send_status() {
     status.low = chain_.low();
     for (const Ordering& each : ordering_) status.ordering_seen.push_back(each.track.processed);
     for (const Votes& each : votes_) status.votes_seen.push_back(each.track.processed);
+    return status;
+}
+
+void Replica::send_status() {
     std::vector<Endpoint> to = membership_.replicas(group_, position_);
     for (const Endpoint& each : membership_.all_primaries()) to.push_back(each);
-    out_.send.push_back({std::move(to), std::move(status)});
+    out_.send.push_back({std::move(to), status()});
+}
+
+// The primary lets slots fill while databases work (P2). That they are done it hears at once, so
+// that a lone client does not wait for the next STATUS.
+void Replica::note_executed(Slot executed, Slot answered) {
+    executed_ = executed;
+    answered_ = std::max(answered_, answered);
+    while (!unexecuted_.empty() && unexecuted_.front().first <= executed) {
+        backlog_ -= unexecuted_.front().second;
+        unexecuted_.pop_front();
+    }
+    snapshot_if_due();
+    if (!tell_when_idle_ || executed_ != chain_.tip()) return;
+    tell_when_idle_ = false;
+    out_.send.push_back({{primary()}, status()});
 }
 
 }  // namespace bft::consensus::minbft

@@ -34,7 +34,7 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
         for (std::size_t p = 0; p < ordering_.size(); ++p) ordering_[p].track = s.ordering[p];
     }
     stable_ = log.stable;
-    recovered_executed_ = answered_ = log.executed;
+    answered_ = log.executed;
     for (const ViewCertPtr& cert : log.view_certs)
         certs_[new_view_digest(membership_.cluster, cert->new_view)] = cert;
     if (log.view) {
@@ -77,6 +77,7 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
     }
     Output kept = std::exchange(out_, {});
     if (auto problem = recover_chain(log)) return error(Errc::io, *problem);
+    drop_finished(out_.deliver, log.executed);
     kept.deliver = std::move(out_.deliver);
     for (Persist& each : out_.persist)
         if (std::holds_alternative<SnapshotRecord>(each.record))
@@ -258,6 +259,17 @@ std::optional<std::string> Replica::recover_chain(const Recovered& log) {
     }
     last_slot_at_ = {};
     return std::nullopt;
+}
+
+// What every voter has answered need not go to them again, except where a client may still ask for
+// the answer: the voters give it back from their execution tables (R1).
+void Replica::drop_finished(std::vector<Delivery>& deliveries, Slot executed) const {
+    for (Delivery& delivery : deliveries) {
+        if (delivery.slot > executed) return;
+        std::erase_if(delivery.entries, [&](const DeliveredEntry& entry) {
+            return entry.item.kind == ItemKind::nop || finished(entry.item.rid);
+        });
+    }
 }
 
 }  // namespace bft::consensus::minbft

@@ -65,7 +65,9 @@ void Replica::sealed(Ui ui, Now now) {
     invariant(!std::holds_alternative<std::monostate>(draft), "a certificate answers a draft");
     if (auto* commit = std::get_if<Commit>(&draft)) {
         commit->ui = std::move(ui);
-        out_.persist.push_back({CommitRecord{*commit}});
+        // Not synced on its own: the USIG service keeps the newest certificate until the next
+        // intent has made this record durable (T1).
+        out_.persist.push_back({CommitRecord{*commit}, false});
         out_.send.push_back({membership_.replicas(group_, position_), *commit});
         out_.events.push_back(
             {Event::Kind::committed, self(), commit->to, commit->ui.cv.value, {}});
@@ -240,7 +242,7 @@ void Replica::deliver_committed() {
             unexecuted_.emplace_back(delivered_, link->own.size());
             backlog_ += link->own.size();
         }
-        if (delivered_ > recovered_executed_) out_.deliver.push_back(std::move(delivery));
+        out_.deliver.push_back(std::move(delivery));
         checkpoint_if_due();
     }
     if (delivered_ == before) return;
@@ -307,16 +309,6 @@ Delivery Replica::decide(const Link& link) {
         if (!in_chain_.contains(entry.rid)) bodies_.erase(entry.rd);
     }
     return delivery;
-}
-
-void Replica::note_executed(Slot executed, Slot answered) {
-    executed_ = executed;
-    answered_ = std::max(answered, recovered_executed_);
-    while (!unexecuted_.empty() && unexecuted_.front().first <= executed) {
-        backlog_ -= unexecuted_.front().second;
-        unexecuted_.pop_front();
-    }
-    snapshot_if_due();
 }
 
 }  // namespace bft::consensus::minbft

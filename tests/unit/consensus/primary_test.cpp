@@ -95,11 +95,25 @@ TEST_F(PrimaryTest, OrdersARequestOnce) {
     EXPECT_TRUE(order(2s).header->entries.empty());
 }
 
+TEST_F(PrimaryTest, ACopyThatComesWhileTheTpmWorksIsNotOrderedAgain) {
+    request(1, 0ms);
+    primary_->tick(at(10ms));
+    ASSERT_TRUE(primary_->take_output().seal);
+    request(1, 11ms);
+    EXPECT_EQ(primary_->report().pooled, 0u);
+}
+
 TEST_F(PrimaryTest, StopsAtTheWindowUntilFPlusOneMoveOn) {
     for (int i = 0; i < 4; ++i) order(2s * (i + 1));
+    EXPECT_EQ(primary_->next_deadline(), at(9s).mono);
     primary_->tick(at(20s));
-    EXPECT_FALSE(primary_->take_output().seal);
-    EXPECT_FALSE(primary_->next_deadline());
+    Output out = primary_->take_output();
+    EXPECT_FALSE(out.seal);
+    // No new slot will show the gap to who missed the last ones: the tip goes again.
+    ASSERT_EQ(out.send.size(), 1u);
+    EXPECT_EQ(out.send[0].to, m_.all_replicas());
+    EXPECT_EQ(std::get<Prepare>(out.send[0].payload).slot, Slot(4));
+    EXPECT_EQ(primary_->next_deadline(), at(21s).mono);
     status(0, Slot(4), 21s);  // one may lie
     EXPECT_FALSE(primary_->take_output().seal);
     status(1, Slot(2), 22s);

@@ -97,7 +97,14 @@ TEST_F(ReplicaTest, CommitsAndDeliversWithOnePeer) {
     ASSERT_EQ(delivered_.size(), 1u);
     ASSERT_EQ(delivered_[0].entries.size(), 1u);
     EXPECT_EQ(delivered_[0].entries[0].item.seqs[0].seq, Seq(1));
-    EXPECT_EQ(sent<CommitDb>().size(), 1u);
+    // Bodies go to the voter on this replica's own host only.
+    std::size_t voters = 0;
+    for (const auto& [to, message] : sent<CommitDb>()) {
+        voters += to.size();
+        bool own = to == std::vector{Endpoint::voter(VoterId(0))};
+        EXPECT_EQ(message.bodies.size(), own ? 1u : 0u);
+    }
+    EXPECT_EQ(voters, 3u);
 }
 
 TEST_F(ReplicaTest, DoesNotCommitWithoutTheBody) {

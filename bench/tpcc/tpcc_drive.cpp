@@ -1,0 +1,137 @@
+// tpcc_drive: TPC-C's terminals against a cluster, or against one database as the baseline.
+#include "driver.hpp"
+#include "report.hpp"
+#include "target.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <unistd.h>
+
+using namespace bft;
+using namespace bft::tpcc;
+
+namespace {
+
+std::atomic<bool> interrupted = false;
+
+void interrupt(int) {
+    // A second Ctrl-C does not wait for outstanding answers.
+    if (interrupted.exchange(true)) _exit(130);
+}
+
+struct Options {
+    DriveOptions drive;
+    DirectOptions direct;
+    std::string client_config;
+    int warehouses = 5;
+    double scale = 1;
+    std::uint64_t seconds = 60;
+    std::uint64_t warmup = 0;
+    std::uint64_t drain = 60;
+    std::string json_file;
+
+    [[nodiscard]] bool is_direct() const { return !direct.login.socket.empty(); }
+};
+
+Result<std::unique_ptr<CallTarget>> open_target(Options& options) {
+    if (!options.is_direct()) return open_cluster(options.client_config);
+    options.direct.terminals = options.drive.clients;
+    return open_direct(options.direct);
+}
+
+/// The exit status.
+Result<int> drive(Options& options) {
+    auto scale = Scale::of(options.warehouses, options.scale);
+    if (!scale) return scale.error();
+    options.drive.scale = *scale;
+    options.drive.seconds = std::chrono::seconds(options.seconds);
+    options.drive.warmup = std::chrono::seconds(options.warmup);
+    options.drive.drain = std::chrono::seconds(options.drain);
+    std::ofstream json;
+    if (!options.json_file.empty()) {
+        json.open(options.json_file);
+        if (!json) return error(Errc::io, "cannot write " + options.json_file);
+    }
+    auto target = open_target(options);
+    if (!target) return target.error();
+    Driver driver(**target, options.drive, interrupted);
+    bool terminal = isatty(STDOUT_FILENO) == 1;
+    auto result = driver.run([&](const Progress& progress) {
+        fmt::print("{}{}{}", terminal ? "\r\033[K" : "", progress_line(progress),
+                   terminal ? "" : "\n");
+        std::fflush(stdout);
+    });
+    // Answers that come from now on would find no driver.
+    target->reset();
+    if (!result) return result.error();
+    fmt::print("{}", result_table(*result));
+    if (json.is_open()) {
+        json << result_json(*result, options.drive, options.is_direct() ? "direct" : "cluster");
+        if (!json.flush()) return error(Errc::io, "cannot write " + options.json_file);
+    }
+    if (result->tally.finished() == 0) return error(Errc::unavailable, "no transaction finished");
+    return result->tally.failed == 0 ? 0 : 1;
+}
+
+void declare(CLI::App& app, Options& options) {
+    auto* config = app.add_option("--config", options.client_config,
+                                  "the cluster: client.toml or the folder that holds it");
+    auto* direct = app.add_option("--direct", options.direct.login.socket,
+                                  "one database without replication: its unix socket");
+    config->excludes(direct);
+    app.add_option("--database", options.direct.login.database, "with --direct")
+        ->capture_default_str();
+    app.add_option("--user", options.direct.login.user, "with --direct");
+    app.add_option("--password", options.direct.login.password, "with --direct");
+    app.add_flag("--counted-time", options.direct.counted_time,
+                 "with --direct: the time of a call is its number, not the clock's");
+    app.add_option("--warehouses", options.warehouses, "that were loaded")->capture_default_str();
+    app.add_option("--scale", options.scale, "that was loaded")->capture_default_str();
+    app.add_option("--clients", options.drive.clients, "terminals, one call outstanding each")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 100000));
+    app.add_option("--seconds", options.seconds, "of the measured run")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 30 * 86400));
+    app.add_option("--warmup", options.warmup, "seconds before it")->check(CLI::Range(0, 86400));
+    app.add_option("--drain", options.drain, "seconds to wait for the last answers")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 86400));
+    app.add_option("--transactions", options.drive.transactions, "end after so many (0: by time)");
+    app.add_option("--seed", options.drive.seed, "of the inputs")->capture_default_str();
+    app.add_option("--think", options.drive.think,
+                   "share of the specification's keying and think times")
+        ->capture_default_str()
+        ->check(CLI::Range(0.0, 100.0));
+    app.add_option("--pids-file", options.drive.pids_file,
+                   "lines \"PID daemon|tpm|database\": processes whose CPU time is counted");
+    app.add_option("--json", options.json_file, "file for the result");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Options options;
+    options.direct.login.database = "tpcc";
+    CLI::App app("Runs TPC-C's five transactions and prints rates, latencies and CPU time.");
+    declare(app, options);
+    CLI11_PARSE(app, argc, argv);
+    if (options.client_config.empty() && !options.is_direct()) {
+        fmt::print(stderr, "tpcc_drive: --config or --direct is needed\n");
+        return 2;
+    }
+    struct sigaction action {};
+    action.sa_handler = interrupt;
+    sigaction(SIGINT, &action, nullptr);
+    sigaction(SIGTERM, &action, nullptr);
+    auto status = drive(options);
+    if (!status) {
+        fmt::print(stderr, "tpcc_drive: {}\n", status.error().what);
+        return 1;
+    }
+    return *status;
+}

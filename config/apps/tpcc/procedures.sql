@@ -1,0 +1,220 @@
+-- TPC-C's five transactions (clauses 2.4 to 2.8), one CALL each, over sets of rows instead of row by row.
+--
+-- The time is NOW(), which the ordered execution sets for each call. Nothing here commits: a call is part of a
+-- transaction that its caller ends, and after a SIGNAL the caller rolls the call back. Codes:
+--   31001  unused item number (what one New-Order in a hundred is made to have, clause 2.4.1.4)
+--   31002  no such customer
+--
+-- Each statement opens its tables, which costs more than the rows: hence joins of single rows.
+
+DELIMITER //
+
+-- p_lines is [[item, supplying warehouse, quantity], ...] in the order of the line numbers.
+CREATE PROCEDURE new_order(p_w_id INT, p_d_id INT, p_c_id INT, p_lines TEXT CHARACTER SET latin1 COLLATE latin1_bin)
+MODIFIES SQL DATA
+BEGIN
+    DECLARE v_o_id, v_ol_cnt, v_items, v_all_local INT;
+    DECLARE v_amount, v_total DECIMAL(12, 2);
+    DECLARE v_w_tax, v_d_tax, v_c_discount DECIMAL(4, 4);
+    DECLARE v_c_last VARCHAR(16) CHARACTER SET latin1 COLLATE latin1_bin;
+    DECLARE v_c_credit CHAR(2) CHARACTER SET latin1 COLLATE latin1_bin;
+
+    UPDATE district SET d_next_o_id = d_next_o_id + 1 WHERE d_w_id = p_w_id AND d_id = p_d_id;
+
+    SELECT d_next_o_id - 1, w_tax, d_tax, c_discount, c_last, c_credit
+    INTO v_o_id, v_w_tax, v_d_tax, v_c_discount, v_c_last, v_c_credit
+    FROM warehouse, district, customer
+    WHERE w_id = p_w_id AND d_w_id = p_w_id AND d_id = p_d_id AND c_w_id = p_w_id AND c_d_id = p_d_id AND c_id = p_c_id;
+    IF v_o_id IS NULL THEN
+        SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31002, MESSAGE_TEXT = 'no such customer';
+    END IF;
+
+    INSERT INTO order_line (ol_w_id, ol_d_id, ol_o_id, ol_number, ol_i_id, ol_supply_w_id, ol_delivery_d,
+                            ol_quantity, ol_amount, ol_dist_info)
+    SELECT p_w_id, p_d_id, v_o_id, l.number, l.i_id, l.supply, NULL, l.quantity, l.quantity * i_price,
+           CASE p_d_id WHEN 1 THEN s_dist_01 WHEN 2 THEN s_dist_02 WHEN 3 THEN s_dist_03 WHEN 4 THEN s_dist_04
+                       WHEN 5 THEN s_dist_05 WHEN 6 THEN s_dist_06 WHEN 7 THEN s_dist_07 WHEN 8 THEN s_dist_08
+                       WHEN 9 THEN s_dist_09 ELSE s_dist_10 END
+    FROM JSON_TABLE(p_lines, '$[*]' COLUMNS (number FOR ORDINALITY, i_id INT PATH '$[0]', supply INT PATH '$[1]',
+                                             quantity INT PATH '$[2]')) AS l
+    STRAIGHT_JOIN item ON item.i_id = l.i_id
+    STRAIGHT_JOIN stock ON s_w_id = l.supply AND s_i_id = l.i_id;
+
+    SELECT COUNT(*), COUNT(DISTINCT ol_supply_w_id, ol_i_id), SUM(ol_amount), MIN(ol_supply_w_id = p_w_id)
+    INTO v_ol_cnt, v_items, v_amount, v_all_local
+    FROM order_line WHERE ol_w_id = p_w_id AND ol_d_id = p_d_id AND ol_o_id = v_o_id;
+    IF v_ol_cnt < JSON_LENGTH(p_lines) THEN
+        SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'unused item number';
+    END IF;
+
+    -- The rule "subtract, and add 91 when fewer than ten remain" keeps a quantity between 10 and 100: it is
+    -- arithmetic modulo 91. An item on several lines gets from their sum what it gets from one after the other,
+    -- and a join updates a row only once, so lines are summed when that happens. (1992 = 22 * 91 - 10 keeps the
+    -- left side of % positive.)
+    IF v_items = v_ol_cnt THEN
+        UPDATE order_line
+        STRAIGHT_JOIN stock ON s_w_id = ol_supply_w_id AND s_i_id = ol_i_id
+        SET s_quantity = 10 + (s_quantity + 1992 - ol_quantity) % 91, s_ytd = s_ytd + ol_quantity,
+            s_order_cnt = s_order_cnt + 1, s_remote_cnt = s_remote_cnt + (ol_supply_w_id <> p_w_id)
+        WHERE ol_w_id = p_w_id AND ol_d_id = p_d_id AND ol_o_id = v_o_id;
+    ELSE
+        UPDATE (SELECT ol_supply_w_id AS supply, ol_i_id AS i_id, SUM(ol_quantity) AS quantity, COUNT(*) AS line_count
+                FROM order_line WHERE ol_w_id = p_w_id AND ol_d_id = p_d_id AND ol_o_id = v_o_id
+                GROUP BY ol_supply_w_id, ol_i_id) AS l
+        STRAIGHT_JOIN stock ON s_w_id = l.supply AND s_i_id = l.i_id
+        SET s_quantity = 10 + (s_quantity + 1992 - l.quantity) % 91, s_ytd = s_ytd + l.quantity,
+            s_order_cnt = s_order_cnt + l.line_count,
+            s_remote_cnt = s_remote_cnt + (l.supply <> p_w_id) * l.line_count;
+    END IF;
+
+    INSERT INTO orders (o_w_id, o_d_id, o_id, o_c_id, o_entry_d, o_carrier_id, o_ol_cnt, o_all_local)
+    VALUES (p_w_id, p_d_id, v_o_id, p_c_id, NOW(), NULL, v_ol_cnt, v_all_local);
+    INSERT INTO new_order (no_w_id, no_d_id, no_o_id) VALUES (p_w_id, p_d_id, v_o_id);
+
+    SET v_total = v_amount * (1 - v_c_discount) * (1 + v_w_tax + v_d_tax);
+    SELECT v_o_id AS o_id, NOW() AS o_entry_d, v_ol_cnt AS o_ol_cnt, v_c_last AS c_last, v_c_credit AS c_credit,
+           v_c_discount AS c_discount, v_w_tax AS w_tax, v_d_tax AS d_tax, v_total AS total;
+
+    SELECT ol_number, i_name, s_quantity,
+           IF(i_data LIKE '%ORIGINAL%' AND s_data LIKE '%ORIGINAL%', 'B', 'G') AS brand, i_price, ol_amount
+    FROM order_line
+    STRAIGHT_JOIN item ON i_id = ol_i_id
+    STRAIGHT_JOIN stock ON s_w_id = ol_supply_w_id AND s_i_id = ol_i_id
+    WHERE ol_w_id = p_w_id AND ol_d_id = p_d_id AND ol_o_id = v_o_id
+    ORDER BY ol_number;
+END//
+
+-- The customer is p_c_id of (p_c_w_id, p_c_d_id), or with p_c_id = 0 the middle one, by first name, of those
+-- called p_c_last.
+CREATE PROCEDURE payment(p_w_id INT, p_d_id INT, p_c_w_id INT, p_c_d_id INT, p_c_id INT,
+                         p_c_last VARCHAR(16) CHARACTER SET latin1 COLLATE latin1_bin, p_amount DECIMAL(6, 2))
+MODIFIES SQL DATA
+BEGIN
+    DECLARE v_c_id INT DEFAULT p_c_id;
+    DECLARE v_count, v_payment_cnt INT;
+    DECLARE v_ids TEXT CHARACTER SET latin1;
+    DECLARE v_data VARCHAR(24) CHARACTER SET latin1 COLLATE latin1_bin;
+
+    IF p_c_id = 0 THEN
+        SELECT COUNT(*), GROUP_CONCAT(c_id ORDER BY c_first, c_id) INTO v_count, v_ids
+        FROM customer WHERE c_w_id = p_c_w_id AND c_d_id = p_c_d_id AND c_last = p_c_last;
+        IF v_count > 0 THEN
+            SET v_c_id = SUBSTRING_INDEX(SUBSTRING_INDEX(v_ids, ',', (v_count + 1) DIV 2), ',', -1);
+        END IF;
+    END IF;
+
+    UPDATE warehouse SET w_ytd = w_ytd + p_amount WHERE w_id = p_w_id;
+    UPDATE district SET d_ytd = d_ytd + p_amount WHERE d_w_id = p_w_id AND d_id = p_d_id;
+    UPDATE customer
+    SET c_balance = c_balance - p_amount, c_ytd_payment = c_ytd_payment + p_amount, c_payment_cnt = c_payment_cnt + 1,
+        c_data = IF(c_credit = 'BC',
+                    LEFT(CONCAT(c_id, ' ', c_d_id, ' ', c_w_id, ' ', p_d_id, ' ', p_w_id, ' ', p_amount, '|', c_data),
+                         500),
+                    c_data)
+    WHERE c_w_id = p_c_w_id AND c_d_id = p_c_d_id AND c_id = v_c_id;
+
+    SELECT c_payment_cnt, CONCAT(w_name, '    ', d_name) INTO v_payment_cnt, v_data
+    FROM warehouse, district, customer
+    WHERE w_id = p_w_id AND d_w_id = p_w_id AND d_id = p_d_id
+      AND c_w_id = p_c_w_id AND c_d_id = p_c_d_id AND c_id = v_c_id;
+    IF v_payment_cnt IS NULL THEN
+        SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31002, MESSAGE_TEXT = 'no such customer';
+    END IF;
+    INSERT INTO history (h_w_id, h_c_w_id, h_c_d_id, h_c_id, h_payment_cnt, h_d_id, h_date, h_amount, h_data)
+    VALUES (p_w_id, p_c_w_id, p_c_d_id, v_c_id, v_payment_cnt, p_d_id, NOW(), p_amount, v_data);
+
+    SELECT NOW() AS h_date, w_street_1, w_street_2, w_city, w_state, w_zip,
+           d_street_1, d_street_2, d_city, d_state, d_zip,
+           c_id, c_first, c_middle, c_last, c_street_1, c_street_2, c_city, c_state, c_zip, c_phone, c_since,
+           c_credit, c_credit_lim, c_discount, c_balance, IF(c_credit = 'BC', LEFT(c_data, 200), '') AS c_data
+    FROM warehouse, district, customer
+    WHERE w_id = p_w_id AND d_w_id = p_w_id AND d_id = p_d_id
+      AND c_w_id = p_c_w_id AND c_d_id = p_c_d_id AND c_id = v_c_id
+    ORDER BY c_id;
+END//
+
+CREATE PROCEDURE order_status(p_w_id INT, p_d_id INT, p_c_id INT,
+                              p_c_last VARCHAR(16) CHARACTER SET latin1 COLLATE latin1_bin)
+READS SQL DATA
+BEGIN
+    DECLARE v_c_id INT DEFAULT p_c_id;
+    DECLARE v_o_id, v_count INT;
+    DECLARE v_ids TEXT CHARACTER SET latin1;
+
+    IF p_c_id = 0 THEN
+        SELECT COUNT(*), GROUP_CONCAT(c_id ORDER BY c_first, c_id) INTO v_count, v_ids
+        FROM customer WHERE c_w_id = p_w_id AND c_d_id = p_d_id AND c_last = p_c_last;
+        IF v_count = 0 THEN
+            SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31002, MESSAGE_TEXT = 'no such customer';
+        END IF;
+        SET v_c_id = SUBSTRING_INDEX(SUBSTRING_INDEX(v_ids, ',', (v_count + 1) DIV 2), ',', -1);
+    END IF;
+
+    SELECT MAX(o_id) INTO v_o_id FROM orders WHERE o_w_id = p_w_id AND o_d_id = p_d_id AND o_c_id = v_c_id;
+
+    SELECT c_id, c_first, c_middle, c_last, c_balance, o_id, o_entry_d, o_carrier_id
+    FROM customer, orders
+    WHERE c_w_id = p_w_id AND c_d_id = p_d_id AND c_id = v_c_id
+      AND o_w_id = p_w_id AND o_d_id = p_d_id AND o_id = v_o_id
+    ORDER BY c_id;
+
+    SELECT ol_number, ol_i_id, ol_supply_w_id, ol_quantity, ol_amount, ol_delivery_d
+    FROM order_line WHERE ol_w_id = p_w_id AND ol_d_id = p_d_id AND ol_o_id = v_o_id
+    ORDER BY ol_number;
+END//
+
+-- Delivers the oldest new order of each district; a district without one is left out. FOR UPDATE is for databases
+-- without ordered execution, where two deliveries in one warehouse would take the same orders.
+CREATE PROCEDURE delivery(p_w_id INT, p_o_carrier_id INT)
+MODIFIES SQL DATA
+BEGIN
+    DECLARE v_orders TEXT CHARACTER SET latin1 COLLATE latin1_bin;
+
+    SELECT CONCAT('[', GROUP_CONCAT('[', d.d_id, ',', d.o_id, ']' ORDER BY d.d_id), ']') INTO v_orders
+    FROM (SELECT d_w_id, d_id, (SELECT no_o_id FROM new_order WHERE no_w_id = p_w_id AND no_d_id = d_id
+                                ORDER BY no_o_id LIMIT 1 FOR UPDATE) AS o_id
+          FROM district WHERE d_w_id = p_w_id) AS d
+    WHERE d.o_id IS NOT NULL
+    GROUP BY d.d_w_id;
+
+    DELETE new_order
+    FROM JSON_TABLE(v_orders, '$[*]' COLUMNS (d_id INT PATH '$[0]', o_id INT PATH '$[1]')) AS o
+    STRAIGHT_JOIN new_order ON no_w_id = p_w_id AND no_d_id = o.d_id AND no_o_id = o.o_id;
+
+    UPDATE JSON_TABLE(v_orders, '$[*]' COLUMNS (d_id INT PATH '$[0]', o_id INT PATH '$[1]')) AS o
+    STRAIGHT_JOIN orders ON o_w_id = p_w_id AND o_d_id = o.d_id AND orders.o_id = o.o_id
+    SET o_carrier_id = p_o_carrier_id;
+
+    UPDATE JSON_TABLE(v_orders, '$[*]' COLUMNS (d_id INT PATH '$[0]', o_id INT PATH '$[1]')) AS o
+    STRAIGHT_JOIN order_line ON ol_w_id = p_w_id AND ol_d_id = o.d_id AND ol_o_id = o.o_id
+    SET ol_delivery_d = NOW();
+
+    UPDATE (SELECT o_d_id, o_c_id, SUM(ol_amount) AS amount
+            FROM JSON_TABLE(v_orders, '$[*]' COLUMNS (d_id INT PATH '$[0]', o_id INT PATH '$[1]')) AS o
+            STRAIGHT_JOIN orders ON o_w_id = p_w_id AND o_d_id = o.d_id AND orders.o_id = o.o_id
+            STRAIGHT_JOIN order_line ON ol_w_id = p_w_id AND ol_d_id = o.d_id AND ol_o_id = o.o_id
+            GROUP BY o_d_id, o_c_id) AS delivered
+    STRAIGHT_JOIN customer ON c_w_id = p_w_id AND c_d_id = delivered.o_d_id AND c_id = delivered.o_c_id
+    SET c_balance = c_balance + delivered.amount, c_delivery_cnt = c_delivery_cnt + 1;
+
+    SELECT o.d_id, o.o_id
+    FROM JSON_TABLE(v_orders, '$[*]' COLUMNS (d_id INT PATH '$[0]', o_id INT PATH '$[1]')) AS o
+    ORDER BY o.d_id;
+END//
+
+-- Items of the district's last twenty orders of which the warehouse has fewer than p_threshold.
+CREATE PROCEDURE stock_level(p_w_id INT, p_d_id INT, p_threshold INT)
+READS SQL DATA
+BEGIN
+    DECLARE v_next_o_id INT;
+
+    SELECT d_next_o_id INTO v_next_o_id FROM district WHERE d_w_id = p_w_id AND d_id = p_d_id;
+
+    SELECT COUNT(DISTINCT s_i_id) AS low_stock
+    FROM order_line
+    STRAIGHT_JOIN stock ON s_w_id = p_w_id AND s_i_id = ol_i_id
+    WHERE ol_w_id = p_w_id AND ol_d_id = p_d_id AND ol_o_id BETWEEN v_next_o_id - 20 AND v_next_o_id - 1
+      AND s_quantity < p_threshold;
+END//
+
+DELIMITER ;

@@ -1,0 +1,281 @@
+#!/usr/bin/env bash
+# A whole cluster on this machine's loopback, in a directory of its own: every host has its TPM (swtpm),
+# its USIG service, its database server and its daemon, all real processes.
+#
+#   deploy/cluster.sh init DIR [OPTIONS]      make keys, TPMs and all files of a new cluster in DIR
+#   deploy/cluster.sh start DIR               start whatever does not run, wait until it is ready
+#   deploy/cluster.sh start-databases DIR     only the database servers (to load data before `start`)
+#   deploy/cluster.sh stop DIR                orderly stop of everything
+#   deploy/cluster.sh kill-host DIR HOST      kill -9 of every process of one host, database and TPM too
+#   deploy/cluster.sh kill-daemons DIR HOST   kill -9 of its daemons only; database and TPM stay up
+#   deploy/cluster.sh start-host DIR HOST     start whatever of one host does not run
+#   deploy/cluster.sh status DIR [OPTIONS]    `bftctl status`
+#   deploy/cluster.sh sockets DIR             the database servers' sockets, one a line
+#   deploy/cluster.sh pids DIR                every process: PID and daemon, tpm or database
+#   deploy/cluster.sh hosts DIR               the hosts' names, one a line
+#
+# Options of init:
+#   --groups N         groups of replicas (2)
+#   --partitions N     partitions 1..N, dealt out to the groups in turn; 0 goes to the first (5)
+#   --f N              hosts that may fail: 2f+1 hosts with replicas, voter and database (1)
+#   --app FOLDER       the application (config/apps/tpcc)
+#   --pool-mb N        buffer pool of each database server (64)
+#   --workers N        database sessions of each voter (1)
+#   --tpm-delay-ms N   make the TPMs slower (0)
+#
+# BFT_BUILD names the folder of the built programs (build/release). BFT_NODE_ARGS_<host> holds further
+# arguments for that host's daemon. Only what these commands started is ever stopped: each process has a
+# pid file under DIR/hosts/HOST/run.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=deploy/processes.sh
+. "$root/deploy/processes.sh"
+build=$(realpath -m "${BFT_BUILD:-$root/build/release}")
+ready_seconds=${BFT_READY_SECONDS:-60}
+
+fail() { echo "cluster.sh: $*" >&2; exit 1; }
+usage() { sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
+
+program() { # NAME
+    local found
+    for found in "$build/src/node/$1" "$build/bench/tpcc/$1" "$build/bin/$1"; do
+        [ ! -x "$found" ] || { echo "$found"; return; }
+    done
+    fail "$1 is not built in $build; build it, or name its folder: BFT_BUILD=..."
+}
+
+read_cluster() { # DIR: sets dir, hosts, database_hosts, database, pool_mb
+    dir=$(realpath -m "$1")
+    [ -f "$dir/cluster.env" ] || fail "$dir is no cluster of 'cluster.sh init'"
+    hosts=$(sed -n 's/^hosts=//p' "$dir/cluster.env")
+    database_hosts=$(sed -n 's/^database_hosts=//p' "$dir/cluster.env")
+    pool_mb=$(sed -n 's/^pool_mb=//p' "$dir/cluster.env")
+    database=$(sed -n 's/^database=//p' "$dir/cluster.env")
+}
+
+check_host() { # HOST
+    case " $hosts " in *" $1 "*) ;; *) fail "there is no host '$1' here; there are: $hosts" ;; esac
+}
+
+has_database() { case " $database_hosts " in *" $1 "*) ;; *) return 1 ;; esac; }
+
+start_tpm() { # HOST
+    local home=$dir/hosts/$1
+    ! process_alive "$home/run/tpm.pid" || return 0
+    mkdir -p "$home/run" "$home/log" "$home/tpm"
+    rm -f "$home/tpm.sock" "$home/tpm.sock.ctrl"
+    process_start "$home/run/tpm.pid" "$home/log/tpm.log" swtpm socket --tpm2 \
+        --tpmstate "dir=$home/tpm" --flags not-need-init,startup-clear \
+        --server "type=unixio,path=$home/tpm.sock" --ctrl "type=unixio,path=$home/tpm.sock.ctrl"
+    wait_until 10 "the TPM of $1, see $home/log/tpm.log" test -S "$home/tpm.sock.ctrl"
+}
+
+start_database() { # HOST
+    has_database "$1" || return 0
+    "$root/deploy/mariadb.sh" start "$dir/hosts/$1/mariadb" --pool-mb "$pool_mb" >/dev/null
+}
+
+extra_arguments() { # HOST: BFT_NODE_ARGS_<host>, one word a line
+    local name=BFT_NODE_ARGS_${1//-/_}
+    [ -z "${!name:-}" ] || xargs -n1 <<<"${!name}"
+}
+
+# The daemon brings tables and procedures into an empty database; the database itself is the operator's.
+create_database() { # HOST
+    has_database "$1" || return 0
+    mariadb --no-defaults --socket="$dir/hosts/$1/mariadb/mysqld.sock" --user=root \
+        -e "CREATE DATABASE IF NOT EXISTS \`$database\` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+}
+
+start_daemons() { # HOST
+    local home=$dir/hosts/$1 bftnode more roles
+    bftnode=$(program bftnode)
+    mapfile -t more < <(extra_arguments "$1")
+    if has_database "$1"; then roles=replica,voter; else roles=primary; fi
+    mkdir -p "$home/run" "$home/log"
+    if ! process_alive "$home/run/usig.pid"; then
+        process_start "$home/run/usig.pid" "$home/log/usig.log" \
+            "$bftnode" --role=usig --config "$home/node.toml"
+    fi
+    if ! process_alive "$home/run/node.pid"; then
+        process_start "$home/run/node.pid" "$home/log/node.log" \
+            "$bftnode" "--role=$roles" --config "$home/node.toml" "${more[@]}"
+    fi
+}
+
+start_host() { # HOST
+    start_tpm "$1"
+    start_database "$1"
+    create_database "$1"
+    start_daemons "$1"
+}
+
+stop_host() { # HOST
+    local run=$dir/hosts/$1/run
+    process_stop 15 "$run/node.pid"
+    process_stop 15 "$run/usig.pid"
+    if has_database "$1" && [ -d "$dir/hosts/$1/mariadb" ]; then
+        "$root/deploy/mariadb.sh" stop "$dir/hosts/$1/mariadb"
+    fi
+    process_stop 5 "$run/tpm.pid"
+}
+
+kill_host() { # HOST
+    local run=$dir/hosts/$1/run name
+    # All at once, as if the power went: nobody may say good-bye to anybody.
+    for name in node usig tpm; do process_signal KILL "$run/$name.pid"; done
+    ! has_database "$1" || "$root/deploy/mariadb.sh" kill "$dir/hosts/$1/mariadb"
+    process_kill "$run/node.pid" "$run/usig.pid" "$run/tpm.pid"
+}
+
+# The first daemon that has ended, and why.
+find_dead_daemon() {
+    local host name
+    for host in $hosts; do
+        for name in usig node; do
+            process_alive "$dir/hosts/$host/run/$name.pid" && continue
+            echo "--- $host: the daemon '$name' has ended; the end of $dir/hosts/$host/log/$name.log:" >&2
+            tail -n 5 "$dir/hosts/$host/log/$name.log" >&2 || true
+            return 0
+        done
+    done
+    return 1
+}
+
+# True also where hosts are ready and disagree (5): that is for `status` to tell.
+is_ready() { # BFTCTL
+    local status=0
+    "$1" status "$dir" --wait 1 --quiet >/dev/null || status=$?
+    [ $status = 0 ] || [ $status = 5 ]
+}
+
+wait_ready() {
+    local deadline=$((SECONDS + ready_seconds)) bftctl
+    bftctl=$(program bftctl)
+    until is_ready "$bftctl"; do
+        ! find_dead_daemon || fail "the cluster in $dir cannot start"
+        if [ $SECONDS -ge $deadline ]; then
+            "$bftctl" status "$dir" >&2 || true
+            fail "the cluster in $dir is not ready after $ready_seconds s; the logs are in $dir/hosts/*/log"
+        fi
+    done
+}
+
+list_pids() {
+    local host run name
+    for host in $hosts; do
+        run=$dir/hosts/$host/run
+        for name in usig node; do
+            ! process_alive "$run/$name.pid" || echo "$(cut -d' ' -f1 "$run/$name.pid") daemon"
+        done
+        ! process_alive "$run/tpm.pid" || echo "$(cut -d' ' -f1 "$run/tpm.pid") tpm"
+        ! [ -s "$dir/hosts/$host/mariadb/mysqld.pid" ] || echo "$(cat "$dir/hosts/$host/mariadb/mysqld.pid") database"
+    done
+}
+
+write_topology() {
+    local ports group partition list host number=0
+    mapfile -t ports < <(free_ports $((2 * (replicas + 1))))
+    echo "name = \"local\""
+    echo "f = $f"
+    echo "application = \"$app\""
+    echo "clients = [\"bench\", \"admin\"]"
+    for ((group = 1; group <= groups; ++group)); do
+        list=""
+        [ "$group" != 1 ] || list="0, "
+        for ((partition = group; partition <= partitions; partition += groups)); do list+="$partition, "; done
+        printf '\n[[group]]\nid = %d\npartitions = [%s]\n' "$group" "${list%, }"
+    done
+    for host in $hosts; do
+        printf '\n[[host]]\nname = "%s"\naddress = "127.0.0.1:%d"\nmetrics = "127.0.0.1:%d"\n' \
+            "$host" "${ports[$((2 * number))]}" "${ports[$((2 * number + 1))]}"
+        printf 'tcti = "swtpm:path=%s"\ntpm_delay_ms = %d\n' "$dir/hosts/$host/tpm.sock" "$tpm_delay_ms"
+        if has_database "$host"; then
+            echo 'roles = ["replica", "voter"]'
+            printf 'database = { socket = "%s", user = "root", name = "%s", workers = %d }\n' \
+                "$dir/hosts/$host/mariadb/mysqld.sock" "$(basename "$app")" "$workers"
+        else
+            echo 'roles = ["primary"]'
+        fi
+        number=$((number + 1))
+    done
+}
+
+init() { # DIR OPTIONS...
+    local groups=2 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 tpm_delay_ms=0 replicas host name
+    dir=$(realpath -m "$1")
+    pool_mb=64
+    shift
+    while [ $# -gt 0 ]; do
+        [ $# -ge 2 ] || fail "$1 needs a value"
+        name=${1#--}
+        case "$1" in
+            --groups | --partitions | --f | --pool-mb | --workers | --tpm-delay-ms)
+                [[ $2 =~ ^[0-9]+$ ]] || fail "$1 must be a number, not '$2'"
+                printf -v "${name//-/_}" %s "$2"
+                ;;
+            --app) app=$(realpath "$2") ;;
+            *) fail "unknown option '$1'; see: deploy/cluster.sh --help" ;;
+        esac
+        shift 2
+    done
+    [ "$groups" -ge 1 ] || fail "--groups must be at least 1"
+    [ "$partitions" -ge "$groups" ] || fail "--partitions must be at least --groups: each group owns one"
+    [ "${#dir}" -le 60 ] || fail "$dir is too long: unix sockets under it could not be named; take a shorter path"
+    [ ! -e "$dir/cluster.env" ] || fail "$dir holds a cluster already; take another folder, or delete it"
+    replicas=$((2 * f + 1))
+    database_hosts=$(for ((i = 1; i <= replicas; ++i)); do printf 'host%d ' "$i"; done)
+    hosts="primary1 ${database_hosts% }"
+    mkdir -p "$dir"
+    chmod 700 "$dir"
+    write_topology >"$dir/topology.toml"
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'for host in $hosts; do process_stop 5 "$dir/hosts/$host/run/tpm.pid"; done' EXIT
+    for host in $hosts; do start_tpm "$host"; done
+    "$(program bftctl)" init --topology "$dir/topology.toml" --dir "$dir"
+    printf 'hosts=%s\ndatabase_hosts=%s\ndatabase=%s\npool_mb=%s\n' "$hosts" "${database_hosts% }" \
+        "$(basename "$app")" "$pool_mb" >"$dir/cluster.env"
+}
+
+case "${1:-}" in
+    "" | help | -h | --help) usage; exit 0 ;;
+esac
+[ $# -ge 2 ] || { usage >&2; exit 2; }
+command=$1
+shift
+case "$command" in
+    init) init "$@" ;;
+    start)
+        read_cluster "$1"
+        for host in $hosts; do start_tpm "$host"; start_database "$host"; create_database "$host"; done
+        for host in $hosts; do start_daemons "$host"; done
+        wait_ready
+        ;;
+    start-databases)
+        read_cluster "$1"
+        for host in $database_hosts; do start_database "$host"; done
+        ;;
+    stop)
+        read_cluster "$1"
+        # Daemons first, everywhere: nobody needs to complain about a neighbour that leaves.
+        for host in $hosts; do process_signal TERM "$dir/hosts/$host/run/node.pid"; done
+        for host in $hosts; do stop_host "$host"; done
+        ;;
+    kill-host) read_cluster "$1"; check_host "${2:?which host?}"; kill_host "$2" ;;
+    kill-daemons)
+        read_cluster "$1"
+        check_host "${2:?which host?}"
+        process_kill "$dir/hosts/$2/run/node.pid" "$dir/hosts/$2/run/usig.pid"
+        ;;
+    start-host) read_cluster "$1"; check_host "${2:?which host?}"; start_host "$2" ;;
+    status) read_cluster "$1"; shift; "$(program bftctl)" status "$dir" "$@" ;;
+    sockets)
+        read_cluster "$1"
+        for host in $database_hosts; do echo "$dir/hosts/$host/mariadb/mysqld.sock"; done
+        ;;
+    pids) read_cluster "$1"; list_pids ;;
+    hosts) read_cluster "$1"; printf '%s\n' $hosts ;;
+    *) echo "cluster.sh: unknown command '$command'" >&2; usage >&2; exit 2 ;;
+esac

@@ -1,0 +1,174 @@
+#!/usr/bin/env bash
+# Shows it all on this machine: builds, starts a real cluster on loopback, loads TPC-C, runs it, checks
+# that every database kept TPC-C's promises and that all are equal row for row, and stops everything.
+#
+#   deploy/demo.sh [OPTIONS]
+#
+#   --groups N       groups of replicas (2)
+#   --warehouses N   TPC-C warehouses; each is a partition (5)
+#   --clients N      terminals that call without pause (64)
+#   --seconds N      length of the measured run (60)
+#   --f N            hosts that may fail or lie: 2f+1 hosts, each with its own database (1)
+#   --scale X        size of a warehouse, 0 < X <= 1; 1 is the specification's (1)
+#   --tpm-delay-ms N make the software TPMs as slow as chips (0)
+#   --kill-host NAME@SECONDS   kill -9 every process of a host in the middle, as in host2@20
+#   --dir DIR        where the cluster lives (a fresh folder under /tmp, removed at the end)
+#   --keep           leave it running, and say how to talk to it
+#
+# Ctrl-C stops everything, too. Exit status: 0 all checks passed; 1 one did not, or something failed.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+groups=2 warehouses=5 clients=64 seconds=60 f=1 scale=1 tpm_delay_ms=0 kill_host="" dir="" keep=""
+
+fail() { echo "demo.sh: $*" >&2; exit 1; }
+say() { printf '\n== %s\n' "$*"; }
+
+while [ $# -gt 0 ]; do
+    case "$1" in
+        -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
+        --keep) keep=yes; shift; continue ;;
+        --groups | --warehouses | --clients | --seconds | --f | --scale | --tpm-delay-ms | --kill-host | --dir) ;;
+        *) echo "demo.sh: unknown option '$1'; see: deploy/demo.sh --help" >&2; exit 2 ;;
+    esac
+    [ $# -ge 2 ] || { echo "demo.sh: $1 needs a value" >&2; exit 2; }
+    name=${1#--}
+    case "$1" in
+        --scale) [[ $2 =~ ^(0?\.[0-9]+|1(\.0*)?)$ ]] || fail "--scale must be above 0 and at most 1" ;;
+        --dir) ;;
+        --kill-host) [[ $2 =~ ^[A-Za-z0-9_-]+@[0-9]+$ ]] || fail "--kill-host wants NAME@SECONDS, as in host2@20" ;;
+        *) [[ $2 =~ ^[0-9]+$ ]] || fail "$1 must be a number, not '$2'" ;;
+    esac
+    printf -v "${name//-/_}" %s "$2"
+    shift 2
+done
+for name in groups warehouses clients seconds f; do
+    [ "${!name}" -ge 1 ] || fail "--$name must be at least 1"
+done
+[ "$warehouses" -ge "$groups" ] || fail "--warehouses must be at least --groups: each group owns one"
+
+# Starting and stopping is short and must not break off in the middle: Ctrl-C is obeyed after it.
+cluster() { (trap '' INT; exec "$root/deploy/cluster.sh" "$@"); }
+
+# Long steps run in the background, so that a signal is obeyed at once and not when they are over.
+child=""
+run() {
+    local status=0
+    "$@" &
+    child=$!
+    wait "$child" || status=$?
+    child=""
+    return $status
+}
+
+made_dir=""
+killer=""
+finish() {
+    local status=$?
+    trap - EXIT
+    trap '' INT TERM  # a second Ctrl-C must not leave processes behind
+    [ -z "$killer" ] || kill "$killer" 2>/dev/null || true
+    if [ -n "$child" ]; then
+        kill -TERM "$child" 2>/dev/null || true
+        wait "$child" 2>/dev/null || true
+    fi
+    if [ -n "$dir" ] && [ -e "$dir/cluster.env" ]; then
+        if [ -n "$keep" ] && [ "$status" -lt 128 ]; then
+            say_how_to_talk
+            exit $status
+        fi
+        say "stopping everything"
+        cluster stop "$dir" || status=1
+        if [ "$status" != 0 ] && [ "$status" -lt 128 ]; then
+            echo "The logs are in $dir/hosts/*/log"
+        elif [ -n "$made_dir" ]; then
+            rm -rf "$dir"
+        fi
+    elif [ -n "$made_dir" ]; then
+        rm -rf "$dir"
+    fi
+    exit $status
+}
+
+say_how_to_talk() {
+    local bin=$BFT_BUILD/src/node
+    cat <<TEXT
+
+== The cluster is up in $dir
+  who is up, who disagrees   $bin/bftctl status $dir
+  one transaction            $bin/bftctl call --client $dir/clients/admin stock_level 1 1 15
+  a database, by itself      mariadb --socket=$dir/hosts/host1/mariadb/mysqld.sock --user=root tpcc
+  a host dies, comes back    deploy/cluster.sh kill-host $dir host2; deploy/cluster.sh start-host $dir host2
+  more load                  $BFT_BUILD/bench/tpcc/tpcc_drive --config $dir/clients/bench --warehouses $warehouses --scale $scale
+  logs                       $dir/hosts/*/log
+  stop it                    deploy/cluster.sh stop $dir
+TEXT
+}
+
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+cd "$root"
+deploy/install-packages.sh build run
+
+say "building (build/release)"
+export BFT_BUILD=${BFT_BUILD:-$root/build/release}
+if [ ! -e "$BFT_BUILD/build.ninja" ]; then
+    run cmake --preset release -B "$BFT_BUILD"
+fi
+run cmake --build "$BFT_BUILD" --target bftnode bftctl tpcc_load tpcc_drive tpcc_check
+
+if [ -z "$dir" ]; then
+    dir=$(mktemp -d /tmp/bft-demo.XXXXXX)
+    made_dir=yes
+fi
+dir=$(realpath -m "$dir")
+replicas=$((2 * f + 1))
+say "a new cluster in $dir: 1 primary host, $replicas hosts (f = $f), $groups groups, $warehouses warehouses"
+memory_mb=$(awk '/MemAvailable/ {print int($2 / 1024)}' /proc/meminfo)
+pool_mb=$((128 + 110 * warehouses))
+[ "$pool_mb" -lt $((memory_mb / 2 / replicas)) ] || pool_mb=$((memory_mb / 2 / replicas))
+[ "$pool_mb" -ge 64 ] || pool_mb=64
+cluster init "$dir" --groups "$groups" --partitions "$warehouses" --f "$f" --pool-mb "$pool_mb" \
+    --tpm-delay-ms "$tpm_delay_ms"
+if [ -n "$kill_host" ] && ! cluster hosts "$dir" | grep -qx "${kill_host%@*}"; then
+    fail "there is no host '${kill_host%@*}'; there are: $(cluster hosts "$dir" | tr '\n' ' ')"
+fi
+
+say "starting $replicas database servers and loading TPC-C"
+cluster start-databases "$dir"
+mapfile -t sockets < <(cluster sockets "$dir" | sed 's/^/--socket=/')
+run "$BFT_BUILD/bench/tpcc/tpcc_load" "${sockets[@]}" --user root --warehouses "$warehouses" --scale "$scale" \
+    --app "$root/config/apps/tpcc"
+
+say "starting the cluster"
+cluster start "$dir"
+"$BFT_BUILD/src/node/bftctl" status "$dir"
+
+say "running TPC-C for $seconds s with $clients clients"
+cluster pids "$dir" >"$dir/pids"
+if [ -n "$kill_host" ]; then
+    # `read` waits inside the shell: no process is left when it is killed.
+    (read -r -t "${kill_host#*@}" <> <(:) || cluster kill-host "$dir" "${kill_host%@*}" &&
+        printf '\n== kill -9 of every process of %s\n' "${kill_host%@*}") &
+    killer=$!
+fi
+failures=0
+run "$BFT_BUILD/bench/tpcc/tpcc_drive" --config "$dir/clients/bench" --warehouses "$warehouses" --scale "$scale" \
+    --clients "$clients" --seconds "$seconds" --pids-file "$dir/pids" --json "$dir/result.json" ||
+    { failures=$((failures + 1)); echo "FAILED: requests failed" >&2; }
+if [ -n "$killer" ]; then wait "$killer" || true; killer=""; fi
+
+say "checking the databases"
+if [ -n "$kill_host" ]; then
+    mapfile -t sockets < <(cluster sockets "$dir" | grep -v "/hosts/${kill_host%@*}/" | sed 's/^/--socket=/')
+fi
+run "$BFT_BUILD/bench/tpcc/tpcc_check" "${sockets[@]}" --user root ||
+    { failures=$((failures + 1)); echo "FAILED: the check of the databases" >&2; }
+if [ -z "$kill_host" ] && ! "$BFT_BUILD/src/node/bftctl" status "$dir" --quiet; then
+    failures=$((failures + 1))
+    echo "FAILED: a host is down or disagrees" >&2
+fi
+[ "$failures" = 0 ] || fail "$failures check(s) failed"
+say "all checks passed"

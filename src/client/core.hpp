@@ -1,0 +1,174 @@
+// The client's side of the protocol without I/O (protocol.md 3.5, C1-C4): which request goes to
+// whom, when it goes again, and when an answer is believed. Single-threaded; the shell (client.cpp)
+// feeds it calls, answers and time, and performs its output.
+#pragma once
+
+#include "base/prng.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "consensus/membership.hpp"
+#include "consensus/messages.hpp"
+
+#include <array>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace bft::client {
+
+struct CoreOptions {
+    Duration retry_after = 3s;  ///< T_c, then doubling
+    Duration retry_max = 24s;
+    Duration give_up_after{0};  ///< zero: never
+    Duration bundle_interval = 1ms;
+    std::uint32_t bundle_max = 256;
+    std::uint32_t queue_max = 65536;
+};
+
+/// How a call ended.
+struct Finished {
+    enum class How : std::uint8_t { answered, rejected, timed_out };
+    std::uint64_t token = 0;
+    How how = How::answered;
+    consensus::RequestId id;
+    Slot slot{};
+    consensus::ItemResult answer;          ///< when answered; with its result
+    consensus::Rejected::Reason reason{};  ///< when rejected
+    std::string text;                      ///< likewise
+    std::uint32_t attempts = 0;
+    std::vector<HostId> disagreeing;
+};
+
+class ClientCore {
+public:
+    /// `first` is the first sequence number of this incarnation, for every home: above all that any
+    /// earlier incarnation used, because a cseq must never stand for two contents (C3). ack_low
+    /// starts there, too, which tells the servers that the earlier incarnation is finished.
+    ClientCore(const consensus::Membership& membership, ClientId self, CoreOptions options,
+               ClientSeq first, std::uint64_t seed);
+
+    /// One call. `token` comes back in Finished. Requires sorted `parts` that contain `home`.
+    /// Errc::exhausted: too many wait; Errc::not_found: nobody owns a partition.
+    Result<void> submit(std::uint64_t token, PartitionId home, std::vector<PartitionId> parts,
+                        bool read_only, Bytes op, TimePoint now);
+
+    /// A REPLY that came over an authenticated channel from `peer`.
+    void replied(HostId peer, const consensus::Reply& reply, TimePoint now);
+    void rejected(HostId peer, const consensus::Endpoint& from, const consensus::Rejected& rejected,
+                  TimePoint now);
+
+    /// The channel to `host` is up: what is outstanding goes there again, since it may have been
+    /// sent when there was no channel.
+    void connected(HostId host);
+
+    void tick(TimePoint now);
+    [[nodiscard]] std::optional<TimePoint> next_deadline() const;
+
+    /// The requests of one signature: sign `digest` and give the signature to bundle_signed().
+    struct Bundle {
+        Digest digest;
+        std::vector<consensus::RequestId> requests;
+        std::vector<Digest> rds;
+    };
+    struct Send {
+        std::vector<consensus::Endpoint> to;
+        consensus::Body body;
+    };
+    struct Output {
+        std::optional<Bundle> sign;
+        std::vector<Send> send;
+        std::vector<Finished> finished;
+    };
+    [[nodiscard]] Output take_output();
+    void bundle_signed(const Bundle& bundle, const Bytes& signature, TimePoint now);
+
+    /// Above every cseq used so far.
+    [[nodiscard]] ClientSeq highest() const { return highest_; }
+    [[nodiscard]] std::size_t outstanding() const { return outstanding_; }
+    [[nodiscard]] std::size_t waiting() const { return waiting_; }
+    [[nodiscard]] std::uint64_t sent_again() const { return sent_again_; }
+    [[nodiscard]] View view() const { return view_; }
+    /// Answers that differed from the accepted one, by host; late ones included.
+    [[nodiscard]] const std::map<HostId, std::uint64_t>& disagreements() const {
+        return disagreements_;
+    }
+
+private:
+    struct Vote {
+        Slot slot{};
+        consensus::ItemResult answer;
+        View view_hint{};
+        bool lied = false;  ///< sent a result that does not fit its own digest
+    };
+    struct Outstanding {
+        std::uint64_t token = 0;
+        GroupId group{};
+        consensus::Request draft;  ///< until it is signed
+        consensus::Body body;      ///< from then on
+        std::map<Position, Vote> votes;
+        std::map<Position, consensus::Rejected> rejections;
+        std::uint32_t attempts = 0;
+        Duration patience{};
+        std::optional<TimePoint> give_up;
+        TimePoint deadline{};
+    };
+    struct Waiting {
+        std::uint64_t token = 0;
+        std::vector<PartitionId> parts;
+        bool read_only = false;
+        Bytes op;
+        TimePoint since{};
+    };
+    struct Home {
+        ClientSeq next{};
+        std::map<ClientSeq, Outstanding> outstanding;
+        std::deque<Waiting> waiting;
+
+        [[nodiscard]] ClientSeq ack_low() const {
+            return outstanding.empty() ? next : outstanding.begin()->first;
+        }
+    };
+    /// What was accepted lately, to notice who says something else afterwards.
+    struct Accepted {
+        Slot slot{};
+        consensus::ItemResult answer;  ///< without the result
+        std::set<Position> disagreed;
+    };
+
+    void start(PartitionId home_id, Home& home, Waiting call, TimePoint now);
+    void send(Outstanding& request, TimePoint now);
+    void set_deadline(const consensus::RequestId& id, Outstanding& request, TimePoint deadline);
+    Outstanding* find(const consensus::RequestId& id);
+    [[nodiscard]] bool speaks_for(HostId peer, GroupId group, Position position) const;
+    void decide(const consensus::RequestId& id, Outstanding& request, TimePoint now);
+    void accept(const consensus::RequestId& id, Outstanding& request, const Vote& vote,
+                TimePoint now);
+    void finish(const consensus::RequestId& id, Finished how, TimePoint now);
+    void late_reply(const consensus::Reply& reply);
+    void disagreed(GroupId group, Position position);
+    void learn_view(const Outstanding& request);
+
+    const consensus::Membership& membership_;
+    ClientId self_;
+    CoreOptions options_;
+    ClientSeq first_;
+    ClientSeq highest_;
+    Prng prng_;
+    std::map<PartitionId, Home> homes_;
+    std::vector<consensus::RequestId> unsigned_;  ///< wait for the next bundle
+    std::optional<TimePoint> bundle_due_;
+    std::set<std::pair<TimePoint, consensus::RequestId>> deadlines_;
+    std::map<consensus::RequestId, Accepted> accepted_;
+    std::deque<consensus::RequestId> accepted_order_;
+    std::map<HostId, std::uint64_t> disagreements_;
+    std::size_t outstanding_ = 0;
+    std::size_t waiting_ = 0;
+    std::uint64_t sent_again_ = 0;
+    View view_{};
+    Output out_;
+};
+
+}  // namespace bft::client

@@ -1,0 +1,460 @@
+#include "database/batch.hpp"
+
+#include "base/invariant.hpp"
+#include "catalog/value.hpp"
+#include "consensus/signed_bytes.hpp"
+#include "database/call_sql.hpp"
+
+#include <charconv>
+#include <set>
+
+namespace bft::database {
+
+using consensus::Outcome;
+
+namespace {
+
+// What one round trip carries at most, besides its last statement: far below max_allowed_packet.
+constexpr std::size_t kChunkBytes = 1024 * 1024;
+
+bool is_integer(enum_field_types type) {
+    switch (type) {
+        case MYSQL_TYPE_TINY:
+        case MYSQL_TYPE_SHORT:
+        case MYSQL_TYPE_INT24:
+        case MYSQL_TYPE_LONG:
+        case MYSQL_TYPE_LONGLONG:
+        case MYSQL_TYPE_YEAR:
+            return true;
+        default:
+            return false;
+    }
+}
+
+/// One result set into the canonical encoding. False: the rows did not arrive completely.
+bool read_result_set(Session& session, catalog::ResultEncoder& encoder, bool& inexact) {
+    const unsigned columns = session.columns();
+    std::vector<bool> integers(columns);
+    for (unsigned i = 0; i < columns; ++i) {
+        auto type = session.column_type(i);
+        integers[i] = is_integer(type);
+        inexact |= type == MYSQL_TYPE_FLOAT || type == MYSQL_TYPE_DOUBLE;
+    }
+    encoder.begin_set(columns);
+    return session.read_rows([&](MYSQL_ROW fields, const unsigned long* lengths) {
+        for (unsigned i = 0; i < columns; ++i) {
+            if (fields[i] == nullptr) {
+                encoder.null();
+                continue;
+            }
+            std::int64_t number = 0;
+            const char* end = fields[i] + lengths[i];
+            auto parsed = std::from_chars(fields[i], end, number);
+            // Unsigned values beyond the signed range stay text.
+            if (integers[i] && parsed.ec == std::errc() && parsed.ptr == end)
+                encoder.integer(number);
+            else
+                encoder.text({fields[i], lengths[i]});
+        }
+        encoder.end_row();
+    });
+}
+
+std::uint64_t to_number(const std::string& text) {
+    std::uint64_t number = 0;
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    return number;
+}
+
+template <class Id>
+std::string text_of(Id id) {
+    return std::to_string(id.value);
+}
+
+Bytes to_bytes(const std::bitset<consensus::ClientWindow::size>& bits) {
+    Bytes out(bits.size() / 8);
+    for (std::size_t i = 0; i < bits.size(); ++i)
+        if (bits[i]) out[i / 8] |= static_cast<std::uint8_t>(1u << (i % 8));
+    return out;
+}
+
+std::bitset<consensus::ClientWindow::size> to_bits(std::string_view bytes) {
+    std::bitset<consensus::ClientWindow::size> bits;
+    for (std::size_t i = 0; i < bits.size() && i / 8 < bytes.size(); ++i)
+        bits[i] = (static_cast<unsigned char>(bytes[i / 8]) >> (i % 8) & 1) != 0;
+    return bits;
+}
+
+}  // namespace
+
+Batch::Batch(const catalog::Application& application, std::vector<consensus::Execution> executions)
+    : application_(application) {
+    items_.reserve(executions.size());
+    for (auto& execution : executions)
+        items_.push_back({std::move(execution), {}, 0, {}, 0, {}, {}});
+    plan();
+}
+
+void Batch::plan() {
+    for (auto& item : items_) {
+        invariant(item.nop() || item.execution.body != nullptr,
+                  "a transaction comes with its body");
+        if (!item.nop()) {
+            auto prepared = prepare(application_, *item.execution.body);
+            item.sql = std::move(prepared.sql);
+            item.forced = prepared.code;
+        }
+        for (const auto& [partition, seq] : item.execution.item.seqs) {
+            auto [next, first] = after_.try_emplace(partition, seq);
+            if (first) before_.emplace(partition, seq);
+            in_order_ &= next->second == seq;
+            next->second = seq.next();
+        }
+    }
+}
+
+std::vector<consensus::Execution> Batch::take_executions() {
+    invariant(!maybe_committed_, "what may be durable is not divided");
+    std::vector<consensus::Execution> out;
+    for (auto& item : items_) out.push_back(std::move(item.execution));
+    items_.clear();
+    return out;
+}
+
+Attempt Batch::attempt(Session& session, const WindowCache& cache) {
+    if (!in_order_)
+        return {Attempt::End::wrong_sequence, {}, "the items of a batch do not follow one another"};
+    if (maybe_committed_)
+        if (auto ended = resolve(session)) return *ended;
+    rollback_pending_ = false;
+    for (auto& item : items_) {
+        item.outcome = item.nop() ? Outcome::duplicate : Outcome::ok;
+        item.code = 0;
+        item.result.clear();
+    }
+    if (!load_windows(session, cache)) return failed(session);
+    take_into_windows();
+    if (auto ended = run_items(session)) return *ended;
+    return commit(session);
+}
+
+bool Batch::load_windows(Session& session, const WindowCache& cache) {
+    windows_.clear();
+    std::vector<WindowKey> missing;
+    for (const auto& item : items_) {
+        if (item.nop()) continue;
+        WindowKey key{item.execution.item.rid.home, item.execution.item.rid.client};
+        if (windows_.contains(key)) continue;
+        auto cached = cache.find(key);
+        windows_.emplace(key, cached.value_or(consensus::ClientWindow()));
+        if (!cached) missing.push_back(key);
+    }
+    if (missing.empty()) return true;
+    std::string sql;
+    for (const auto& [home, client] : missing)
+        sql += "SELECT low,bitmap FROM cbft_win WHERE home=" + text_of(home) +
+               " AND client=" + text_of(client) + ";";
+    session.send(sql);
+    for (const auto& key : missing) {
+        if (session.next() != Session::Part::result_set) return false;
+        bool complete = session.read_rows([&](MYSQL_ROW row, const unsigned long* lengths) {
+            windows_[key] = {ClientSeq(to_number({row[0], lengths[0]})),
+                             to_bits({row[1], lengths[1]})};
+        });
+        if (!complete) return false;
+    }
+    return session.next() == Session::Part::end;
+}
+
+void Batch::take_into_windows() {
+    for (auto& item : items_) {
+        if (item.nop()) continue;
+        const auto& rid = item.execution.item.rid;
+        auto& window = windows_.at({rid.home, rid.client});
+        if (!window.insert(rid.cseq, item.execution.body->ack_low)) {
+            item.outcome = Outcome::duplicate;
+        } else if (item.forced != 0) {
+            item.outcome = Outcome::aborted;
+            item.code = item.forced;
+        }
+    }
+}
+
+std::string Batch::part_sql() const {
+    std::string sql = "SELECT part,next_seq FROM cbft_part WHERE part IN (";
+    for (const auto& [partition, seq] : before_) sql += text_of(partition) + ",";
+    sql.back() = ')';
+    return sql + " FOR UPDATE";
+}
+
+Batch::Stand Batch::stand(const std::map<PartitionId, Seq>& found) const {
+    auto equals = [&](const std::map<PartitionId, Seq>& expected) {
+        for (const auto& [partition, seq] : expected) {
+            auto row = found.find(partition);
+            if ((row == found.end() ? Seq(1) : row->second) != seq) return false;
+        }
+        return true;
+    };
+    if (equals(before_)) return Stand::before;
+    return equals(after_) ? Stand::after : Stand::elsewhere;
+}
+
+namespace {
+
+/// The rows of part_sql(); nullopt when they did not arrive completely.
+std::optional<std::map<PartitionId, Seq>> read_parts(Session& session) {
+    std::map<PartitionId, Seq> found;
+    if (session.next() != Session::Part::result_set) return std::nullopt;
+    bool complete = session.read_rows([&](MYSQL_ROW row, const unsigned long* lengths) {
+        found[PartitionId(static_cast<std::uint32_t>(to_number({row[0], lengths[0]})))] =
+            Seq(to_number({row[1], lengths[1]}));
+    });
+    return complete ? std::optional(found) : std::nullopt;
+}
+
+void drain(Session& session) {
+    auto ignore = [](MYSQL_ROW, const unsigned long*) {};
+    for (auto part = session.next();; part = session.next()) {
+        if (part == Session::Part::result_set && session.read_rows(ignore)) continue;
+        if (part != Session::Part::ok) return;
+    }
+}
+
+Attempt wrong_sequence() {
+    return {
+        Attempt::End::wrong_sequence,
+        {},
+        "cbft_part does not hold the sequence numbers that this voter left there: another process "
+        "writes to this database, or it was put back to an older state"};
+}
+
+}  // namespace
+
+// The old session's transaction may still be on its way. Either it has finished, or it holds the
+// rows of cbft_part and this waits, or it has not begun to write and fails later on our rows of
+// cbft_exec.
+std::optional<Attempt> Batch::resolve(Session& session) {
+    session.send("START TRANSACTION;" + part_sql());
+    if (session.next() != Session::Part::ok) return failed(session);
+    auto found = read_parts(session);
+    if (!found) return failed(session);
+    drain(session);
+    switch (stand(*found)) {
+        case Stand::after:
+            return rolled_back(session, {Attempt::End::committed, {}, {}});
+        case Stand::elsewhere:
+            return rolled_back(session, wrong_sequence());
+        case Stand::before:
+            break;
+    }
+    auto ended = rolled_back(session, {Attempt::End::again, {}, {}});
+    if (ended.end != Attempt::End::again) return ended;
+    return std::nullopt;
+}
+
+std::optional<Attempt> Batch::run_items(Session& session) {
+    bool started = false;
+    std::size_t at = 0;
+    do {
+        std::string sql;
+        if (!started) sql = "START TRANSACTION;" + part_sql() + ";";
+        if (rollback_pending_) sql = "ROLLBACK TO SAVEPOINT item;";
+        std::size_t end = at;
+        bool any = false;
+        for (; end < items_.size() && sql.size() < kChunkBytes; ++end) {
+            const Item& item = items_[end];
+            if (!item.runs()) continue;
+            any = true;
+            sql += "SAVEPOINT item;" + environment_sql(item.execution.item) + ";" + item.sql + ";";
+        }
+        if (started && !any) return std::nullopt;
+        session.send(sql);
+        if (!started) {
+            if (auto ended = read_start(session)) return ended;
+        } else if (rollback_pending_ && session.next() != Session::Part::ok) {
+            return failed(session);
+        }
+        started = true;
+        rollback_pending_ = false;
+        if (auto ended = read_chunk(session, at, end)) return ended;
+    } while (at < items_.size());
+    return std::nullopt;
+}
+
+std::optional<Attempt> Batch::read_start(Session& session) {
+    if (session.next() != Session::Part::ok) return failed(session);
+    auto found = read_parts(session);
+    if (!found) return failed(session);
+    auto where = stand(*found);
+    if (where == Stand::before) return std::nullopt;
+    drain(session);
+    // The lost COMMIT has arrived only now: look again.
+    if (where == Stand::after && maybe_committed_)
+        return rolled_back(session, {Attempt::End::retry, Verdict::retry, "a late commit"});
+    return rolled_back(session, wrong_sequence());
+}
+
+std::optional<Attempt> Batch::read_chunk(Session& session, std::size_t& at, std::size_t end) {
+    bool rejected = false;
+    for (; at < end; ++at) {
+        Item& item = items_[at];
+        if (!item.runs()) continue;
+        switch (read_item(session, item)) {
+            case Read::done:
+                break;
+            case Read::rejected:
+                rejected = true;
+                break;
+            case Read::failed:
+                return failed(session);
+            case Read::broken:
+                return Attempt{Attempt::End::broken,
+                               {},
+                               "a procedure ended the transaction that it runs in: " +
+                                   item.sql.substr(0, item.sql.find('('))};
+            case Read::aborted:
+                ++at;
+                if (rejected) return rolled_back(session, {Attempt::End::again, {}, {}});
+                // The server has not looked at what follows.
+                rollback_pending_ = true;
+                return std::nullopt;
+        }
+    }
+    // What followed a rejected item ran on its effects.
+    if (rejected) {
+        drain(session);
+        return rolled_back(session, {Attempt::End::again, {}, {}});
+    }
+    if (session.next() != Session::Part::end) return failed(session);
+    return std::nullopt;
+}
+
+Batch::Read Batch::read_item(Session& session, Item& item) {
+    for (int i = 0; i < 2; ++i)  // SAVEPOINT, SET
+        if (session.next() != Session::Part::ok) return Read::failed;
+    catalog::ResultEncoder encoder;
+    bool inexact = false;
+    Session::Part part = session.next();
+    while (part == Session::Part::result_set)
+        part = read_result_set(session, encoder, inexact) ? session.next() : Session::Part::failed;
+    if (part == Session::Part::failed) {
+        auto meaning = classify(session.last_error());
+        if (meaning.verdict != Verdict::abort) return Read::failed;
+        item.outcome = Outcome::aborted;
+        item.code = meaning.number();
+        return Read::aborted;
+    }
+    if (part != Session::Part::ok) return Read::failed;
+    if (!session.in_transaction()) return Read::broken;
+    if (inexact || !encoder.fits()) {
+        item.forced = number(inexact ? AbortCode::inexact_result : AbortCode::result_too_large);
+        return Read::rejected;
+    }
+    item.result = encoder.finish();
+    return Read::done;
+}
+
+std::vector<std::string> Batch::bookkeeping() const {
+    std::vector<std::string> statements;
+    auto add = [&](const std::string& head, const std::string& row) {
+        if (statements.empty() || !statements.back().starts_with(head) ||
+            statements.back().size() > kChunkBytes)
+            statements.push_back(head + row);
+        else
+            statements.back() += "," + row;
+    };
+    for (const auto& item : items_) {
+        if (item.nop()) continue;
+        const auto& rid = item.execution.item.rid;
+        // A duplicate's row must not meet the rid of the one that was executed.
+        std::string id =
+            item.outcome == Outcome::duplicate
+                ? "NULL,NULL,NULL"
+                : text_of(rid.home) + "," + text_of(rid.client) + "," + text_of(rid.cseq);
+        add("INSERT INTO cbft_exec (slot,idx,home,client,cseq,status,code,rdig,result) VALUES ",
+            "(" + text_of(item.execution.slot) + "," + std::to_string(item.execution.item.index) +
+                "," + id + "," + std::to_string(static_cast<unsigned>(item.outcome)) + "," +
+                std::to_string(item.code) + "," + quote_bytes(item.rdig.view()) + "," +
+                quote_bytes(item.result) + ")");
+    }
+    for (const auto& [partition, seq] : after_)
+        add("INSERT INTO cbft_part (part,next_seq) VALUES ",
+            "(" + text_of(partition) + "," + text_of(seq) + ")");
+    statements.back() += " ON DUPLICATE KEY UPDATE next_seq=VALUES(next_seq)";
+    if (windows_.empty()) return statements;
+    for (const auto& [key, window] : windows_)
+        add("INSERT INTO cbft_win (home,client,low,bitmap) VALUES ",
+            "(" + text_of(key.first) + "," + text_of(key.second) + "," + text_of(window.low()) +
+                "," + quote_bytes(to_bytes(window.bits())) + ")");
+    statements.back() += " ON DUPLICATE KEY UPDATE low=VALUES(low),bitmap=VALUES(bitmap)";
+    return statements;
+}
+
+Attempt Batch::commit(Session& session) {
+    for (auto& item : items_)
+        item.rdig = consensus::result_digest(item.outcome, item.code, item.result);
+    auto statements = bookkeeping();
+    if (rollback_pending_) statements.insert(statements.begin(), "ROLLBACK TO SAVEPOINT item");
+    statements.emplace_back("COMMIT");
+    for (std::size_t at = 0; at < statements.size();) {
+        std::string sql;
+        std::size_t end = at;
+        for (; end < statements.size() && sql.size() < kChunkBytes; ++end)
+            sql += statements[end] + ";";
+        bool last = end == statements.size();
+        session.send(sql);
+        for (; at < end; ++at) {
+            if (session.next() == Session::Part::ok) continue;
+            // From here on only the table can tell.
+            if (at + 1 == statements.size() || (last && session.last_error().lost())) {
+                maybe_committed_ = true;
+                return {Attempt::End::unknown, Verdict::lost, session.last_error().text};
+            }
+            return failed(session);
+        }
+        if (last) return {Attempt::End::committed, {}, {}};
+        if (session.next() != Session::Part::end) return failed(session);
+    }
+    return {Attempt::End::committed, {}, {}};
+}
+
+Attempt Batch::failed(Session& session) {
+    const SqlError failure = session.last_error();
+    auto meaning = classify(failure);
+    Attempt attempt{Attempt::End::retry, meaning.verdict,
+                    "error " + std::to_string(failure.number) + ": " + failure.text};
+    // Outside of a CALL nothing fails by rule.
+    if (attempt.verdict == Verdict::abort) attempt.verdict = Verdict::retry;
+    if (attempt.verdict == Verdict::lost) return attempt;
+    return rolled_back(session, std::move(attempt));
+}
+
+Attempt Batch::rolled_back(Session& session, Attempt attempt) {
+    auto done = session.run("ROLLBACK");
+    if (done || attempt.end == Attempt::End::wrong_sequence ||
+        attempt.end == Attempt::End::committed)
+        return attempt;
+    return {Attempt::End::retry, Verdict::lost, done.error().what};
+}
+
+std::vector<consensus::Executed> Batch::results() const {
+    std::vector<consensus::Executed> out;
+    out.reserve(items_.size());
+    for (const auto& item : items_) {
+        consensus::Executed executed;
+        executed.group = item.execution.group;
+        executed.slot = item.execution.slot;
+        executed.seqs = item.execution.item.seqs;
+        executed.result.index = item.execution.item.index;
+        executed.result.rid = item.execution.item.rid;
+        executed.result.outcome = item.outcome;
+        executed.result.code = item.code;
+        executed.result.rdig = item.rdig;
+        executed.result.result = item.result;
+        executed.result.has_result = true;
+        out.push_back(std::move(executed));
+    }
+    return out;
+}
+
+}  // namespace bft::database

@@ -1,0 +1,28 @@
+// The SQL texts of one ordered transaction.
+#pragma once
+
+#include "catalog/application.hpp"
+#include "consensus/messages.hpp"
+#include "database/session.hpp"
+
+#include <string>
+
+namespace bft::database {
+
+/// "CALL `name`(...)" with every argument as a literal. Requires that the application's
+/// check_call() accepts the call.
+std::string call_sql(const catalog::Application& application, const catalog::Call& call);
+
+/// Sets the time and the random seed that the order gives to this item (V8).
+std::string environment_sql(const consensus::DbItem& item);
+
+/// What a request's operation is, judged before the database is asked: the same on every voter.
+struct Prepared {
+    std::string sql;         ///< empty when `code` is set
+    std::uint32_t code = 0;  ///< an AbortCode
+};
+/// Decodes the call, checks it against the catalog and the partitions it touches against those that
+/// the request declares (V7).
+Prepared prepare(const catalog::Application& application, const consensus::Request& request);
+
+}  // namespace bft::database

@@ -1,0 +1,127 @@
+// The durable log of one role's engines: what protocol.md section 8 wants on disk before something
+// becomes visible. One thread writes; everything that is queued while one sync runs goes into the
+// next (group commit).
+#pragma once
+
+#include "base/result.hpp"
+#include "consensus/engine.hpp"
+#include "consensus/fetch.hpp"
+#include "storage/store.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+namespace bft::host {
+
+/// What an engine of an earlier incarnation has left, in counter order.
+struct LoggedPrimary {
+    std::vector<consensus::Prepare> prepares;
+    std::optional<consensus::PrepareIntent> intent;
+};
+struct LoggedReplica {
+    std::vector<consensus::Prepare> prepares;  ///< of every primary, by (primary, counter)
+    std::vector<consensus::Commit> commits;    ///< of every member, by (position, counter)
+    std::vector<consensus::Body> bodies;
+    std::optional<consensus::CommitIntent> intent;
+    Slot executed{};
+};
+
+/// Where an EngineHost puts its records; a fake in unit tests.
+class RecordSink {
+public:
+    virtual ~RecordSink() = default;
+    /// Appends `records` of `owner`. `durable` is called on the loop once they (and everything
+    /// appended before) are on disk, in the order of the calls; it may be empty, and then the
+    /// records go with the next that must be durable.
+    virtual void append(const consensus::Endpoint& owner, std::vector<consensus::Persist> records,
+                        std::function<void()> durable) = 0;
+};
+
+class DurableLog final : public RecordSink, public consensus::LogReader {
+public:
+    /// `failed` is called on the loop when a write fails: the node must stop (a failed fsync is
+    /// never retried). `membership` and `store` must outlive this.
+    DurableLog(boost::asio::io_context& loop, storage::Store& store,
+               const consensus::Membership& membership, std::function<void(Error)> failed);
+    ~DurableLog() override;
+    DurableLog(const DurableLog&) = delete;
+    DurableLog& operator=(const DurableLog&) = delete;
+
+    void append(const consensus::Endpoint& owner, std::vector<consensus::Persist> records,
+                std::function<void()> durable) override;
+    /// Writes what is queued and joins the thread. No callback comes from then on.
+    void stop();
+
+    [[nodiscard]] Result<LoggedPrimary> load_primary(PrimaryId primary) const;
+    [[nodiscard]] Result<LoggedReplica> load_replica(GroupId group, Position position) const;
+
+    // LogReader; thread-safe. What is still queued is not seen.
+    [[nodiscard]] std::optional<consensus::Prepare> prepare(PrimaryId primary,
+                                                            Counter cv) const override;
+    [[nodiscard]] std::optional<consensus::Commit> vote(GroupId group, Position position,
+                                                        Counter cv) const override;
+    [[nodiscard]] consensus::Body body(const Digest& rd) const override;
+
+    /// Roughly what waits to be written. Above backlog_bytes_max the node stops reading its
+    /// sockets.
+    [[nodiscard]] std::size_t backlog_bytes() const;
+    static constexpr std::size_t backlog_bytes_max = 64 * 1024 * 1024;
+
+    struct Report {
+        std::uint64_t records = 0;
+        std::uint64_t writes =
+            0;  ///< batches, one sync each unless nothing in it was to be durable
+        std::uint64_t bytes = 0;
+    };
+    [[nodiscard]] Report report() const;
+
+private:
+    struct Entry {
+        Bytes key;
+        std::optional<consensus::LogRecord> record;
+    };
+    struct Pending {
+        std::vector<Entry> entries;
+        bool durable = false;
+        std::function<void()> done;
+    };
+
+    void run();
+    Result<void> write(std::vector<Pending>& group);
+    bool is_repetition(const Bytes& key);
+    [[nodiscard]] Bytes key_of(const consensus::Endpoint& owner,
+                               const consensus::LogRecord& record) const;
+    template <class Record>
+    [[nodiscard]] std::optional<Record> read(const Bytes& key) const;
+    template <class Record>
+    Result<void> scan(const Bytes& prefix, const std::function<void(Record&&)>& visit) const;
+
+    boost::asio::io_context& loop_;
+    storage::Store& store_;
+    const consensus::Membership& membership_;
+    std::function<void(Error)> failed_;
+
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;
+    std::vector<Pending> queue_;
+    std::size_t queued_bytes_ = 0;
+    bool urgent_ = false;  ///< somebody waits for what is queued
+    bool stopping_ = false;
+    Report report_;
+
+    // The writer's own: keys written lately, because every group of a process logs the same
+    // PREPAREs.
+    std::unordered_set<std::string> recent_, older_;
+
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // read on the loop only
+    std::thread thread_;
+};
+
+}  // namespace bft::host

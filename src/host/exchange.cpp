@@ -1,0 +1,246 @@
+#include "host/exchange.hpp"
+
+#include "base/log.hpp"
+#include "host/admission.hpp"
+#include "wire/codec.hpp"
+
+namespace bft::host {
+
+using consensus::Body;
+using consensus::Endpoint;
+using consensus::Message;
+using consensus::Payload;
+using consensus::Verified;
+
+const char* to_string(Drop drop) {
+    switch (drop) {
+        case Drop::malformed:
+            return "malformed";
+        case Drop::impersonation:
+            return "impersonation";
+        case Drop::misdirected:
+            return "misdirected";
+        case Drop::unverified:
+            return "unverified";
+        case Drop::inadmissible:
+            return "inadmissible";
+    }
+    return "?";
+}
+
+Exchange::Exchange(boost::asio::io_context& loop, boost::asio::ssl::context& tls,
+                   const Clock& clock, const consensus::Verifier& verifier, const Peers& peers,
+                   const catalog::Application& application, Misbehaviour misbehaviour,
+                   std::function<bool()> overloaded, Options options)
+    : loop_(loop),
+      clock_(clock),
+      verifier_(verifier),
+      peers_(peers),
+      application_(application),
+      misbehaviour_(std::move(misbehaviour)),
+      overloaded_(std::move(overloaded)),
+      links_(loop, tls, options.links,
+             {[this](ByteView key) { return peers_.find(key).has_value(); },
+              [this](ByteView key, Bytes frame) { on_frame(key, std::move(frame)); },
+              {},
+              {}}),
+      overload_timer_(loop),
+      lanes_(1),
+      pool_(loop, options.verify, [this](VerifyPool::Lane lane) {
+          if (congested_.erase(lane) == 0 || held_back_.contains(lane)) return;
+          links_.resume_reading(lanes_[lane].key);
+      }) {}
+
+Exchange::~Exchange() {
+    stop();
+}
+
+void Exchange::stop() {
+    overload_timer_.cancel();
+    links_.close();
+    pool_.stop();
+}
+
+void Exchange::attach(const Endpoint& endpoint, Handler handler) {
+    handlers_[endpoint] = std::move(handler);
+}
+
+Result<void> Exchange::start(const std::string& listen, const std::vector<std::string>& addresses,
+                             HostId self) {
+    if (auto listening = links_.listen(listen); !listening) return listening.error();
+    for (std::uint32_t host = 0; host < addresses.size(); ++host) {
+        if (HostId(host) == self) continue;
+        if (auto dialled = links_.dial(peers_.key_of(HostId(host)), addresses[host]); !dialled)
+            return dialled.error();
+    }
+    return {};
+}
+
+// --- in ---
+
+VerifyPool::Lane Exchange::lane_of(ByteView key) {
+    Bytes name = to_bytes(key);
+    auto [found, created] = lane_by_key_.try_emplace(name, lanes_.size());
+    // Bounded: a lane exists only for keys of the cluster file.
+    if (created) lanes_.push_back({name, *peers_.find(key), {}, log::RateLimit{}});
+    return found->second;
+}
+
+void Exchange::on_frame(ByteView key, Bytes frame) {
+    if (!peers_.find(key)) return;
+    ++received_;
+    VerifyPool::Lane lane = lane_of(key);
+    std::size_t bytes = frame.size();
+    bool room = pool_.submit(lane, bytes,
+                             [this, lane, peer = lanes_[lane].peer,
+                              frame = std::move(frame)]() -> std::function<void()> {
+                                 auto outcomes =
+                                     std::make_shared<Outcomes>(check_frame(peer, frame));
+                                 return [this, lane, outcomes] {
+                                     for (const Outcome& outcome : *outcomes)
+                                         conclude(lane, outcome);
+                                 };
+                             });
+    bool overload = overloaded_();
+    if (room && !overload) return;
+    if (!room) congested_.insert(lane);
+    if (overload && held_back_.insert(lane).second && held_back_.size() == 1) watch_overload();
+    links_.pause_reading(key);
+}
+
+void Exchange::watch_overload() {
+    overload_timer_.expires_after(5ms);
+    overload_timer_.async_wait([this](const boost::system::error_code& cancelled) {
+        if (cancelled) return;
+        if (overloaded_()) return watch_overload();
+        for (VerifyPool::Lane lane : held_back_)
+            if (!congested_.contains(lane)) links_.resume_reading(lanes_[lane].key);
+        held_back_.clear();
+    });
+}
+
+// On a worker: reads only what does not change after start().
+Exchange::Outcomes Exchange::check_frame(const Peer& peer, ByteView frame) const {
+    auto message = wire::decode(frame);
+    if (!message) return {Dropped{Drop::malformed, message.error().what}};
+    if (!peers_.may_speak(peer, message->from))
+        return {Dropped{Drop::impersonation, "spoke as " + consensus::to_string(message->from)}};
+    // A client's requests come many to a frame; each is judged by itself.
+    const auto* requests = std::get_if<consensus::Bodies>(&message->payload);
+    Outcomes outcomes;
+    if (peer.host || requests == nullptr) {
+        outcomes.push_back(check(std::move(*message)));
+        return outcomes;
+    }
+    outcomes.reserve(requests->bodies.size());
+    for (const Body& body : requests->bodies)
+        outcomes.push_back(check({message->from, message->to, body}));
+    return outcomes;
+}
+
+Exchange::Outcome Exchange::check(Message message) const {
+    if (!handlers_.contains(message.to))
+        return Dropped{Drop::misdirected, "to " + consensus::to_string(message.to)};
+    const Body* body = std::get_if<Body>(&message.payload);
+    Body request = body != nullptr ? *body : nullptr;
+    Endpoint here = message.to;
+    bool of_client = message.from.role == Endpoint::Role::client;
+    auto verified = verifier_.verify(std::move(message));
+    if (!verified) {
+        if (of_client && request) return Refused{here, refusal(request->id, verified.error())};
+        return Dropped{Drop::unverified, verified.error().what};
+    }
+    if (request) {
+        if (auto refused = refuse(application_, *request)) {
+            if (of_client) return Refused{here, std::move(*refused)};
+            return Dropped{Drop::inadmissible, refused->text};
+        }
+    }
+    return std::move(*verified);
+}
+
+void Exchange::conclude(VerifyPool::Lane lane, const Outcome& outcome) {
+    if (const auto* verified = std::get_if<Verified>(&outcome)) {
+        hand_over(*verified);
+    } else if (const auto* refused = std::get_if<Refused>(&outcome)) {
+        ++rejected_;
+        transmit(refused->by, {{Endpoint::of_client(refused->answer.rid.client)}, refused->answer});
+    } else {
+        dropped(lane, std::get<Dropped>(outcome));
+    }
+}
+
+// A PREPARE is for every replica and proves itself, so one copy serves all that a host has (O12).
+void Exchange::hand_over(const Verified& verified) {
+    if (!std::holds_alternative<consensus::Prepare>(verified.payload()))
+        return handlers_.at(verified.message().to)(verified);
+    for (const auto& [endpoint, handler] : handlers_)
+        if (endpoint.role == Endpoint::Role::replica) handler(verified);
+}
+
+void Exchange::dropped(VerifyPool::Lane lane, const Dropped& drop) {
+    Lane& from = lanes_[lane];
+    ++from.drops[static_cast<std::size_t>(drop.why)];
+    std::uint64_t suppressed = 0;
+    if (!from.warnings.allow(clock_.now().mono, &suppressed)) return;
+    std::string who = from.peer.host ? "host=" + std::to_string(from.peer.host->value)
+                                     : "client=" + std::to_string(from.peer.client.value);
+    log::warn("message_dropped {} cause={} suppressed={} what=\"{}\"", lane == 0 ? "self" : who,
+              to_string(drop.why), suppressed, drop.text);
+}
+
+// --- out ---
+
+void Exchange::transmit(const Endpoint& from, consensus::Send send) {
+    std::optional<Payload> payload;
+    if (misbehaviour_.any()) {
+        payload = misbehaviour_.change(send.payload);
+        if (!payload) return;
+    } else {
+        payload = std::move(send.payload);
+    }
+    bool once_per_host = std::holds_alternative<consensus::Prepare>(*payload);
+    std::set<HostId> served;
+    Message message{from, {}, std::move(*payload)};
+    for (const Endpoint& to : send.to) {
+        if (once_per_host)
+            if (auto host = verifier_.membership().host_of(to);
+                host && !served.insert(*host).second)
+                continue;
+        if (handlers_.contains(to)) {
+            deliver_here(from, to, message.payload);
+            continue;
+        }
+        if (auto garbage = misbehaviour_.garbage())
+            send_out(to, std::make_shared<const Bytes>(std::move(*garbage)));
+        message.to = to;
+        send_out(to, std::make_shared<const Bytes>(wire::encode(message)));
+    }
+}
+
+void Exchange::deliver_here(const Endpoint& from, const Endpoint& to, const Payload& payload) {
+    pool_.submit(0, 0, [this, message = Message{from, to, payload}]() -> std::function<void()> {
+        auto outcome = std::make_shared<Outcome>(check(message));
+        return [this, outcome] { conclude(0, *outcome); };
+    });
+}
+
+const Bytes* Exchange::key_of(const Endpoint& endpoint) const {
+    if (endpoint.role == Endpoint::Role::client) return peers_.key_of(endpoint.client);
+    auto host = verifier_.membership().host_of(endpoint);
+    return host && host->value < peers_.hosts() ? &peers_.key_of(*host) : nullptr;
+}
+
+void Exchange::send_out(const Endpoint& to, std::shared_ptr<const Bytes> frame) {
+    const Bytes* key = key_of(to);
+    if (key == nullptr || !links_.send(*key, std::move(frame))) ++unsent_;
+}
+
+Exchange::Report Exchange::report() const {
+    Report report{links_.report(), {}, received_, rejected_, unsent_};
+    for (const Lane& lane : lanes_)
+        if (!lane.key.empty()) report.drops[lane.key] = lane.drops;
+    return report;
+}
+
+}  // namespace bft::host

@@ -1,0 +1,122 @@
+// Where messages come in and go out: between the endpoints of this process and those of others.
+// In: link -> who may speak -> decode and verify on a worker -> the endpoint, in each peer's order.
+// Out: to an endpoint of this process the same way without the link, else encoded and sent.
+#pragma once
+
+#include "catalog/application.hpp"
+#include "consensus/engine.hpp"
+#include "host/clock.hpp"
+#include "host/misbehaviour.hpp"
+#include "host/peers.hpp"
+#include "host/verify_pool.hpp"
+#include "net/links.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <variant>
+
+namespace bft::host {
+
+/// Why a message of a peer was dropped.
+enum class Drop : std::uint8_t {
+    malformed,      ///< bytes that are no message
+    impersonation,  ///< the channel's peer may not speak as that endpoint
+    misdirected,    ///< for an endpoint that is not here
+    unverified,     ///< signature, certificate, digest or bound
+    inadmissible,   ///< a request that the application does not take
+};
+inline constexpr std::size_t drop_kinds = 5;
+const char* to_string(Drop drop);
+
+class Exchange {
+public:
+    struct Options {
+        VerifyPool::Options verify;
+        net::LinkOptions links;
+    };
+    using Handler = std::function<void(const consensus::Verified&)>;
+    using DropCounts = std::array<std::uint64_t, drop_kinds>;
+
+    /// `overloaded` says that no socket should be read for now. The references must outlive this.
+    Exchange(boost::asio::io_context& loop, boost::asio::ssl::context& tls, const Clock& clock,
+             const consensus::Verifier& verifier, const Peers& peers,
+             const catalog::Application& application, Misbehaviour misbehaviour,
+             std::function<bool()> overloaded, Options options);
+    ~Exchange();
+
+    /// What is addressed to `endpoint` goes to `handler` from now on. Before start().
+    void attach(const consensus::Endpoint& endpoint, Handler handler);
+    /// Listens, and dials every host of `addresses` (by HostId) but `self`.
+    Result<void> start(const std::string& listen, const std::vector<std::string>& addresses,
+                       HostId self);
+    void stop();
+
+    void transmit(const consensus::Endpoint& from, consensus::Send send);
+
+    struct Report {
+        net::LinksReport links;
+        std::map<Bytes, DropCounts> drops;  ///< by the peer's key
+        std::uint64_t received = 0;
+        std::uint64_t rejected = 0;  ///< requests answered with REJECTED
+        std::uint64_t unsent = 0;    ///< messages that no link took
+    };
+    [[nodiscard]] Report report() const;
+
+private:
+    struct Lane {
+        Bytes key;
+        Peer peer;
+        DropCounts drops{};
+        log::RateLimit warnings;
+    };
+    struct Dropped {
+        Drop why;
+        std::string text;
+    };
+    struct Refused {
+        consensus::Endpoint by;
+        consensus::Rejected answer;
+    };
+    using Outcome = std::variant<consensus::Verified, Dropped, Refused>;
+    using Outcomes = std::vector<Outcome>;
+
+    void on_frame(ByteView key, Bytes frame);
+    [[nodiscard]] Outcomes check_frame(const Peer& peer, ByteView frame) const;
+    [[nodiscard]] Outcome check(consensus::Message message) const;
+    void conclude(VerifyPool::Lane lane, const Outcome& outcome);
+    void hand_over(const consensus::Verified& verified);
+    void dropped(VerifyPool::Lane lane, const Dropped& drop);
+    VerifyPool::Lane lane_of(ByteView key);
+    void deliver_here(const consensus::Endpoint& from, const consensus::Endpoint& to,
+                      const consensus::Payload& payload);
+    void send_out(const consensus::Endpoint& to, std::shared_ptr<const Bytes> frame);
+    [[nodiscard]] const Bytes* key_of(const consensus::Endpoint& endpoint) const;
+    void watch_overload();
+
+    boost::asio::io_context& loop_;
+    const Clock& clock_;
+    const consensus::Verifier& verifier_;
+    const Peers& peers_;
+    const catalog::Application& application_;
+    Misbehaviour misbehaviour_;
+    std::function<bool()> overloaded_;
+    net::Links links_;
+    boost::asio::steady_timer overload_timer_;
+    std::map<consensus::Endpoint, Handler> handlers_;
+    std::vector<Lane> lanes_;  ///< lane 0 is this process
+    std::map<Bytes, VerifyPool::Lane> lane_by_key_;
+    std::set<VerifyPool::Lane> congested_;  ///< paused for their own backlog
+    std::set<VerifyPool::Lane> held_back_;  ///< paused for the node's
+    std::uint64_t received_ = 0, rejected_ = 0, unsent_ = 0;
+    VerifyPool pool_;  // last: its workers read what is above
+};
+
+}  // namespace bft::host

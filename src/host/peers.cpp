@@ -1,0 +1,30 @@
+#include "host/peers.hpp"
+
+namespace bft::host {
+
+using consensus::Endpoint;
+
+Peers::Peers(const consensus::Membership& membership, std::vector<Bytes> host_keys)
+    : membership_(membership), host_keys_(std::move(host_keys)) {
+    for (const auto& [id, key] : membership.clients) by_key_[key] = {std::nullopt, id};
+    // A key that is pinned for both is a host's: hosts must stay reachable.
+    for (std::uint32_t h = 0; h < host_keys_.size(); ++h) by_key_[host_keys_[h]] = {HostId(h), {}};
+}
+
+std::optional<Peer> Peers::find(ByteView key) const {
+    auto found = by_key_.find(to_bytes(key));
+    if (found == by_key_.end()) return std::nullopt;
+    return found->second;
+}
+
+const Bytes* Peers::key_of(ClientId client) const {
+    auto found = membership_.clients.find(client);
+    return found == membership_.clients.end() ? nullptr : &found->second;
+}
+
+bool Peers::may_speak(const Peer& peer, const Endpoint& as) const {
+    if (as.role == Endpoint::Role::client) return !peer.host && as.client == peer.client;
+    return peer.host && membership_.host_of(as) == peer.host;
+}
+
+}  // namespace bft::host

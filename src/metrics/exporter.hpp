@@ -1,0 +1,43 @@
+// Prometheus metrics over HTTP. The loop publishes a list of values now and then; a scrape reads
+// the last one from the exporter's own thread and costs the loop nothing.
+#pragma once
+
+#include "base/result.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bft::metrics {
+
+struct Sample {
+    std::map<std::string, std::string> labels;
+    double value = 0;
+};
+
+/// One name with all its samples. Names follow Prometheus: bft_..., _total for counters, base
+/// units.
+struct Family {
+    enum class Type { counter, gauge };
+    std::string name;
+    std::string help;
+    Type type = Type::gauge;
+    std::vector<Sample> samples;
+};
+
+class Exporter {
+public:
+    /// Serves http://`address`/metrics ("host:port").
+    static Result<std::unique_ptr<Exporter>> listen(const std::string& address);
+    ~Exporter();
+
+    void publish(std::vector<Family> families);
+
+private:
+    struct Impl;
+    explicit Exporter(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bft::metrics

@@ -1,0 +1,30 @@
+// The commands of bftctl. Each adds itself to the command line and gives its exit status.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <memory>
+
+namespace bft::node {
+
+/// What bftctl ends with; shown by --help.
+enum ExitStatus : int {
+    exit_done = 0,
+    exit_failed = 1,        ///< it did not work; the reason is on standard error
+    exit_usage = 2,         ///< the command line or a file is wrong
+    exit_aborted = 3,       ///< call: executed, and ended by a rule of the application
+    exit_unknown = 4,       ///< call: no agreement about the answer in time
+    exit_disagreement = 5,  ///< status: the cluster works, but a host disagrees or is down
+    exit_interrupted = 130,
+};
+
+using Command = std::function<int()>;
+
+/// Each returns what to run when its subcommand was chosen.
+Command add_init(CLI::App& app);
+Command add_status(CLI::App& app);
+Command add_call(CLI::App& app);
+Command add_check(CLI::App& app);
+
+}  // namespace bft::node

@@ -1,0 +1,307 @@
+// bftctl init: from one topology file to every key, TPM counter and file of a new cluster.
+#include "catalog/application.hpp"
+#include "crypto/signing_key.hpp"
+#include "node/bftctl.hpp"
+#include "node/cluster_file.hpp"
+#include "node/host_tpm.hpp"
+#include "node/render.hpp"
+#include "node/staging.hpp"
+#include "node/topology.hpp"
+#include "usig/protocol.hpp"
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <ctime>
+#include <map>
+#include <signal.h>
+
+namespace bft::node {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+    std::string topology;
+    std::string dir;
+    bool force = false;
+    bool software_usig = false;
+};
+
+std::atomic<bool> interrupted = false;
+
+void on_signal(int /*signal*/) {
+    interrupted = true;
+}
+
+/// SIGINT and SIGTERM are noted, and obeyed between two steps.
+void catch_signals() {
+    struct sigaction action {};
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
+    ::sigaction(SIGINT, &action, nullptr);
+    ::sigaction(SIGTERM, &action, nullptr);
+}
+
+const Error stopped = error(Errc::unavailable, "interrupted: nothing was made");
+
+class Maker {
+public:
+    Maker(const Topology& topology, Staging& staging, bool force)
+        : topology_(topology),
+          staging_(staging),
+          force_(force),
+          steps_(topology.hosts.size() + 1) {}
+
+    Result<ClusterFile> make() {
+        if (Result<void> done = start_cluster(); !done) return done.error();
+        for (const TopologyHost& host : topology_.hosts)
+            if (Result<void> done = make_host(host); !done) return done.error();
+        for (const std::string& name : topology_.clients)
+            if (Result<void> done = make_client(name); !done) return done.error();
+        fill_places();
+        if (Result<void> done = write_files(); !done) return done.error();
+        return cluster_;
+    }
+
+    /// Gives the counters back to the TPMs, after a failure.
+    void undo() {
+        for (const auto& [host, tpm] : tpms_)
+            if (Result<void> done = remove_counters(tpm); !done)
+                std::fprintf(stderr, "bftctl: %s: %s\n", host.c_str(), done.error().what.c_str());
+    }
+
+private:
+    void say(const std::string& what) {
+        std::printf("[%zu/%zu] %s\n", ++step_, steps_, what.c_str());
+        std::fflush(stdout);
+    }
+
+    Result<void> start_cluster() {
+        const Result<catalog::Application> application =
+            catalog::Application::load(topology_.application);
+        if (!application)
+            return error(application.error().code,
+                         topology_.application.string() + ":\n" + application.error().what);
+        cluster_.name = topology_.name;
+        cluster_.id.resize(16);
+        if (RAND_bytes(cluster_.id.data(), static_cast<int>(cluster_.id.size())) != 1)
+            return error(Errc::internal, "the system gives no random numbers");
+        cluster_.f = topology_.f;
+        cluster_.f_database = topology_.f_database;
+        cluster_.application = {application->name(), application->digest(), "app"};
+        cluster_.voters = topology_.hosts_with(Role::voter);
+        return {};
+    }
+
+    [[nodiscard]] std::size_t replicas_on(const std::string& host) const {
+        return static_cast<std::size_t>(
+            std::count_if(topology_.groups.begin(), topology_.groups.end(), [&](const auto& group) {
+                return std::find(group.hosts.begin(), group.hosts.end(), host) != group.hosts.end();
+            }));
+    }
+
+    Result<void> make_host(const TopologyHost& host) {
+        if (interrupted) return stopped;
+        const fs::path home = fs::path("hosts") / host.name;
+        const Result<fs::path> key_file = staging_.place(home / "identity.key");
+        if (!key_file) return key_file.error();
+        const crypto::SigningKey key = crypto::SigningKey::generate();
+        if (Result<void> done = key.save(*key_file); !done) return done;
+        cluster_.hosts.push_back({host.name, host.address, key.public_key()});
+
+        const std::size_t counters =
+            replicas_on(host.name) + (host.roles.contains(Role::primary) ? 1 : 0);
+        if (counters > 0) {
+            Result<HostTpm> tpm =
+                make_counters(host, counters, cluster_.id, force_, staging_, home);
+            if (!tpm) return error(tpm.error().code, host.name + ": " + tpm.error().what);
+            tpms_.emplace(host.name, std::move(*tpm));
+        }
+        say(host.name + ": key and " + std::to_string(counters) + " counter(s)" +
+            (counters > 0 ? " in " + host.provision_tcti : ""));
+        return {};
+    }
+
+    Result<void> make_client(const std::string& name) {
+        if (interrupted) return stopped;
+        const Result<fs::path> file = staging_.place(fs::path("clients") / name / "client.key");
+        if (!file) return file.error();
+        const crypto::SigningKey key = crypto::SigningKey::generate();
+        if (Result<void> done = key.save(*file); !done) return done;
+        cluster_.clients.push_back({ClientId(cluster_.clients.size() + 1), name, key.public_key()});
+        return {};
+    }
+
+    /// A host's counters go to its ordering identity first, then to its groups by id.
+    ClusterIdentity next_identity(const std::string& host) {
+        return {host, tpms_.at(host).identities.at(used_[host]++)};
+    }
+
+    void fill_places() {
+        for (const std::string& host : topology_.hosts_with(Role::primary))
+            cluster_.primaries.push_back(next_identity(host));
+        std::vector<TopologyGroup> groups = topology_.groups;
+        std::sort(groups.begin(), groups.end(),
+                  [](const auto& a, const auto& b) { return a.id < b.id; });
+        for (const TopologyGroup& group : groups) {
+            ClusterGroup& made = cluster_.groups.emplace_back();
+            made.id = group.id;
+            made.partitions = group.partitions;
+            for (const std::string& host : group.hosts) made.members.push_back(next_identity(host));
+        }
+    }
+
+    /// A token for each counter of the host, shared by its USIG service and the counter's role.
+    Result<void> write_tokens(const std::string& host, const fs::path& home) {
+        const consensus::Membership membership = cluster_.membership();
+        usig::protocol::Tokens tokens;
+        const auto add = [&](const consensus::Member& member) -> Result<void> {
+            if (cluster_.host(member.host).name != host) return {};
+            Result<usig::protocol::Token> token = usig::protocol::new_token();
+            if (!token) return token.error();
+            tokens.emplace(member.usig, *token);
+            return {};
+        };
+        for (const consensus::Member& primary : membership.primaries)
+            if (Result<void> done = add(primary); !done) return done;
+        for (const consensus::Group& group : membership.groups)
+            for (const consensus::Member& member : group.members)
+                if (Result<void> done = add(member); !done) return done;
+        if (tokens.empty()) return {};
+        const Result<fs::path> file = staging_.place(home / "usig.tokens");
+        if (!file) return file.error();
+        return usig::protocol::save_tokens(*file, tokens);
+    }
+
+    Result<void> write_files() {
+        const std::string cluster_text = render(cluster_);
+        for (const TopologyHost& host : topology_.hosts) {
+            const fs::path home = fs::path("hosts") / host.name;
+            if (Result<void> done = staging_.write(home / "node.toml", render_node_toml(host));
+                !done)
+                return done;
+            if (Result<void> done = staging_.write(home / "cluster.toml", cluster_text); !done)
+                return done;
+            if (Result<void> done = staging_.copy_folder(topology_.application, home / "app");
+                !done)
+                return done;
+            if (Result<void> done = write_tokens(host.name, home); !done) return done;
+        }
+        for (const ClusterClient& client : cluster_.clients) {
+            const fs::path home = fs::path("clients") / client.name;
+            if (Result<void> done = staging_.write(
+                    home / "client.toml", client::to_toml(client_config(cluster_, client.id)));
+                !done)
+                return done;
+            if (Result<void> done = staging_.copy_folder(topology_.application, home / "app");
+                !done)
+                return done;
+        }
+        if (interrupted) return stopped;
+        say("files of " + std::to_string(topology_.hosts.size()) + " hosts and " +
+            std::to_string(cluster_.clients.size()) + " clients");
+        return {};
+    }
+
+    const Topology& topology_;
+    Staging& staging_;
+    bool force_;
+    ClusterFile cluster_;
+    std::map<std::string, HostTpm> tpms_;
+    std::map<std::string, std::size_t> used_;
+    std::size_t step_ = 0;
+    std::size_t steps_;
+};
+
+/// Before any TPM is touched: would a file be overwritten?
+bool target_is_free(const Options& options, const Topology& topology) {
+    bool free = true;
+    const auto look = [&](const fs::path& file) {
+        std::error_code bad;
+        if (options.force || !fs::exists(file, bad)) return;
+        std::fprintf(stderr, "bftctl: %s exists already\n", file.string().c_str());
+        free = false;
+    };
+    for (const TopologyHost& host : topology.hosts)
+        for (const char* file :
+             {"node.toml", "identity.key", "usig.tokens", "usig.secrets", "cluster.toml"})
+            look(fs::path(options.dir) / "hosts" / host.name / file);
+    for (const std::string& client : topology.clients)
+        for (const char* file : {"client.toml", "client.key"})
+            look(fs::path(options.dir) / "clients" / client / file);
+    if (!free)
+        std::fprintf(
+            stderr,
+            "bftctl: nothing was changed; take another --dir, or --force, which moves what is "
+            "there into a folder 'before-...'\n");
+    return free;
+}
+
+bool usig_is_wanted(const Options& options, const Topology& topology) {
+    for (const TopologyHost& host : topology.hosts) {
+        if (!host.tcti.starts_with("software:") || options.software_usig) continue;
+        std::fprintf(
+            stderr,
+            "bftctl: %s has no TPM (tcti = \"%s\"): anybody who breaks into it can forge its "
+            "certificates. For trials only, say --insecure-software-usig\n",
+            host.name.c_str(), host.tcti.c_str());
+        return false;
+    }
+    return true;
+}
+
+int run(const Options& options) {
+    const Loaded<Topology> topology = load_topology(options.topology);
+    for (const Diagnostic& wrong : topology.errors)
+        std::fprintf(stderr, "%s\n", to_string(wrong).c_str());
+    if (!topology.value || !usig_is_wanted(options, *topology.value)) return exit_usage;
+    if (!target_is_free(options, *topology.value)) return exit_failed;
+    catch_signals();
+    Result<Staging> staging = Staging::open(options.dir);
+    if (!staging) {
+        std::fprintf(stderr, "bftctl: %s\n", staging.error().what.c_str());
+        return exit_failed;
+    }
+    Maker maker(*topology.value, *staging, options.force);
+    const Result<ClusterFile> cluster = maker.make();
+    const Result<void> committed =
+        cluster ? staging->commit("before-" + std::to_string(std::time(nullptr)))
+                : Result<void>(cluster.error());
+    if (!committed) {
+        std::fprintf(stderr, "bftctl: %s\n", committed.error().what.c_str());
+        maker.undo();
+        return interrupted ? exit_interrupted : exit_failed;
+    }
+    std::printf(
+        "cluster '%s' is in %s, digest %s\n"
+        "each host needs its own folder hosts/NAME and nothing else; each client its own "
+        "folder clients/NAME\n",
+        cluster->name.c_str(), options.dir.c_str(), hex(cluster->digest()).c_str());
+    return exit_done;
+}
+
+}  // namespace
+
+Command add_init(CLI::App& app) {
+    CLI::App* command = app.add_subcommand(
+        "init", "Makes keys, TPM counters and all files of a new cluster from a topology file");
+    auto options = std::make_shared<Options>();
+    command->add_option("--topology", options->topology, "the topology file")
+        ->required()
+        ->check(CLI::ExistingFile);
+    command->add_option("--dir", options->dir, "where the cluster's files go")->required();
+    command->add_flag("--force", options->force,
+                      "even if DIR holds a cluster already: its files are moved aside");
+    command->add_flag("--insecure-software-usig", options->software_usig,
+                      "allow hosts without TPM (tcti = \"software:FILE\"), for trials");
+    command->footer(
+        "A topology with every key explained: config/topology.toml. The TPMs must be reachable "
+        "from "
+        "here.\nExample:\n  bftctl init --topology topology.toml --dir cluster");
+    return [options] { return run(*options); };
+}
+
+}  // namespace bft::node

@@ -1,0 +1,273 @@
+// bftctl status: who is up, how far, and who disagrees.
+#include "node/bftctl.hpp"
+#include "node/cluster_file.hpp"
+#include "node/config.hpp"
+#include "node/status_document.hpp"
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <thread>
+#include <unistd.h>
+
+namespace bft::node {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+    std::vector<std::string> places;
+    double wait_s = 0;
+    bool json = false;
+    bool quiet = false;
+};
+
+/// One host of the cluster, asked.
+struct HostStatus {
+    std::string host;
+    std::string document;  ///< JSON; empty when it did not answer
+    std::string why;       ///< it did not answer
+    StatusDocument status;
+};
+
+struct Survey {
+    std::vector<HostStatus> hosts;
+    /// By host: how much of what it said others saw differ.
+    std::map<std::string, std::uint64_t> disagreements;
+    /// By host: who says so.
+    std::map<std::string, std::set<std::string>> accusers;
+
+    [[nodiscard]] bool all_ready() const {
+        for (const HostStatus& host : hosts)
+            if (host.document.empty() || !host.status.ready) return false;
+        return true;
+    }
+};
+
+/// A cluster folder stands for every host in it.
+Result<std::vector<fs::path>> node_files(const std::vector<std::string>& places) {
+    std::vector<fs::path> files;
+    for (const std::string& place : places) {
+        std::error_code bad;
+        if (!fs::is_directory(place, bad)) {
+            files.emplace_back(place);
+            continue;
+        }
+        if (fs::exists(fs::path(place) / "node.toml")) {
+            files.push_back(fs::path(place) / "node.toml");
+            continue;
+        }
+        const std::size_t before = files.size();
+        for (const fs::directory_entry& entry :
+             fs::directory_iterator(fs::path(place) / "hosts", bad))
+            if (fs::exists(entry.path() / "node.toml")) files.push_back(entry.path() / "node.toml");
+        if (files.size() == before)
+            return error(Errc::not_found, place +
+                                              " is no cluster's folder: it has no "
+                                              "hosts/NAME/node.toml");
+    }
+    return files;
+}
+
+struct Target {
+    NodeConfig config;
+    std::size_t order = 0;  ///< HostId
+};
+
+Result<std::vector<Target>> find_targets(const std::vector<fs::path>& files) {
+    std::vector<Target> targets;
+    std::string wrong;
+    for (const fs::path& file : files) {
+        const Loaded<NodeConfig> config = load_node_config(file);
+        for (const Diagnostic& what : config.errors) wrong += to_string(what) + "\n";
+        if (!config.value) continue;
+        const Loaded<ClusterFile> cluster = load_cluster_file(config.value->cluster_file);
+        for (const Diagnostic& what : cluster.errors) wrong += to_string(what) + "\n";
+        if (!cluster.value) continue;
+        const std::optional<HostId> id = cluster.value->host_id(config.value->host);
+        targets.push_back({*config.value, id ? id->value : cluster.value->hosts.size()});
+    }
+    if (!wrong.empty()) return error(Errc::malformed, wrong);
+    std::sort(targets.begin(), targets.end(),
+              [](const Target& a, const Target& b) { return a.order < b.order; });
+    return targets;
+}
+
+Survey ask(const std::vector<Target>& targets) {
+    Survey survey;
+    for (const Target& target : targets) {
+        HostStatus& host = survey.hosts.emplace_back();
+        host.host = target.config.host;
+        Result<std::string> document = read_status(target.config.status_socket);
+        if (!document) {
+            host.why = document.error().what;
+            continue;
+        }
+        const Result<StatusDocument> status = parse_status(*document);
+        if (!status) {
+            host.why = status.error().what;
+            continue;
+        }
+        host.document = *document;
+        host.status = *status;
+        for (const auto& [accused, count] : status->disagreements) {
+            if (count == 0 || accused == host.host) continue;
+            survey.disagreements[accused] += count;
+            survey.accusers[accused].insert(host.host);
+        }
+    }
+    return survey;
+}
+
+std::string join(const std::vector<std::string>& words, const char* between) {
+    std::string all;
+    for (const std::string& word : words) all += (all.empty() ? "" : between) + word;
+    return all;
+}
+
+std::string progress(const StatusDocument& status) {
+    std::vector<std::string> parts;
+    if (status.primary)
+        parts.push_back("view " + std::to_string(status.primary->view) + ", slot " +
+                        std::to_string(status.primary->tip) + ", " +
+                        std::to_string(status.primary->pooled) + " waiting");
+    for (const StatusDocument::Replica& r : status.replicas)
+        parts.push_back("group " + std::to_string(r.group) + ": view " + std::to_string(r.view) +
+                        ", slot " + std::to_string(r.tip) + ", committed " +
+                        std::to_string(r.committed) + ", delivered " + std::to_string(r.delivered) +
+                        ", executed " + std::to_string(r.executed));
+    if (status.voter) {
+        std::string next;
+        for (const auto& [partition, seq] : status.voter->next)
+            next += " " + std::to_string(partition) + ":" + std::to_string(seq);
+        parts.push_back("database " + std::string(status.voter->database_up ? "up" : "DOWN") +
+                        ", " + std::to_string(status.voter->executed) + " executed, " +
+                        std::to_string(status.voter->waiting) + " waiting, next" + next);
+    }
+    return join(parts, "\n");
+}
+
+std::string links_of(const StatusDocument& status) {
+    std::size_t up = 0;
+    std::string down;
+    for (const auto& [host, connected] : status.links) {
+        if (connected)
+            ++up;
+        else
+            down += " -" + host;
+    }
+    return std::to_string(up) + "/" + std::to_string(status.links.size()) + down;
+}
+
+void print_host(const HostStatus& host) {
+    if (host.document.empty()) {
+        std::printf("%-12s DOWN   %s\n", host.host.c_str(), host.why.c_str());
+        return;
+    }
+    std::printf("%-12s %-6s %-16s links %s\n", host.host.c_str(),
+                host.status.ready ? "ready" : "busy", join(host.status.roles, ",").c_str(),
+                links_of(host.status).c_str());
+    std::string lines = progress(host.status);
+    for (std::size_t at = 0; at < lines.size();) {
+        const std::size_t end = std::min(lines.find('\n', at), lines.size());
+        std::printf("%-12s        %s\n", "", lines.substr(at, end - at).c_str());
+        at = end + 1;
+    }
+    for (const auto& [reason, count] : host.status.drops)
+        if (count > 0)
+            std::printf("%-12s        dropped %llu: %s\n", "",
+                        static_cast<unsigned long long>(count), reason.c_str());
+}
+
+void print_table(const Survey& survey) {
+    for (const HostStatus& host : survey.hosts) print_host(host);
+    for (const HostStatus& host : survey.hosts) {
+        if (host.status.software_usig)
+            std::printf("INSECURE     %s certifies with software in place of a TPM\n",
+                        host.host.c_str());
+        if (!host.status.misbehaviour.empty())
+            std::printf("INSECURE     %s was told to misbehave: %s\n", host.host.c_str(),
+                        host.status.misbehaviour.c_str());
+    }
+    for (const auto& [host, count] : survey.disagreements) {
+        const std::set<std::string>& by = survey.accusers.at(host);
+        std::printf("DISAGREES    %s: %llu time(s), seen by %s\n", host.c_str(),
+                    static_cast<unsigned long long>(count),
+                    join({by.begin(), by.end()}, ", ").c_str());
+    }
+}
+
+void print_json(const Survey& survey) {
+    std::cout << "{\"hosts\": {";
+    const char* comma = "";
+    for (const HostStatus& host : survey.hosts) {
+        std::cout << comma << "\n\"" << host.host
+                  << "\": " << (host.document.empty() ? "null" : host.document);
+        comma = ",";
+    }
+    std::cout << "},\n\"disagreements\": {";
+    comma = "";
+    for (const auto& [host, count] : survey.disagreements) {
+        std::cout << comma << "\"" << host << "\": " << count;
+        comma = ", ";
+    }
+    std::cout << "},\n\"ready\": " << (survey.all_ready() ? "true" : "false") << "}\n";
+}
+
+int run(const Options& options) {
+    const Result<std::vector<fs::path>> files = node_files(options.places);
+    if (!files) {
+        std::fprintf(stderr, "bftctl: %s\n", files.error().what.c_str());
+        return exit_usage;
+    }
+    const Result<std::vector<Target>> targets = find_targets(*files);
+    if (!targets) {
+        std::fprintf(stderr, "%s", targets.error().what.c_str());
+        return exit_usage;
+    }
+    const auto deadline =
+        std::chrono::steady_clock::now() +
+        std::chrono::milliseconds(static_cast<std::int64_t>(options.wait_s * 1000));
+    Survey survey = ask(*targets);
+    while (!survey.all_ready() && std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        survey = ask(*targets);
+    }
+    // With --wait, what counts is whether it became ready; --quiet says nothing more then.
+    if (options.json)
+        print_json(survey);
+    else if (!options.quiet || !survey.all_ready())
+        print_table(survey);
+    if (options.wait_s > 0 && !survey.all_ready()) return exit_failed;
+    return survey.all_ready() && survey.disagreements.empty() ? exit_done : exit_disagreement;
+}
+
+}  // namespace
+
+Command add_status(CLI::App& app) {
+    CLI::App* command =
+        app.add_subcommand("status", "Shows each host: up, how far, and who disagrees");
+    auto options = std::make_shared<Options>();
+    command
+        ->add_option("PLACE", options->places,
+                     "a cluster's folder, a host's folder, or node.toml; on this machine")
+        ->required();
+    command
+        ->add_option("--wait", options->wait_s,
+                     "wait so many seconds at most for every host to be ready")
+        ->check(CLI::Range(0.0, 86400.0));
+    command->add_flag("--json", options->json, "for programs: every host's own document");
+    command->add_flag("-q,--quiet", options->quiet, "no table when all is well");
+    command->footer(
+        "Exit status: 0 all hosts are ready and agree; 1 --wait was in vain; 5 a host is down, "
+        "not\n"
+        "ready, or disagrees: see the lines DOWN, busy and DISAGREES.\n"
+        "Examples:\n"
+        "  bftctl status cluster\n"
+        "  bftctl status --wait 30 --quiet cluster && echo ready\n"
+        "  bftctl status --json cluster/hosts/host1");
+    return [options] { return run(*options); };
+}
+
+}  // namespace bft::node

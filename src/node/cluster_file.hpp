@@ -1,0 +1,80 @@
+// cluster.toml: who takes part, the same on every host and client. Its digest names the cluster: it
+// is in every certificate, so nodes that were given different files never understand each other.
+#pragma once
+
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "consensus/membership.hpp"
+#include "node/config.hpp"
+#include "usig/public_identity.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bft::node {
+
+struct ClusterHost {
+    std::string name;
+    std::string address;  ///< "address:port"; not part of the digest: a host may move
+    Bytes key;            ///< Ed25519 public key of its identity, 32 bytes
+};
+
+/// One counter of one host's TPM.
+struct ClusterIdentity {
+    std::string host;
+    usig::PublicIdentity usig;
+};
+
+struct ClusterGroup {
+    GroupId id{};
+    std::vector<ClusterIdentity> members;  ///< 2f+1 distinct hosts, by position
+    std::vector<PartitionId> partitions;   ///< that it owns, sorted
+};
+
+struct ClusterClient {
+    ClientId id{};
+    std::string name;
+    Bytes key;  ///< Ed25519 public key, 32 bytes
+};
+
+struct ClusterApplication {
+    std::string name;
+    Digest digest;                 ///< of the folder's content, see catalog::Application
+    std::filesystem::path folder;  ///< absolute; not part of the digest
+};
+
+struct ClusterFile {
+    std::filesystem::path file;
+    std::string name;
+    Bytes id;  ///< 16 random bytes: two clusters never have one digest
+    std::uint32_t f = 1;
+    std::uint32_t f_database = 1;
+    ClusterApplication application;
+    std::vector<ClusterHost> hosts;          ///< by HostId
+    std::vector<ClusterIdentity> primaries;  ///< by PrimaryId
+    std::vector<ClusterGroup> groups;        ///< sorted by id
+    std::vector<std::string> voters;         ///< host names, 2f_database+1, by VoterId
+    std::vector<ClusterClient> clients;      ///< sorted by id
+
+    /// Of all fields except addresses and folders, in the order of this struct.
+    [[nodiscard]] Digest digest() const;
+    /// UsigIds count the primaries first, then the groups' members by (group, position).
+    [[nodiscard]] consensus::Membership membership() const;
+    /// By UsigId.
+    [[nodiscard]] std::vector<usig::PublicIdentity> usig_identities() const;
+    [[nodiscard]] std::optional<HostId> host_id(std::string_view host_name) const;
+    [[nodiscard]] const ClusterHost& host(HostId which) const { return hosts.at(which.value); }
+    /// What `host_name` does here; usig wherever it has a counter.
+    [[nodiscard]] std::set<Role> roles_of(std::string_view host_name) const;
+};
+
+Loaded<ClusterFile> load_cluster_file(const std::filesystem::path& file);
+Loaded<ClusterFile> parse_cluster_file(std::string_view text, const std::filesystem::path& file);
+/// parse_cluster_file(render(c)) gives `c` again; application.folder is written relative to `file`.
+std::string render(const ClusterFile& cluster);
+
+}  // namespace bft::node

@@ -1,0 +1,127 @@
+#include "node/metric_families.hpp"
+
+#include <boost/json/array.hpp>
+
+namespace bft::node {
+
+namespace json = boost::json;
+using metrics::Family;
+using metrics::Sample;
+using Labels = std::map<std::string, std::string>;
+
+namespace {
+
+double number(const json::value& value) {
+    if (value.is_bool()) return value.get_bool() ? 1 : 0;
+    if (value.is_uint64()) return static_cast<double>(value.get_uint64());
+    if (value.is_int64()) return static_cast<double>(value.get_int64());
+    if (value.is_double()) return value.get_double();
+    return 0;
+}
+
+const json::object* object_at(const json::object& parent, const char* key) {
+    const json::value* found = parent.if_contains(key);
+    return found != nullptr ? found->if_object() : nullptr;
+}
+
+class Collector {
+public:
+    /// One sample of the family `name`; families keep the order in which they first came.
+    void add(const std::string& name, const char* help, Family::Type type, double value,
+             Labels labels = {}) {
+        for (Family& family : families_)
+            if (family.name == name) {
+                family.samples.push_back({std::move(labels), value});
+                return;
+            }
+        families_.push_back({name, help, type, {Sample{std::move(labels), value}}});
+    }
+
+    struct Field {
+        const char* key;
+        const char* help;
+        Family::Type type;
+    };
+    void fields(const std::string& prefix, const json::object& from,
+                std::initializer_list<Field> wanted, const Labels& labels = {}) {
+        for (const Field& field : wanted) {
+            const json::value* value = from.if_contains(field.key);
+            if (value == nullptr) continue;
+            std::string name = prefix + field.key;
+            if (field.type == Family::Type::counter) name += "_total";
+            add(name, field.help, field.type, number(*value), labels);
+        }
+    }
+    void each(const std::string& name, const char* help, Family::Type type, const char* label,
+              const json::object* from) {
+        if (from == nullptr) return;
+        for (const json::key_value_pair& pair : *from)
+            add(name, help, type, number(pair.value()), {{label, std::string(pair.key())}});
+    }
+
+    std::vector<Family> take() { return std::move(families_); }
+
+private:
+    std::vector<Family> families_;
+};
+
+}  // namespace
+
+std::vector<Family> metric_families(const json::object& status) {
+    constexpr auto gauge = Family::Type::gauge;
+    constexpr auto counter = Family::Type::counter;
+    Collector all;
+    all.fields("bft_", status,
+               {{"ready", "1 when this daemon can serve", gauge},
+                {"software_usig", "1: INSECURE, certificates come from software, not a TPM", gauge},
+                {"uptime_s", "seconds since the process began", gauge},
+                {"cpu_us", "CPU microseconds of the process", counter}});
+    all.each("bft_link_up", "1 when the link with that host is up", gauge, "host",
+             object_at(status, "links"));
+    all.each("bft_dropped_total", "messages of peers that were not taken", counter, "cause",
+             object_at(status, "drops"));
+    all.each("bft_disagreements_total", "what a host said that differed from what f+1 agreed on",
+             counter, "host", object_at(status, "disagreements"));
+    all.each("bft_events_total", "events of the engines", counter, "kind",
+             object_at(status, "events"));
+    if (const json::object* primary = object_at(status, "primary"))
+        all.fields("bft_primary_", *primary,
+                   {{"view", "current view", gauge},
+                    {"tip", "last slot ordered", gauge},
+                    {"pooled", "requests that wait for a slot", gauge},
+                    {"ordered", "entries ordered", counter}});
+    if (const json::value* replicas = status.if_contains("replicas");
+        replicas != nullptr && replicas->is_array())
+        for (const json::value& replica : replicas->get_array()) {
+            const json::object& one = replica.get_object();
+            auto group = static_cast<std::uint64_t>(number(one.at("group")));
+            all.fields("bft_replica_", one,
+                       {{"view", "current view", gauge},
+                        {"tip", "last slot of the chain", gauge},
+                        {"committed", "slot of the last own COMMIT", gauge},
+                        {"delivered", "last slot that the group committed", gauge},
+                        {"executed", "every own entry up to this slot has its result", gauge},
+                        {"pending", "requests not ordered yet", gauge},
+                        {"missing_bodies", "requests being fetched", gauge},
+                        {"replied", "replies to clients", counter},
+                        {"nondeterministic", "entries on which all databases differ", counter}},
+                       {{"group", std::to_string(group)}});
+        }
+    if (const json::object* voter = object_at(status, "voter"))
+        all.fields("bft_voter_", *voter,
+                   {{"database_up", "1 when the database answers", gauge},
+                    {"waiting", "items known and not executed", gauge},
+                    {"in_flight", "items at the database", gauge},
+                    {"executed", "items executed", counter},
+                    {"aborted", "of them aborted by rule", counter},
+                    {"batches", "SQL transactions committed", counter},
+                    {"retries", "SQL transactions run again", counter}});
+    if (const json::object* log = object_at(status, "log"))
+        all.fields("bft_log_", *log,
+                   {{"records", "records of the durable log", counter},
+                    {"writes", "synced groups of them", counter},
+                    {"bytes", "bytes of them", counter}});
+    return all.take();
+}
+
+}  // namespace bft::node

@@ -1,0 +1,465 @@
+#include "node/node.hpp"
+
+#include "base/log.hpp"
+#include "catalog/application.hpp"
+#include "crypto/signing_key.hpp"
+#include "crypto/tls.hpp"
+#include "host/exchange.hpp"
+#include "host/signature_cache.hpp"
+#include "metrics/exporter.hpp"
+#include "node/metric_families.hpp"
+#include "node/status_report.hpp"
+#include "node/status_server.hpp"
+#include "roles/database_voter.hpp"
+#include "roles/group_replica.hpp"
+#include "roles/primary.hpp"
+#include "roles/usig_service.hpp"
+#include "storage/store.hpp"
+#include "usig/service_client.hpp"
+#include "usig/verifier.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <csignal>
+#include <fstream>
+
+namespace bft::node {
+
+namespace json = boost::json;
+namespace fs = std::filesystem;
+using consensus::Endpoint;
+
+namespace {
+
+constexpr auto counter_patience = std::chrono::seconds(30);
+
+// What the cluster file gives this host in counters.
+std::map<UsigId, usig::PublicIdentity> own_identities(const ClusterFile& cluster,
+                                                      const consensus::Membership& membership,
+                                                      HostId self) {
+    std::map<UsigId, usig::PublicIdentity> own;
+    std::vector<usig::PublicIdentity> all = cluster.usig_identities();
+    auto take = [&](const consensus::Member& member) {
+        if (member.host == self) own.emplace(member.usig, all.at(member.usig.value));
+    };
+    for (const consensus::Member& primary : membership.primaries) take(primary);
+    for (const consensus::Group& group : membership.groups)
+        for (const consensus::Member& member : group.members) take(member);
+    return own;
+}
+
+class Node {
+public:
+    Node(const NodeConfig& config, const ClusterFile& cluster, RunOptions options);
+    ~Node();
+
+    Result<void> open();
+    int run();
+
+private:
+    // In this order; each needs those before it.
+    Result<void> open_identity();
+    Result<void> open_usig_service();
+    Result<void> open_application();
+    Result<void> open_verifier();
+    Result<void> open_exchange();
+    Result<void> open_engines();
+    Result<void> open_voter();
+    Result<void> open_windows_to_outside();
+    Result<void> start();
+
+    Result<void> open_primary(PrimaryId id);
+    Result<void> open_replica(GroupId group, Position position);
+    Result<host::DurableLog*> open_log(const char* name);
+    Result<std::optional<usig::Certified>> last_certificate(UsigId identity);
+    Result<database::ExecutorOptions> executor_options(VoterId self) const;
+
+    [[nodiscard]] bool has(Role role) const { return options_.roles.contains(role); }
+    [[nodiscard]] bool on_network() const {
+        return has(Role::primary) || has(Role::replica) || has(Role::voter);
+    }
+    [[nodiscard]] bool overloaded() const;
+    void stop(int exit_code);
+    void fatal(const Error& error);
+    void publish_metrics();
+
+    [[nodiscard]] json::object status() const;
+
+    const NodeConfig& config_;
+    const ClusterFile& cluster_;
+    RunOptions options_;
+    consensus::Membership membership_;
+    HostId self_{};
+    host::SystemClock clock_;
+    TimePoint started_at_ = clock_.now().mono;
+    int exit_code_ = 0;
+    bool started_ = false;
+    bool stopping_ = false;
+
+    boost::asio::io_context loop_{1};
+    boost::asio::signal_set signals_{loop_, SIGTERM, SIGINT};
+    std::optional<crypto::SigningKey> key_;
+    std::unique_ptr<roles::UsigServiceRole> usig_service_;
+    std::optional<catalog::Application> application_;
+    std::unique_ptr<boost::asio::ssl::context> tls_;
+    std::optional<usig::Verifier> usig_verifier_;
+    std::unique_ptr<host::SignatureCache> signatures_;
+    std::unique_ptr<consensus::Verifier> verifier_;
+    std::unique_ptr<host::Peers> peers_;
+    std::unique_ptr<host::Exchange> exchange_;
+    roles::EventLog events_{clock_};
+    std::unique_ptr<roles::Environment> environment_;
+    std::unique_ptr<usig::ServiceClient> counters_;
+    std::vector<std::unique_ptr<storage::Store>> stores_;
+    std::vector<std::unique_ptr<host::DurableLog>> logs_;
+    std::unique_ptr<roles::PrimaryRole> primary_;
+    std::vector<std::unique_ptr<roles::GroupReplicaRole>> replicas_;
+    std::unique_ptr<roles::DatabaseVoterRole> voter_;
+    std::unique_ptr<StatusServer> status_server_;
+    std::unique_ptr<metrics::Exporter> exporter_;
+    boost::asio::steady_timer metrics_timer_{loop_};
+};
+
+Node::Node(const NodeConfig& config, const ClusterFile& cluster, RunOptions options)
+    : config_(config),
+      cluster_(cluster),
+      options_(std::move(options)),
+      membership_(cluster.membership()) {
+    signals_.async_wait([this](const boost::system::error_code& cancelled, int signal) {
+        if (cancelled) return;
+        log::info("stopping cause=signal signal={}", signal);
+        stop(0);
+    });
+}
+
+// Nothing may come in any more when the roles go, nothing may be written when the stores go.
+Node::~Node() {
+    if (exchange_) exchange_->stop();
+    for (auto& log : logs_) log->stop();
+}
+
+Result<void> Node::open() {
+    for (auto step : {&Node::open_identity, &Node::open_usig_service, &Node::open_application,
+                      &Node::open_verifier, &Node::open_exchange, &Node::open_engines,
+                      &Node::open_voter, &Node::open_windows_to_outside, &Node::start}) {
+        loop_.poll();  // a signal ends the opening, too
+        if (stopping_) return {};
+        if (auto done = (this->*step)(); !done) return done;
+    }
+    return {};
+}
+
+Result<void> Node::open_identity() {
+    auto self = cluster_.host_id(config_.host);
+    if (!self)
+        return error(Errc::not_found, "host '" + config_.host + "' of " + config_.file.string() +
+                                          " is not in " + cluster_.file.string());
+    self_ = *self;
+    std::error_code failure;
+    fs::create_directories(config_.data_dir, failure);
+    if (failure)
+        return error(Errc::io,
+                     "cannot create " + config_.data_dir.string() + ": " + failure.message());
+    auto key = crypto::SigningKey::load(config_.identity_key);
+    if (!key) return key.error();
+    if (key->public_key() != cluster_.host(self_).key)
+        return error(Errc::refused, config_.identity_key.string() +
+                                        " is not the key that the cluster file pins for host '" +
+                                        config_.host + "'");
+    key_.emplace(std::move(*key));
+    return {};
+}
+
+Result<void> Node::open_usig_service() {
+    if (!has(Role::usig)) return {};
+    roles::UsigServiceOptions options;
+    options.socket = config_.usig.socket;
+    options.tokens = config_.usig.tokens;
+    options.secrets = config_.usig.secrets;
+    options.journal = config_.usig.journal;
+    options.folder = config_.file.parent_path();
+    options.tcti = config_.usig.tcti;
+    options.allow_software = options_.insecure_software_usig;
+    options.tpm_delay = config_.usig.tpm_delay;
+    options.identities = own_identities(cluster_, membership_, self_);
+    auto service = roles::UsigServiceRole::open(loop_, options,
+                                                [this](const Error& failure) { fatal(failure); });
+    if (!service) return service.error();
+    usig_service_ = std::move(*service);
+    return {};
+}
+
+Result<void> Node::open_application() {
+    if (!on_network()) return {};
+    auto application = catalog::Application::load(cluster_.application.folder);
+    if (!application) return application.error();
+    if (application->digest() != cluster_.application.digest)
+        return error(Errc::refused, "the application in " + cluster_.application.folder.string() +
+                                        " is not the one of this cluster: its digest is " +
+                                        hex(application->digest()) + ", the cluster file says " +
+                                        hex(cluster_.application.digest));
+    application_.emplace(std::move(*application));
+    return {};
+}
+
+Result<void> Node::open_verifier() {
+    if (!on_network()) return {};
+    auto allow =
+        options_.insecure_software_usig ? usig::AllowSoftware::yes : usig::AllowSoftware::no;
+    auto verifier = usig::Verifier::make(cluster_.usig_identities(), allow);
+    if (!verifier) return verifier.error();
+    usig_verifier_.emplace(std::move(*verifier));
+    signatures_ = std::make_unique<host::SignatureCache>(
+        [this](UsigId identity, const consensus::Ui& ui, const Digest& digest) {
+            return usig_verifier_->verify(identity, ui, digest);
+        },
+        [](ByteView key, const Digest& digest, ByteView signature) {
+            return crypto::verify(key, digest, signature);
+        });
+    verifier_ = std::make_unique<consensus::Verifier>(membership_, *signatures_);
+    return {};
+}
+
+Result<void> Node::open_exchange() {
+    if (!on_network()) return {};
+    auto tls = crypto::make_tls_context(*key_);
+    if (!tls) return tls.error();
+    tls_ = std::move(*tls);
+    std::vector<Bytes> keys;
+    for (const ClusterHost& host : cluster_.hosts) keys.push_back(host.key);
+    peers_ = std::make_unique<host::Peers>(membership_, std::move(keys));
+    host::Exchange::Options options;
+    options.verify.threads = config_.verify_threads;
+    options.links.name = "links";
+    options.links.send_bytes_max = config_.link_queue_bytes;
+    exchange_ = std::make_unique<host::Exchange>(
+        loop_, *tls_, clock_, *verifier_, *peers_, *application_, options_.misbehaviour,
+        [this] { return overloaded(); }, options);
+    environment_ = std::make_unique<roles::Environment>(
+        roles::Environment{loop_, clock_, membership_, *exchange_, events_,
+                           [this](const Error& failure) { fatal(failure); }});
+    return {};
+}
+
+// --- engines ---
+
+Result<void> Node::open_engines() {
+    if (!has(Role::primary) && !has(Role::replica)) return {};
+    auto tokens = usig::protocol::load_tokens(config_.usig.tokens);
+    if (!tokens) return tokens.error();
+    usig::ServiceClient::Options client;
+    client.socket = config_.usig.socket;
+    client.tokens = std::move(*tokens);
+    counters_ = std::make_unique<usig::ServiceClient>(
+        loop_, std::move(client), [](UsigId id, const std::optional<Error>& trouble) {
+            if (trouble)
+                log::warn("counter_unavailable identity={} what=\"{}\"", id.value, trouble->what);
+            else
+                log::info("counter_available identity={}", id.value);
+        });
+    if (has(Role::primary))
+        for (std::uint32_t p = 0; p < membership_.primaries.size(); ++p)
+            if (membership_.primaries[p].host == self_)
+                if (auto done = open_primary(PrimaryId(p)); !done) return done;
+    if (has(Role::replica))
+        for (const consensus::Group& group : membership_.groups)
+            for (std::uint32_t j = 0; j < group.members.size(); ++j)
+                if (group.members[j].host == self_)
+                    if (auto done = open_replica(group.id, Position(j)); !done) return done;
+    return {};
+}
+
+Result<void> Node::open_primary(PrimaryId id) {
+    auto log = open_log("primary");
+    if (!log) return log.error();
+    auto last = last_certificate(membership_.primaries[id.value].usig);
+    if (!last || stopping_) return last ? Result<void>() : last.error();
+    auto role =
+        roles::PrimaryRole::create(*environment_, id, config_.primary, *counters_, **log, *last);
+    if (!role) return role.error();
+    primary_ = std::move(*role);
+    return {};
+}
+
+Result<void> Node::open_replica(GroupId group, Position position) {
+    auto log =
+        replicas_.empty() ? open_log("replica") : Result<host::DurableLog*>(logs_.back().get());
+    if (!log) return log.error();
+    auto last = last_certificate(membership_.group(group)->members[position.value].usig);
+    if (!last || stopping_) return last ? Result<void>() : last.error();
+    auto role = roles::GroupReplicaRole::create(*environment_, group, position, config_.replica,
+                                                *counters_, **log, *last);
+    if (!role) return role.error();
+    replicas_.push_back(std::move(*role));
+    return {};
+}
+
+// A role's log has a folder of its own, so that the roles of a host may share a process or not.
+Result<host::DurableLog*> Node::open_log(const char* name) {
+    auto store = storage::Store::open(config_.data_dir / name);
+    if (!store) return store.error();
+    stores_.push_back(std::move(*store));
+    logs_.push_back(std::make_unique<host::DurableLog>(
+        loop_, *stores_.back(), membership_, [this](const Error& failure) { fatal(failure); }));
+    return logs_.back().get();
+}
+
+// T0, T1: before an engine runs it must know what its counter was spent on last.
+Result<std::optional<usig::Certified>> Node::last_certificate(UsigId identity) {
+    auto give_up = std::chrono::steady_clock::now() + counter_patience;
+    bool told = false;
+    while (!stopping_) {
+        std::optional<Result<std::optional<usig::Certified>>> answer;
+        counters_->last(identity, [&answer](Result<std::optional<usig::Certified>> last) {
+            answer.emplace(std::move(last));
+        });
+        while (!answer && !stopping_) loop_.run_one();
+        if (stopping_) break;
+        if (*answer || answer->error().code != Errc::unavailable) return *answer;
+        if (std::chrono::steady_clock::now() > give_up)
+            return error(
+                Errc::unavailable,
+                answer->error().what + "; start this host's USIG service (bftnode --role=usig)");
+        if (!std::exchange(told, true))
+            log::warn("counter_unavailable what=\"{}\" waiting=true", answer->error().what);
+        boost::asio::steady_timer pause(loop_, std::chrono::milliseconds(100));
+        bool over = false;
+        pause.async_wait([&over](const boost::system::error_code&) { over = true; });
+        while (!over) loop_.run_one();
+    }
+    return std::optional<usig::Certified>();
+}
+
+// --- the database ---
+
+Result<database::ExecutorOptions> Node::executor_options(VoterId self) const {
+    if (!config_.database)
+        return error(Errc::not_found,
+                     config_.file.string() + ": the role voter needs a [database] section");
+    const DatabaseConfig& database = *config_.database;
+    database::ExecutorOptions options;
+    options.connect.socket = database.socket.string();
+    options.connect.host = database.host;
+    options.connect.port = database.port;
+    options.connect.user = database.user;
+    options.connect.database = database.name;
+    options.connect.server = database.flavour == Flavour::mysql ? database::Server::mysql_8
+                                                                : database::Server::mariadb_10_11;
+    if (!database.password_file.empty()) {
+        std::ifstream in(database.password_file);
+        if (!std::getline(in, options.connect.password))
+            return error(Errc::not_found, "cannot read the database's password from " +
+                                              database.password_file.string());
+    }
+    options.cluster = membership_.cluster;
+    options.self = self;
+    options.workers = database.workers;
+    options.batch_max = database.batch;
+    options.install = true;
+    return options;
+}
+
+Result<void> Node::open_voter() {
+    if (!has(Role::voter)) return {};
+    for (std::uint32_t d = 0; d < membership_.voters.size(); ++d) {
+        if (membership_.voters[d] != self_) continue;
+        auto options = executor_options(VoterId(d));
+        if (!options) return options.error();
+        auto role = roles::DatabaseVoterRole::create(*environment_, VoterId(d), config_.voter,
+                                                     std::move(*options), *application_);
+        if (!role) return role.error();
+        voter_ = std::move(*role);
+    }
+    return {};
+}
+
+// --- running ---
+
+Result<void> Node::open_windows_to_outside() {
+    if (!on_network()) return {};
+    status_server_ =
+        std::make_unique<StatusServer>(loop_, [this] { return json::serialize(status()); });
+    if (auto done = status_server_->listen(config_.status_socket); !done) return done;
+    if (config_.metrics.empty()) return {};
+    auto exporter = metrics::Exporter::listen(config_.metrics);
+    if (!exporter) return exporter.error();
+    exporter_ = std::move(*exporter);
+    publish_metrics();
+    return {};
+}
+
+void Node::publish_metrics() {
+    exporter_->publish(metric_families(status()));
+    metrics_timer_.expires_after(std::chrono::seconds(1));
+    metrics_timer_.async_wait([this](const boost::system::error_code& cancelled) {
+        if (!cancelled) publish_metrics();
+    });
+}
+
+Result<void> Node::start() {
+    if (on_network()) {
+        std::vector<std::string> addresses;
+        for (const ClusterHost& host : cluster_.hosts) addresses.push_back(host.address);
+        std::string listen = config_.listen.empty() ? addresses.at(self_.value) : config_.listen;
+        if (auto done = exchange_->start(listen, addresses, self_); !done) return done;
+        if (primary_) primary_->start();
+        for (auto& replica : replicas_) replica->start();
+        if (voter_) voter_->start();
+        log::info("node_started host={} cluster={} listen={}", config_.host,
+                  short_hex(membership_.cluster), listen);
+    }
+    started_ = true;
+    return {};
+}
+
+int Node::run() {
+    if (auto opened = open(); !opened) {
+        log::error("cannot_start what=\"{}\"", opened.error().what);
+        return 1;
+    }
+    if (!stopping_) loop_.run();
+    log::info("node_stopped host={} exit={}", config_.host, exit_code_);
+    return exit_code_;
+}
+
+json::object Node::status() const {
+    StatusSource source{config_,  cluster_,        options_,     membership_,
+                        self_,    exchange_.get(), peers_.get(), signatures_.get(),
+                        &events_, primary_.get(),  {},           voter_.get(),
+                        {}};
+    for (const auto& replica : replicas_) source.replicas.push_back(replica.get());
+    for (const auto& log : logs_) source.logs.push_back(log.get());
+    source.started = started_;
+    source.uptime = clock_.now().mono - started_at_;
+    return describe(source);
+}
+
+void Node::stop(int exit_code) {
+    if (std::exchange(stopping_, true)) return;
+    exit_code_ = exit_code;
+    loop_.stop();
+}
+
+void Node::fatal(const Error& failure) {
+    if (!stopping_) log::error("cannot_go_on what=\"{}\"", failure.what);
+    stop(1);
+}
+
+bool Node::overloaded() const {
+    if (primary_ && primary_->congested()) return true;
+    for (const auto& replica : replicas_)
+        if (replica->congested()) return true;
+    return voter_ && voter_->congested();
+}
+
+}  // namespace
+
+int run(const NodeConfig& config, const ClusterFile& cluster, RunOptions options) {
+    Node node(config, cluster, std::move(options));
+    return node.run();
+}
+
+}  // namespace bft::node

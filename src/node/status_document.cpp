@@ -1,0 +1,124 @@
+#include "node/status_document.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+
+#include <charconv>
+
+namespace bft::node {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t document_bytes_max = 16 * 1024 * 1024;
+constexpr auto patience = std::chrono::seconds(3);
+
+const json::value* find(const json::value& object, std::string_view key) {
+    if (!object.is_object()) return nullptr;
+    return object.get_object().if_contains({key.data(), key.size()});
+}
+
+std::uint64_t number(const json::value& object, std::string_view key) {
+    const json::value* found = find(object, key);
+    if (found == nullptr) return 0;
+    if (found->is_uint64()) return found->get_uint64();
+    return found->is_int64() && found->get_int64() > 0
+               ? static_cast<std::uint64_t>(found->get_int64())
+               : 0;
+}
+
+bool boolean(const json::value& object, std::string_view key, bool otherwise) {
+    const json::value* found = find(object, key);
+    return found != nullptr && found->is_bool() ? found->get_bool() : otherwise;
+}
+
+std::string text(const json::value& object, std::string_view key) {
+    const json::value* found = find(object, key);
+    return found != nullptr && found->is_string() ? std::string(found->get_string())
+                                                  : std::string();
+}
+
+std::map<std::string, std::uint64_t> counts(const json::value& object, std::string_view key) {
+    std::map<std::string, std::uint64_t> all;
+    const json::value* found = find(object, key);
+    if (found == nullptr || !found->is_object()) return all;
+    for (const json::key_value_pair& pair : found->get_object())
+        all[std::string(pair.key())] = number(*found, pair.key());
+    return all;
+}
+
+StatusDocument::Replica read_replica(const json::value& value) {
+    return {number(value, "group"),   number(value, "position"),  number(value, "view"),
+            number(value, "tip"),     number(value, "committed"), number(value, "delivered"),
+            number(value, "executed")};
+}
+
+StatusDocument::Voter read_voter(const json::value& value) {
+    StatusDocument::Voter voter;
+    for (const auto& [partition, next] : counts(value, "next")) {
+        std::uint64_t id = 0;
+        const char* end = partition.data() + partition.size();
+        if (std::from_chars(partition.data(), end, id).ptr == end) voter.next[id] = next;
+    }
+    voter.waiting = number(value, "waiting");
+    voter.executed = number(value, "executed");
+    voter.database_up = boolean(value, "database_up", true);
+    return voter;
+}
+
+}  // namespace
+
+Result<StatusDocument> parse_status(std::string_view document) {
+    boost::system::error_code failure;
+    const json::value root = json::parse({document.data(), document.size()}, failure);
+    if (failure || !root.is_object())
+        return error(Errc::malformed, "the daemon's status is no JSON document");
+    StatusDocument status;
+    status.host = text(root, "host");
+    status.cluster = text(root, "cluster");
+    status.ready = boolean(root, "ready", false);
+    status.software_usig = boolean(root, "software_usig", false);
+    status.misbehaviour = text(root, "misbehaviour");
+    if (const json::value* roles = find(root, "roles"); roles != nullptr && roles->is_array())
+        for (const json::value& role : roles->get_array())
+            if (role.is_string()) status.roles.emplace_back(role.get_string());
+    if (const json::value* links = find(root, "links"); links != nullptr && links->is_object())
+        for (const json::key_value_pair& link : links->get_object())
+            status.links[std::string(link.key())] = boolean(*links, link.key(), false);
+    if (const json::value* primary = find(root, "primary"))
+        status.primary = {number(*primary, "view"), number(*primary, "tip"),
+                          number(*primary, "pooled"), number(*primary, "ordered")};
+    if (const json::value* all = find(root, "replicas"); all != nullptr && all->is_array())
+        for (const json::value& replica : all->get_array())
+            status.replicas.push_back(read_replica(replica));
+    if (const json::value* voter = find(root, "voter")) status.voter = read_voter(*voter);
+    status.disagreements = counts(root, "disagreements");
+    status.drops = counts(root, "drops");
+    return status;
+}
+
+Result<std::string> read_status(const std::filesystem::path& socket) {
+    using boost::asio::local::stream_protocol;
+    boost::asio::io_context io;
+    stream_protocol::socket stream(io);
+    boost::system::error_code failure;
+    stream.connect(stream_protocol::endpoint(socket.string()), failure);
+    if (failure)
+        return error(Errc::unavailable,
+                     "no daemon answers at " + socket.string() + " (" + failure.message() + ")");
+    std::string document;
+    boost::system::error_code ended = boost::asio::error::would_block;
+    boost::asio::async_read(stream, boost::asio::dynamic_buffer(document, document_bytes_max),
+                            [&](const boost::system::error_code& e, std::size_t) { ended = e; });
+    io.run_for(patience);
+    if (ended != boost::asio::error::eof)
+        return error(Errc::unavailable, "the daemon at " + socket.string() +
+                                            " accepts, but does not answer within 3 s");
+    return document;
+}
+
+}  // namespace bft::node

@@ -1,0 +1,60 @@
+// What a daemon says about itself on its status socket (docs/operations.md, "Status"), as bftctl
+// reads it. Fields that are absent have their defaults: an older daemon can be asked, too.
+#pragma once
+
+#include "base/result.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bft::node {
+
+struct StatusDocument {
+    struct Primary {
+        std::uint64_t view = 0;
+        std::uint64_t tip = 0;      ///< last slot ordered
+        std::uint64_t pooled = 0;   ///< requests that wait for a slot
+        std::uint64_t ordered = 0;  ///< entries since the process began
+    };
+    struct Replica {
+        std::uint64_t group = 0;
+        std::uint64_t position = 0;
+        std::uint64_t view = 0;
+        std::uint64_t tip = 0;
+        std::uint64_t committed = 0;
+        std::uint64_t delivered = 0;
+        std::uint64_t executed = 0;
+    };
+    struct Voter {
+        std::map<std::uint64_t, std::uint64_t> next;  ///< partition -> sequence number
+        std::uint64_t waiting = 0;
+        std::uint64_t executed = 0;
+        bool database_up = true;
+    };
+
+    std::string host;
+    std::string cluster;  ///< digest, hexadecimal
+    bool ready =
+        false;  ///< linked to all it needs of those that run, counters and database at hand
+    bool software_usig = false;
+    std::string misbehaviour;  ///< of --insecure-misbehave
+    std::vector<std::string> roles;
+    std::map<std::string, bool> links;  ///< host -> connected
+    std::optional<Primary> primary;
+    std::vector<Replica> replicas;
+    std::optional<Voter> voter;
+    /// Host -> how often what it said differed from what f+1 agreed on.
+    std::map<std::string, std::uint64_t> disagreements;
+    std::map<std::string, std::uint64_t> drops;  ///< reason -> messages not taken
+};
+
+Result<StatusDocument> parse_status(std::string_view json);
+/// Asks a running daemon. Errc::unavailable: none listens there.
+Result<std::string> read_status(const std::filesystem::path& socket);
+
+}  // namespace bft::node

@@ -1,0 +1,172 @@
+#include "node/status_report.hpp"
+
+#include <boost/json/array.hpp>
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace bft::node {
+
+namespace json = boost::json;
+
+namespace {
+
+using Counts = std::map<std::string, std::uint64_t>;
+
+json::object to_json(const Counts& counts) {
+    json::object object;
+    for (const auto& [name, count] : counts) object[name] = count;
+    return object;
+}
+
+std::string peer_name(const StatusSource& source, ByteView key) {
+    auto peer = source.peers->find(key);
+    if (!peer) return "?";
+    if (peer->host) return source.cluster.host(*peer->host).name;
+    return "client " + std::to_string(peer->client.value);
+}
+
+void add_process(json::object& status, const StatusSource& source) {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    auto microseconds = [](const timeval& t) { return t.tv_sec * 1000000 + t.tv_usec; };
+    json::array role_names;
+    for (Role role : source.options.roles) role_names.emplace_back(to_string(role));
+    status["host"] = source.config.host;
+    status["cluster"] = hex(source.membership.cluster);
+    status["software_usig"] = source.options.insecure_software_usig;
+    status["misbehaviour"] = source.options.misbehaviour.text();
+    status["roles"] = std::move(role_names);
+    status["pid"] = static_cast<std::int64_t>(::getpid());
+    status["uptime_s"] = std::chrono::duration_cast<std::chrono::seconds>(source.uptime).count();
+    status["cpu_us"] = microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
+    status["memory_max_kb"] = usage.ru_maxrss;
+}
+
+// Up to f hosts may be down without anybody noticing; with more links missing we serve nobody.
+bool ready(const StatusSource& source, const net::LinksReport& links) {
+    if (!source.started) return false;
+    std::size_t up = 0;
+    for (const net::LinkReport& link : links.links)
+        if (link.dialled && link.up) ++up;
+    return up + 1 + source.membership.f >= source.cluster.hosts.size();
+}
+
+void add_links(json::object& status, const StatusSource& source, const net::LinksReport& report) {
+    json::object links, details;
+    for (std::uint32_t h = 0; h < source.cluster.hosts.size(); ++h)
+        if (HostId(h) != source.self) links[source.cluster.hosts[h].name] = false;
+    std::uint64_t clients = 0;
+    for (const net::LinkReport& link : report.links) {
+        auto peer = source.peers->find(link.key);
+        if (!peer) continue;
+        if (!link.dialled) {
+            if (!peer->host) ++clients;
+            continue;
+        }
+        std::string name = peer_name(source, link.key);
+        links[name] = link.up;
+        details[name] = json::object{
+            {"up", link.up},
+            {"address", link.address},
+            {"connects", link.connects},
+            {"frames_out", link.frames_out},
+            {"bytes_out", link.bytes_out},
+            {"dropped", link.dropped},
+            {"queued_bytes", link.queued_bytes},
+            {"last_error", link.last_error},
+        };
+    }
+    status["ready"] = ready(source, report);
+    status["links"] = std::move(links);
+    status["link_details"] = std::move(details);
+    status["clients"] = clients;
+}
+
+// What no correct host ever sends counts as disagreement. A misdirected message does not: it may
+// come from a host that has another configuration.
+void add_drops(json::object& status, const StatusSource& source,
+               const host::Exchange::Report& report, Counts& disagreements) {
+    Counts drops;
+    json::object by_peer;
+    for (const auto& [key, counts] : report.drops) {
+        auto peer = source.peers->find(key);
+        Counts by_cause;
+        for (std::size_t cause = 0; cause < host::drop_kinds; ++cause) {
+            auto drop = static_cast<host::Drop>(cause);
+            if (counts[cause] == 0) continue;
+            by_cause[to_string(drop)] = counts[cause];
+            drops[to_string(drop)] += counts[cause];
+            if (peer && peer->host && drop != host::Drop::misdirected)
+                disagreements[peer_name(source, key)] += counts[cause];
+        }
+        if (!by_cause.empty()) by_peer[peer_name(source, key)] = to_json(by_cause);
+    }
+    status["drops"] = to_json(drops);
+    status["drops_by_peer"] = std::move(by_peer);
+}
+
+void add_network(json::object& status, const StatusSource& source) {
+    auto report = source.exchange->report();
+    add_links(status, source, report.links);
+    Counts disagreements;
+    add_drops(status, source, report, disagreements);
+    std::map<HostId, std::uint64_t> by_host;
+    for (const auto* replica : source.replicas) replica->add_disagreements(by_host);
+    if (source.voter != nullptr) source.voter->add_disagreements(by_host);
+    for (const auto& [host, count] : by_host)
+        disagreements[source.cluster.host(host).name] += count;
+    status["disagreements"] = to_json(disagreements);
+    status["network"] = json::object{
+        {"received", report.received},
+        {"rejected", report.rejected},
+        {"unsent", report.unsent},
+        {"accepted", report.links.accepted},
+        {"refused_key", report.links.refused_key},
+        {"refused_full", report.links.refused_full},
+        {"timeouts", report.links.timeouts},
+        {"oversized", report.links.oversized},
+    };
+}
+
+void add_roles(json::object& status, const StatusSource& source) {
+    if (source.primary != nullptr) status["primary"] = source.primary->report();
+    json::array replicas;
+    for (const auto* replica : source.replicas) replicas.push_back(replica->report());
+    if (!replicas.empty()) status["replicas"] = std::move(replicas);
+    if (source.voter != nullptr) status["voter"] = source.voter->report();
+}
+
+void add_inside(json::object& status, const StatusSource& source) {
+    json::object events;
+    for (std::size_t kind = 0; kind < roles::event_kinds; ++kind)
+        events[consensus::to_string(static_cast<consensus::Event::Kind>(kind))] =
+            source.events->counts()[kind];
+    status["events"] = std::move(events);
+    host::DurableLog::Report log;
+    for (const auto* one : source.logs) {
+        auto report = one->report();
+        log.records += report.records;
+        log.writes += report.writes;
+        log.bytes += report.bytes;
+    }
+    status["log"] =
+        json::object{{"records", log.records}, {"writes", log.writes}, {"bytes", log.bytes}};
+    auto checked = source.signatures->report();
+    status["signatures"] = json::object{{"certificates", checked.certificates},
+                                        {"signatures", checked.signatures},
+                                        {"cached", checked.hits}};
+}
+
+}  // namespace
+
+json::object describe(const StatusSource& source) {
+    json::object status;
+    add_process(status, source);
+    add_network(status, source);
+    add_roles(status, source);
+    add_inside(status, source);
+    return status;
+}
+
+}  // namespace bft::node

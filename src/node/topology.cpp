@@ -1,0 +1,193 @@
+#include "node/topology.hpp"
+
+#include "node/config_reader.hpp"
+
+#include <algorithm>
+
+namespace bft::node {
+namespace {
+
+using Names = std::set<std::string, std::less<>>;
+
+class Parser {
+public:
+    explicit Parser(ReadContext& context) : context_(context) {}
+
+    Topology parse(const toml::table& table) {
+        topology_.file = context_.file;
+        TableReader root(table, "", context_);
+        root.text("name", topology_.name, Need::required);
+        root.number("f", topology_.f, 1, 10, Need::required);
+        topology_.f_database = topology_.f;
+        root.number("f_database", topology_.f_database, 1, 10);
+        root.path("application", topology_.application, Need::required);
+        if (root.texts("clients", topology_.clients, Need::required)) check_clients(root);
+        for (TableReader& host : root.tables("host", Need::required)) read_host(host);
+        for (TableReader& group : root.tables("group", Need::required)) read_group(group);
+        check_roles(root);
+        root.finish();
+        return std::move(topology_);
+    }
+
+private:
+    /// Names become folder names.
+    static bool is_plain(std::string_view name) {
+        return !name.empty() && name.size() <= 64 &&
+               std::all_of(name.begin(), name.end(), [](unsigned char c) {
+                   return std::isalnum(c) != 0 || c == '-' || c == '_';
+               });
+    }
+
+    void once(TableReader& table, std::string_view key, Names& seen, const std::string& value,
+              const std::string& what) {
+        if (!value.empty() && !seen.insert(value).second)
+            table.error(key, what + " '" + value + "' is given twice");
+    }
+
+    void check_clients(TableReader& root) {
+        Names seen;
+        for (const std::string& name : topology_.clients) {
+            if (!is_plain(name))
+                root.error("clients",
+                           "client name '" + name + "' may have letters, digits, '-' and '_' only");
+            once(root, "clients", seen, name, "client");
+        }
+        if (topology_.clients.empty()) root.error("clients", "name at least one client");
+    }
+
+    void read_host(TableReader& table) {
+        TopologyHost host;
+        if (table.text("name", host.name, Need::required) && !is_plain(host.name))
+            table.error("name",
+                        "host name '" + host.name + "' may have letters, digits, '-' and '_' only");
+        once(table, "name", names_, host.name, "host name");
+        table.address("address", host.address, Need::required);
+        once(table, "address", addresses_, host.address, "address");
+        std::vector<std::string> roles;
+        if (table.texts("roles", roles, Need::required)) {
+            for (const std::string& name : roles) {
+                const Result<std::set<Role>> role = parse_roles(name);
+                if (!role)
+                    table.error("roles", role.error().what);
+                else
+                    host.roles.insert(role->begin(), role->end());
+            }
+            host.roles.erase(Role::usig);
+            if (host.roles.empty())
+                table.error("roles", "give this host at least one of primary, replica and voter");
+        }
+        read_tpm(table, host);
+        table.address("metrics", host.metrics);
+        once(table, "metrics", addresses_, host.metrics, "address");
+        if (auto database = table.table("database")) {
+            host.database = read_database(*database);
+        } else if (host.roles.contains(Role::voter)) {
+            table.error("name", "host '" + host.name + "' is a voter: it needs [host.database]");
+        }
+        table.finish();
+        topology_.hosts.push_back(std::move(host));
+    }
+
+    void read_tpm(TableReader& table, TopologyHost& host) {
+        const bool certifies =
+            host.roles.contains(Role::primary) || host.roles.contains(Role::replica);
+        const Need need = certifies ? Need::required : Need::optional;
+        if (read_tcti(table, "tcti", host.tcti, need) && !host.tcti.starts_with("software:")) {
+            once(table, "tcti", tctis_, host.tcti + provision_of(table, host), "TPM");
+        }
+        host.provision_tcti = host.tcti;
+        read_tcti(table, "provision_tcti", host.provision_tcti, Need::optional);
+        table.millis("tpm_delay_ms", host.tpm_delay, 0, 60'000);
+    }
+
+    /// Two hosts may both say device:/dev/tpmrm0 when each is provisioned through a path of its
+    /// own.
+    static std::string provision_of(TableReader& table, const TopologyHost& host) {
+        return table.has("provision_tcti") ? " of " + host.name : std::string();
+    }
+
+    void read_group(TableReader& table) {
+        TopologyGroup group;
+        if (table.number("id", group.id.value, 0, 0xffff'ffff, Need::required))
+            once(table, "id", group_ids_, std::to_string(group.id.value), "group id");
+        std::vector<std::int64_t> partitions;
+        table.numbers("partitions", 0xffff'ffff, partitions, Need::required);
+        for (const std::int64_t partition : partitions) {
+            once(table, "partitions", partitions_, std::to_string(partition), "partition");
+            group.partitions.emplace_back(static_cast<std::uint32_t>(partition));
+        }
+        std::sort(group.partitions.begin(), group.partitions.end());
+        choose_hosts(table, group);
+        table.finish();
+        topology_.groups.push_back(std::move(group));
+    }
+
+    void choose_hosts(TableReader& table, TopologyGroup& group) {
+        const std::size_t wanted = 2 * std::size_t{topology_.f} + 1;
+        const std::vector<std::string> able = topology_.hosts_with(Role::replica);
+        if (!table.texts("hosts", group.hosts)) {
+            group.hosts = able;
+            if (group.hosts.size() > wanted) group.hosts.resize(wanted);
+        }
+        Names seen;
+        for (const std::string& name : group.hosts) {
+            once(table, "hosts", seen, name, "host");
+            if (!names_.contains(name))
+                table.error("hosts", "there is no [[host]] named '" + name + "'" +
+                                         did_you_mean(name, names_));
+            else if (std::find(able.begin(), able.end(), name) == able.end())
+                table.error("hosts", "host '" + name + "' has no role 'replica'");
+        }
+        if (group.hosts.size() != wanted)
+            table.error("hosts", "a group with f = " + std::to_string(topology_.f) +
+                                     " needs replicas on 2f+1 = " + std::to_string(wanted) +
+                                     " hosts; this one has " + std::to_string(group.hosts.size()));
+    }
+
+    void check_roles(TableReader& root) {
+        if (topology_.hosts.empty()) return;
+        if (topology_.hosts_with(Role::primary).empty())
+            root.error("host", "no host has the role 'primary'");
+        const std::size_t voters = topology_.hosts_with(Role::voter).size();
+        const std::size_t wanted = 2 * std::size_t{topology_.f_database} + 1;
+        if (voters != wanted)
+            root.error("host", std::to_string(voters) + " hosts have the role 'voter'; with " +
+                                   "f_database = " + std::to_string(topology_.f_database) +
+                                   " there must be 2f+1 = " + std::to_string(wanted));
+        if (!topology_.groups.empty() && !partitions_.contains("0"))
+            root.error("group",
+                       "no group owns partition 0, which configuration needs: add 0 to "
+                       "the partitions of one group");
+    }
+
+    ReadContext& context_;
+    Topology topology_;
+    Names names_, addresses_, tctis_, group_ids_, partitions_;
+};
+
+}  // namespace
+
+std::vector<std::string> Topology::hosts_with(Role role) const {
+    std::vector<std::string> names;
+    for (const TopologyHost& host : hosts)
+        if (host.roles.contains(role)) names.push_back(host.name);
+    return names;
+}
+
+Loaded<Topology> parse_topology(std::string_view text, const std::filesystem::path& file) {
+    ReadContext context{std::filesystem::absolute(file).lexically_normal(), {}, {}};
+    const std::optional<toml::table> root = parse_toml(text, context);
+    if (!root) return {std::nullopt, context.sorted(), {}};
+    Topology topology = Parser(context).parse(*root);
+    if (!context.errors.empty()) return {std::nullopt, context.sorted(), std::move(context.places)};
+    return {std::move(topology), {}, std::move(context.places)};
+}
+
+Loaded<Topology> load_topology(const std::filesystem::path& file) {
+    ReadContext context{std::filesystem::absolute(file).lexically_normal(), {}, {}};
+    const std::optional<std::string> text = read_text_file(context);
+    if (!text) return {std::nullopt, context.errors, {}};
+    return parse_topology(*text, file);
+}
+
+}  // namespace bft::node

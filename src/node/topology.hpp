@@ -1,0 +1,51 @@
+// The file that `bftctl init` makes a cluster from (sample: config/topology.toml).
+#pragma once
+
+#include "base/ids.hpp"
+#include "node/config.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bft::node {
+
+struct TopologyHost {
+    std::string name;
+    std::string address;
+    std::set<Role> roles;  ///< primary, replica, voter; usig follows from them
+    std::string tcti;      ///< of its TPM, as its own usig role opens it
+    /// As `bftctl init` reaches the same TPM now; the same as `tcti` unless given.
+    std::string provision_tcti;
+    std::string metrics;
+    std::optional<DatabaseConfig> database;
+    Duration tpm_delay{};
+};
+
+struct TopologyGroup {
+    GroupId id{};
+    std::vector<PartitionId> partitions;
+    std::vector<std::string> hosts;  ///< by position
+};
+
+struct Topology {
+    std::filesystem::path file;
+    std::string name;
+    std::uint32_t f = 1;
+    std::uint32_t f_database = 1;
+    std::filesystem::path application;
+    std::vector<TopologyHost> hosts;
+    std::vector<TopologyGroup> groups;
+    std::vector<std::string> clients;  ///< names; ids count from 1
+
+    [[nodiscard]] std::vector<std::string> hosts_with(Role role) const;
+};
+
+Loaded<Topology> load_topology(const std::filesystem::path& file);
+Loaded<Topology> parse_topology(std::string_view text, const std::filesystem::path& file);
+
+}  // namespace bft::node

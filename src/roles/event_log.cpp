@@ -1,0 +1,49 @@
+#include "roles/event_log.hpp"
+
+namespace bft::roles {
+
+using consensus::Event;
+
+namespace {
+
+spdlog::level::level_enum level_of(Event::Kind kind) {
+    switch (kind) {
+        case Event::Kind::nondeterminism:
+        case Event::Kind::order_conflict:
+            return spdlog::level::err;
+        case Event::Kind::sender_dead:
+        case Event::Kind::disagreement:
+            return spdlog::level::warn;
+        case Event::Kind::gap:
+        case Event::Kind::body_missing:
+        case Event::Kind::dropped:
+            return spdlog::level::info;
+        case Event::Kind::slot_prepared:
+        case Event::Kind::slot_appended:
+        case Event::Kind::committed:
+        case Event::Kind::group_committed:
+        case Event::Kind::duplicate_ordered:
+            return spdlog::level::debug;
+    }
+    return spdlog::level::info;
+}
+
+}  // namespace
+
+void EventLog::note(const consensus::Endpoint& self, const Event& event) {
+    auto kind = static_cast<std::size_t>(event.kind);
+    if (kind >= event_kinds) return;
+    ++counts_[kind];
+    auto level = level_of(event.kind);
+    if (!spdlog::should_log(level)) return;
+    std::uint64_t suppressed = 0;
+    if (level != spdlog::level::debug && level != spdlog::level::err &&
+        !limits_[kind].allow(clock_.now().mono, &suppressed))
+        return;
+    spdlog::log(level, "{} self={} peer={} slot={} count={} suppressed={} what=\"{}\"",
+                consensus::to_string(event.kind), consensus::to_string(self),
+                consensus::to_string(event.peer), event.slot.value, event.count, suppressed,
+                event.text);
+}
+
+}  // namespace bft::roles

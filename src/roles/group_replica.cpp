@@ -1,0 +1,97 @@
+#include "roles/group_replica.hpp"
+
+#include <boost/json/array.hpp>
+
+namespace bft::roles {
+
+using consensus::Endpoint;
+
+GroupReplicaRole::GroupReplicaRole(Environment& environment, GroupId group, Position position,
+                                   consensus::minbft::ReplicaOptions options,
+                                   usig::Certifier& certifier, host::DurableLog& log)
+    : environment_(environment),
+      group_(group),
+      position_(position),
+      log_(log),
+      engine_(environment.membership, group, position, options, {}),
+      host_(environment.loop, environment.clock, engine_, Endpoint::replica(group, position),
+            environment.membership.group(group)->members.at(position.value).usig, certifier, log,
+            engine_hooks(environment)),
+      fetches_(environment.loop, log, engine_hooks(environment).transmit) {
+    environment.exchange.attach(host_.self(), [this](const consensus::Verified& message) {
+        if (!fetches_.serve(host_.self(), message)) host_.receive(message);
+    });
+}
+
+Result<std::unique_ptr<GroupReplicaRole>> GroupReplicaRole::create(
+    Environment& environment, GroupId group, Position position,
+    consensus::minbft::ReplicaOptions options, usig::Certifier& certifier, host::DurableLog& log,
+    const std::optional<usig::Certified>& last) {
+    auto logged = log.load_replica(group, position);
+    if (!logged) return logged.error();
+    std::unique_ptr<GroupReplicaRole> role(
+        new GroupReplicaRole(environment, group, position, options, certifier, log));
+
+    consensus::minbft::Replica::Recovered recovered;
+    recovered.prepares = std::move(logged->prepares);
+    for (consensus::Commit& commit : logged->commits)
+        (commit.position == position ? recovered.own_commits : recovered.peer_commits)
+            .push_back(std::move(commit));
+    recovered.intent = std::move(logged->intent);
+    recovered.executed = logged->executed;
+    for (consensus::Body& body : logged->bodies) recovered.bodies.emplace(body->rd, body);
+
+    std::optional<std::pair<Digest, consensus::Ui>> certified;
+    if (last) certified.emplace(last->digest, last->ui);
+    if (auto done = role->engine_.recover(std::move(recovered), certified); !done)
+        return done.error();
+    auto report = role->engine_.agreement().report();
+    log::info("replica_ready group={} position={} tip={} committed={} delivered={} counter={}",
+              group.value, position.value, report.tip.value, report.committed.value,
+              report.delivered.value, last ? last->ui.cv.value : 0);
+    return role;
+}
+
+void GroupReplicaRole::start() {
+    host_.start();
+}
+
+bool GroupReplicaRole::congested() const {
+    return host_.waiting() > host::EngineHost::outputs_max ||
+           log_.backlog_bytes() > host::DurableLog::backlog_bytes_max;
+}
+
+boost::json::object GroupReplicaRole::report() const {
+    auto agreement = engine_.agreement().report();
+    auto executor = engine_.executor().report();
+    boost::json::array dead;
+    for (const Endpoint& sender : agreement.dead) dead.emplace_back(consensus::to_string(sender));
+    boost::json::object unanswered;
+    for (const auto& [voter, slots] : executor.unanswered)
+        unanswered[std::to_string(voter.value)] = slots;
+    return {
+        {"group", group_.value},
+        {"position", position_.value},
+        {"view", agreement.view.value},
+        {"tip", agreement.tip.value},
+        {"committed", agreement.committed.value},
+        {"delivered", agreement.delivered.value},
+        {"executed", executor.executed.value},
+        {"pending", agreement.pending},
+        {"missing_bodies", agreement.missing_bodies},
+        {"dead_senders", std::move(dead)},
+        {"replied", executor.replied},
+        {"nondeterministic", executor.nondeterministic},
+        {"unanswered_slots_by_voter", std::move(unanswered)},
+        {"outputs_waiting", host_.waiting()},
+        {"fetches_served", fetches_.served()},
+    };
+}
+
+void GroupReplicaRole::add_disagreements(std::map<HostId, std::uint64_t>& by_host) const {
+    for (const auto& [voter, count] : engine_.executor().report().disagreements)
+        if (auto host = environment_.membership.host_of(Endpoint::voter(voter)); host && count > 0)
+            by_host[*host] += count;
+}
+
+}  // namespace bft::roles

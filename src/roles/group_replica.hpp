@@ -1,0 +1,40 @@
+// One replica of one group: agrees on the group's part of the order and brings the databases'
+// answers to the clients.
+#pragma once
+
+#include "consensus/minbft/group_replica.hpp"
+#include "host/durable_log.hpp"
+#include "host/engine_host.hpp"
+#include "host/fetch_server.hpp"
+#include "roles/role.hpp"
+
+namespace bft::roles {
+
+class GroupReplicaRole final : public Role {
+public:
+    /// See PrimaryRole::create().
+    static Result<std::unique_ptr<GroupReplicaRole>> create(
+        Environment& environment, GroupId group, Position position,
+        consensus::minbft::ReplicaOptions options, usig::Certifier& certifier,
+        host::DurableLog& log, const std::optional<usig::Certified>& last);
+
+    void start() override;
+    [[nodiscard]] bool congested() const override;
+    [[nodiscard]] boost::json::object report() const override;
+    void add_disagreements(std::map<HostId, std::uint64_t>& by_host) const override;
+
+private:
+    GroupReplicaRole(Environment& environment, GroupId group, Position position,
+                     consensus::minbft::ReplicaOptions options, usig::Certifier& certifier,
+                     host::DurableLog& log);
+
+    Environment& environment_;
+    GroupId group_;
+    Position position_;
+    host::DurableLog& log_;
+    consensus::minbft::GroupReplica engine_;
+    host::EngineHost host_;
+    host::FetchServer fetches_;
+};
+
+}  // namespace bft::roles

@@ -1,0 +1,44 @@
+// What the parts that a process may host have in common.
+#pragma once
+
+#include "consensus/membership.hpp"
+#include "host/clock.hpp"
+#include "host/engine_host.hpp"
+#include "host/exchange.hpp"
+#include "roles/event_log.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/json/object.hpp>
+
+#include <functional>
+
+namespace bft::roles {
+
+/// Shared by all roles of a process; outlives them.
+struct Environment {
+    boost::asio::io_context& loop;
+    const host::Clock& clock;
+    const consensus::Membership& membership;
+    host::Exchange& exchange;
+    EventLog& events;
+    /// The process cannot go on: one line, then the end.
+    std::function<void(Error)> fatal;
+};
+
+class Role {
+public:
+    virtual ~Role() = default;
+    /// After recovery, when the links may be used.
+    virtual void start() = 0;
+    /// Sockets should not be read: what is in the works must go out first.
+    [[nodiscard]] virtual bool congested() const = 0;
+    /// For `bftctl status`.
+    [[nodiscard]] virtual boost::json::object report() const = 0;
+    /// Answers that differed from what f+1 agreed on, by host.
+    virtual void add_disagreements(std::map<HostId, std::uint64_t>&) const {}
+};
+
+/// Hooks of an engine's pump as every role wires them.
+host::EngineHostHooks engine_hooks(Environment& environment);
+
+}  // namespace bft::roles

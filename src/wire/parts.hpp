@@ -1,0 +1,54 @@
+// The structures that several messages contain, to and from protobuf. write() takes what is ours
+// and cannot fail; read() takes what passed check_shape(), and says what is wrong with the rest.
+#pragma once
+
+#include "consensus/messages.hpp"
+#include "wire/limits.hpp"
+#include "wire/shapes.hpp"
+
+#include <bftnode/wire.pb.h>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bft::wire {
+
+namespace pb = ::bftnode::wire;
+
+inline ByteView view(const std::string& text) {
+    return as_bytes(text);
+}
+inline std::string text(ByteView bytes) {
+    return std::string(as_text(bytes));
+}
+
+void write(const consensus::Endpoint& in, pb::Endpoint* out);
+void write(const consensus::Ui& in, pb::Ui* out);
+void write(const consensus::Request& in, pb::Request* out);
+void write(const consensus::Header& in, pb::Header* out);
+void write(const consensus::Prepare& in, pb::Prepare* out);
+void write(const consensus::Commit& in, pb::Commit* out);
+void write(const consensus::StreamId& in, pb::StreamId* out);
+void write(const consensus::ItemResult& in, pb::ItemResult* out);
+std::string write_digests(const std::vector<Digest>& digests);
+
+[[nodiscard]] Fault read(const std::string& in, Digest& out);
+[[nodiscard]] Fault read(const pb::Endpoint& in, consensus::Endpoint& out);
+[[nodiscard]] Fault read(const pb::Ui& in, consensus::Ui& out);
+[[nodiscard]] Fault read(const pb::Request& in, consensus::Body& out);
+[[nodiscard]] Fault read(const pb::Header& in, consensus::HeaderPtr& out);
+[[nodiscard]] Fault read(const pb::Prepare& in, consensus::Prepare& out);
+[[nodiscard]] Fault read(const pb::Commit& in, consensus::Commit& out);
+[[nodiscard]] Fault read(const pb::StreamId& in, consensus::StreamId& out);
+[[nodiscard]] Fault read(const pb::ItemResult& in, consensus::ItemResult& out);
+[[nodiscard]] Fault read_digests(const std::string& in, std::vector<Digest>& out);
+
+/// The fields of a request's raw bytes, without raw and rd.
+[[nodiscard]] Fault read_content(ByteView raw, consensus::Request& out);
+
+// Enumerators that this version knows. A switch without default: a new enumerator is a warning
+// here.
+[[nodiscard]] std::optional<consensus::EntryKind> entry_kind(std::uint32_t value);
+[[nodiscard]] std::optional<consensus::ItemKind> item_kind(std::uint32_t value);
+
+}  // namespace bft::wire

@@ -1,0 +1,334 @@
+#include "wire/payloads.hpp"
+
+#include "base/invariant.hpp"
+
+namespace bft::wire {
+
+using namespace consensus;
+
+namespace {
+
+// Overloads for whole payloads follow; these are the ones for what several of them contain.
+using wire::read;
+using wire::write;
+
+// --- to protobuf: one overload for each alternative of Payload, or the variant does not compile
+// ------
+
+void write_to(const Body& in, pb::Frame* out) {
+    invariant(in != nullptr, "a body that is sent exists");
+    write(*in, out->mutable_request());
+}
+
+void write_to(const Prepare& in, pb::Frame* out) {
+    write(in, out->mutable_prepare());
+}
+
+void write_to(const Commit& in, pb::Frame* out) {
+    write(in, out->mutable_commit());
+}
+
+void write_to(const Status& in, pb::Frame* frame) {
+    pb::Status* out = frame->mutable_status();
+    out->set_view(in.view.value);
+    out->set_active(in.active);
+    out->set_tip(in.tip.value);
+    out->set_committed(in.committed.value);
+    out->set_delivered(in.delivered.value);
+    out->set_executed(in.executed.value);
+    out->set_low(in.low.value);
+    out->set_ordering_seen(in.ordering_seen.value);
+    for (Counter seen : in.votes_seen) out->add_votes_seen(seen.value);
+}
+
+void write_to(const FetchCertificates& in, pb::Frame* frame) {
+    pb::FetchCertificates* out = frame->mutable_fetch_certificates();
+    write(in.stream, out->mutable_stream());
+    out->set_from(in.from.value);
+    out->set_to(in.to.value);
+}
+
+void write_to(const Certificates& in, pb::Frame* frame) {
+    pb::Certificates* out = frame->mutable_certificates();
+    write(in.stream, out->mutable_stream());
+    for (const Prepare& prepare : in.prepares) write(prepare, out->add_prepares());
+    for (const Commit& commit : in.commits) write(commit, out->add_commits());
+}
+
+void write_to(const FetchBodies& in, pb::Frame* out) {
+    out->mutable_fetch_bodies()->set_rds(write_digests(in.rds));
+}
+
+void write_to(const Bodies& in, pb::Frame* frame) {
+    pb::Bodies* out = frame->mutable_bodies();
+    for (const Body& body : in.bodies) {
+        invariant(body != nullptr, "a body that is sent exists");
+        write(*body, out->add_bodies());
+    }
+}
+
+void write_to(const CommitDb& in, pb::Frame* frame) {
+    pb::CommitDb* out = frame->mutable_commit_db();
+    out->set_group(in.group.value);
+    out->set_position(in.position.value);
+    out->set_slot(in.slot.value);
+    out->set_config(in.config.value);
+    std::string* rds = out->mutable_rds();
+    rds->reserve(in.items.size() * sizeof(Digest::bytes));
+    for (const DbItem& item : in.items) {
+        out->add_indexes(item.index);
+        out->add_kinds(static_cast<std::uint32_t>(item.kind));
+        out->add_clients(item.rid.client.value);
+        out->add_homes(item.rid.home.value);
+        out->add_cseqs(item.rid.cseq.value);
+        *rds += as_text(item.rd.view());
+        out->add_ts_ms(item.ts_ms);
+        out->add_seeds(item.seed);
+        out->add_seq_counts(static_cast<std::uint32_t>(item.seqs.size()));
+        for (const PartitionSeq& seq : item.seqs) {
+            out->add_seq_partitions(seq.partition.value);
+            out->add_seq_values(seq.seq.value);
+        }
+    }
+    for (const Body& body : in.bodies) {
+        invariant(body != nullptr, "a body that is sent exists");
+        write(*body, out->add_bodies());
+    }
+}
+
+void write_to(const DbReply& in, pb::Frame* frame) {
+    pb::DbReply* out = frame->mutable_db_reply();
+    out->set_voter(in.voter.value);
+    out->set_group(in.group.value);
+    out->set_slot(in.slot.value);
+    for (const ItemResult& item : in.items) write(item, out->add_items());
+}
+
+void write_to(const VoterStatus& in, pb::Frame* frame) {
+    pb::VoterStatus* out = frame->mutable_voter_status();
+    out->set_voter(in.voter.value);
+    for (const PartitionSeq& next : in.next) {
+        out->add_partitions(next.partition.value);
+        out->add_seqs(next.seq.value);
+    }
+}
+
+void write_to(const FetchDbItems& in, pb::Frame* frame) {
+    pb::FetchDbItems* out = frame->mutable_fetch_db_items();
+    out->set_voter(in.voter.value);
+    out->set_partition(in.partition.value);
+    out->set_from(in.from.value);
+    out->set_to(in.to.value);
+}
+
+void write_to(const Reply& in, pb::Frame* frame) {
+    pb::Reply* out = frame->mutable_reply();
+    out->set_group(in.group.value);
+    out->set_position(in.position.value);
+    out->set_slot(in.slot.value);
+    write(in.answer, out->mutable_answer());
+    out->set_view_hint(in.view_hint.value);
+    out->set_config(in.config.value);
+}
+
+void write_to(const Rejected& in, pb::Frame* frame) {
+    pb::Rejected* out = frame->mutable_rejected();
+    out->set_client(in.rid.client.value);
+    out->set_home(in.rid.home.value);
+    out->set_cseq(in.rid.cseq.value);
+    out->set_reason(static_cast<std::uint32_t>(in.reason));
+    out->set_text(in.text.substr(0, text_bytes_max));
+}
+
+// --- from protobuf
+// ---------------------------------------------------------------------------------
+
+Fault read(const pb::Status& in, Status& out) {
+    out.view = View(in.view());
+    out.active = in.active();
+    out.tip = Slot(in.tip());
+    out.committed = Slot(in.committed());
+    out.delivered = Slot(in.delivered());
+    out.executed = Slot(in.executed());
+    out.low = Slot(in.low());
+    out.ordering_seen = Counter(in.ordering_seen());
+    for (std::uint64_t seen : in.votes_seen()) out.votes_seen.emplace_back(seen);
+    return nullptr;
+}
+
+Fault read(const pb::FetchCertificates& in, FetchCertificates& out) {
+    out.from = Counter(in.from());
+    out.to = Counter(in.to());
+    return read(in.stream(), out.stream);
+}
+
+template <class In, class Out>
+Fault read_all(const In& in, std::vector<Out>& out) {
+    out.reserve(static_cast<std::size_t>(in.size()));
+    for (const auto& element : in)
+        if (Fault fault = read(element, out.emplace_back())) return fault;
+    return nullptr;
+}
+
+Fault read(const pb::Certificates& in, Certificates& out) {
+    if (Fault fault = read(in.stream(), out.stream)) return fault;
+    if (Fault fault = read_all(in.prepares(), out.prepares)) return fault;
+    return read_all(in.commits(), out.commits);
+}
+
+Fault read(const pb::FetchBodies& in, FetchBodies& out) {
+    return read_digests(in.rds(), out.rds);
+}
+
+Fault read(const pb::Bodies& in, Bodies& out) {
+    return read_all(in.bodies(), out.bodies);
+}
+
+Fault read_seqs(const pb::CommitDb& in, int& at, std::uint32_t count,
+                std::vector<PartitionSeq>& out) {
+    if (count > message_limits.parts_per_request ||
+        count > static_cast<std::uint32_t>(in.seq_values_size() - at))
+        return "the items of a COMMIT-DB have more sequence numbers than its column";
+    out.reserve(count);
+    for (std::uint32_t k = 0; k < count; ++k, ++at)
+        out.push_back({PartitionId(in.seq_partitions(at)), Seq(in.seq_values(at))});
+    return nullptr;
+}
+
+Fault read(const pb::CommitDb& in, CommitDb& out) {
+    out.group = GroupId(in.group());
+    out.position = Position(in.position());
+    out.slot = Slot(in.slot());
+    out.config = ConfigVersion(in.config());
+    std::vector<Digest> rds;
+    if (Fault fault = read_digests(in.rds(), rds)) return fault;
+    const int count = in.indexes_size();
+    if (in.kinds_size() != count || in.clients_size() != count || in.homes_size() != count ||
+        in.cseqs_size() != count || in.ts_ms_size() != count || in.seeds_size() != count ||
+        in.seq_counts_size() != count || rds.size() != static_cast<std::size_t>(count) ||
+        in.seq_partitions_size() != in.seq_values_size())
+        return "the columns of a COMMIT-DB differ in length";
+    out.items.resize(rds.size());
+    int at = 0;
+    for (int i = 0; i < count; ++i) {
+        DbItem& item = out.items[static_cast<std::size_t>(i)];
+        std::optional<ItemKind> kind = item_kind(in.kinds(i));
+        if (!kind) return "unknown kind of item";
+        item.index = in.indexes(i);
+        item.kind = *kind;
+        item.rid = {ClientId(in.clients(i)), PartitionId(in.homes(i)), ClientSeq(in.cseqs(i))};
+        item.rd = rds[static_cast<std::size_t>(i)];
+        item.ts_ms = in.ts_ms(i);
+        item.seed = in.seeds(i);
+        if (Fault fault = read_seqs(in, at, in.seq_counts(i), item.seqs)) return fault;
+    }
+    if (at != in.seq_values_size()) return "a COMMIT-DB has sequence numbers of no item";
+    return read_all(in.bodies(), out.bodies);
+}
+
+Fault read(const pb::DbReply& in, DbReply& out) {
+    out.voter = VoterId(in.voter());
+    out.group = GroupId(in.group());
+    out.slot = Slot(in.slot());
+    return read_all(in.items(), out.items);
+}
+
+Fault read(const pb::VoterStatus& in, VoterStatus& out) {
+    if (in.partitions_size() != in.seqs_size())
+        return "the columns of a voter's status differ in length";
+    out.voter = VoterId(in.voter());
+    out.next.reserve(static_cast<std::size_t>(in.seqs_size()));
+    for (int i = 0; i < in.seqs_size(); ++i)
+        out.next.push_back({PartitionId(in.partitions(i)), Seq(in.seqs(i))});
+    return nullptr;
+}
+
+Fault read(const pb::FetchDbItems& in, FetchDbItems& out) {
+    out.voter = VoterId(in.voter());
+    out.partition = PartitionId(in.partition());
+    out.from = Seq(in.from());
+    out.to = Seq(in.to());
+    return nullptr;
+}
+
+Fault read(const pb::Reply& in, Reply& out) {
+    out.group = GroupId(in.group());
+    out.position = Position(in.position());
+    out.slot = Slot(in.slot());
+    out.view_hint = View(in.view_hint());
+    out.config = ConfigVersion(in.config());
+    return read(in.answer(), out.answer);
+}
+
+bool known(Rejected::Reason reason) {
+    switch (reason) {
+        case Rejected::Reason::malformed:
+        case Rejected::Reason::unknown_partition:
+        case Rejected::Reason::unknown_procedure:
+        case Rejected::Reason::bad_arguments:
+        case Rejected::Reason::wrong_partitions:
+        case Rejected::Reason::bad_signature:
+        case Rejected::Reason::over_quota:
+        case Rejected::Reason::stale:
+            return true;
+    }
+    return false;
+}
+
+Fault read(const pb::Rejected& in, Rejected& out) {
+    out.rid = {ClientId(in.client()), PartitionId(in.home()), ClientSeq(in.cseq())};
+    if (in.reason() > 255 || !known(static_cast<Rejected::Reason>(in.reason())))
+        return "unknown reason";
+    out.reason = static_cast<Rejected::Reason>(in.reason());
+    out.text = in.text();
+    return nullptr;
+}
+
+template <class T, class In>
+Fault read_as(const In& in, Payload& out) {
+    return read(in, out.emplace<T>());
+}
+
+}  // namespace
+
+void write_payload(const Payload& in, pb::Frame* out) {
+    std::visit([out](const auto& payload) { write_to(payload, out); }, in);
+}
+
+Fault read_payload(const pb::Frame& in, Payload& out) {
+    switch (in.payload_case()) {
+        case pb::Frame::kRequest:
+            return read_as<Body>(in.request(), out);
+        case pb::Frame::kPrepare:
+            return read_as<Prepare>(in.prepare(), out);
+        case pb::Frame::kCommit:
+            return read_as<Commit>(in.commit(), out);
+        case pb::Frame::kStatus:
+            return read_as<Status>(in.status(), out);
+        case pb::Frame::kFetchCertificates:
+            return read_as<FetchCertificates>(in.fetch_certificates(), out);
+        case pb::Frame::kCertificates:
+            return read_as<Certificates>(in.certificates(), out);
+        case pb::Frame::kFetchBodies:
+            return read_as<FetchBodies>(in.fetch_bodies(), out);
+        case pb::Frame::kBodies:
+            return read_as<Bodies>(in.bodies(), out);
+        case pb::Frame::kCommitDb:
+            return read_as<CommitDb>(in.commit_db(), out);
+        case pb::Frame::kDbReply:
+            return read_as<DbReply>(in.db_reply(), out);
+        case pb::Frame::kVoterStatus:
+            return read_as<VoterStatus>(in.voter_status(), out);
+        case pb::Frame::kFetchDbItems:
+            return read_as<FetchDbItems>(in.fetch_db_items(), out);
+        case pb::Frame::kReply:
+            return read_as<Reply>(in.reply(), out);
+        case pb::Frame::kRejected:
+            return read_as<Rejected>(in.rejected(), out);
+        case pb::Frame::PAYLOAD_NOT_SET:
+            break;
+    }
+    return "no payload";
+}
+
+}  // namespace bft::wire

@@ -1,0 +1,13 @@
+// Every kind of payload, to and from its place in a Frame. To add one: a message and a oneof field
+// in wire.proto, its shape in shapes.cpp, and here write() and read() and its case in
+// read_payload().
+#pragma once
+
+#include "wire/parts.hpp"
+
+namespace bft::wire {
+
+void write_payload(const consensus::Payload& in, pb::Frame* out);
+[[nodiscard]] Fault read_payload(const pb::Frame& in, consensus::Payload& out);
+
+}  // namespace bft::wire

@@ -1,0 +1,267 @@
+#include "wire/shapes.hpp"
+
+#include "wire/limits.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+namespace bft::wire {
+
+namespace {
+
+constexpr std::size_t entries = message_limits.slot_entries;
+constexpr std::size_t parts = message_limits.parts_per_request;
+constexpr std::size_t fetched = message_limits.fetch_count;
+constexpr std::size_t digest = 32;
+
+constexpr Field number(std::uint32_t n) {
+    return {n, Field::Kind::varint, 1, nullptr};
+}
+constexpr Field bytes(std::uint32_t n, std::size_t max) {
+    return {n, Field::Kind::bytes, max, nullptr};
+}
+constexpr Field packed(std::uint32_t n, std::size_t max) {
+    return {n, Field::Kind::packed_varint, max, nullptr};
+}
+constexpr Field packed_fixed64(std::uint32_t n, std::size_t max) {
+    return {n, Field::Kind::packed_fixed64, max, nullptr};
+}
+constexpr Field one(std::uint32_t n, const Shape& shape) {
+    return {n, Field::Kind::message, 1, &shape};
+}
+constexpr Field many(std::uint32_t n, const Shape& shape, std::size_t max) {
+    return {n, Field::Kind::message, max, &shape};
+}
+
+// In the order of proto/bftnode/wire.proto.
+
+constexpr std::array endpoint_fields{number(1), number(2), number(3), number(4)};
+constexpr Shape endpoint_shape{"Endpoint", endpoint_fields};
+
+constexpr std::array ui_fields{number(1), number(2), bytes(3, certificate_bytes_max)};
+constexpr Shape ui_shape{"Ui", ui_fields};
+
+constexpr std::array content_fields{number(1),
+                                    number(2),
+                                    number(3),
+                                    number(4),
+                                    packed(5, parts),
+                                    number(6),
+                                    bytes(7, message_limits.op_bytes)};
+
+constexpr std::array request_fields{bytes(1, raw_bytes_max), number(2), number(3),
+                                    bytes(4, path_length_max* digest),
+                                    bytes(5, signature_bytes_max)};
+constexpr Shape request_shape{"Request", request_fields};
+
+constexpr std::array header_fields{
+    number(1),          bytes(2, digest),          number(3),          packed(4, entries),
+    packed(5, entries), packed(6, entries),        packed(7, entries), bytes(8, entries* digest),
+    packed(9, entries), packed(10, entries* parts)};
+constexpr Shape header_shape{"Header", header_fields};
+
+constexpr std::array prepare_fields{number(1), number(2), bytes(3, digest), one(4, ui_shape),
+                                    one(5, header_shape)};
+constexpr Shape prepare_shape{"Prepare", prepare_fields};
+
+constexpr std::array compact_prepare_fields{number(1), number(2), bytes(3, digest),
+                                            one(4, ui_shape)};
+constexpr Shape compact_prepare_shape{"compact Prepare", compact_prepare_fields};
+
+constexpr std::array commit_fields{number(1),
+                                   number(2),
+                                   number(3),
+                                   number(4),
+                                   bytes(5, digest),
+                                   bytes(6, digest),
+                                   one(7, compact_prepare_shape),
+                                   one(8, ui_shape)};
+constexpr Shape commit_shape{"Commit", commit_fields};
+
+constexpr std::array status_fields{number(1), number(2), number(3),
+                                   number(4), number(5), number(6),
+                                   number(7), number(8), packed(9, group_size_max)};
+constexpr Shape status_shape{"Status", status_fields};
+
+constexpr std::array stream_fields{number(1), number(2), number(3), number(4)};
+constexpr Shape stream_shape{"StreamId", stream_fields};
+
+constexpr std::array fetch_certificates_fields{one(1, stream_shape), number(2), number(3)};
+constexpr Shape fetch_certificates_shape{"FetchCertificates", fetch_certificates_fields};
+
+constexpr std::array certificates_fields{one(1, stream_shape), many(2, prepare_shape, fetched),
+                                         many(3, commit_shape, fetched)};
+constexpr Shape certificates_shape{"Certificates", certificates_fields};
+
+constexpr std::array fetch_bodies_fields{bytes(1, fetched* digest)};
+constexpr Shape fetch_bodies_shape{"FetchBodies", fetch_bodies_fields};
+
+constexpr std::array bodies_fields{many(1, request_shape, fetched)};
+constexpr Shape bodies_shape{"Bodies", bodies_fields};
+
+constexpr std::array commit_db_fields{number(1),
+                                      number(2),
+                                      number(3),
+                                      number(4),
+                                      packed(5, entries),
+                                      packed(6, entries),
+                                      packed(7, entries),
+                                      packed(8, entries),
+                                      packed(9, entries),
+                                      bytes(10, entries* digest),
+                                      packed(11, entries),
+                                      packed_fixed64(12, entries),
+                                      packed(13, entries),
+                                      packed(14, entries* parts),
+                                      packed(15, entries* parts),
+                                      many(16, request_shape, slot_bodies_max)};
+constexpr Shape commit_db_shape{"CommitDb", commit_db_fields};
+
+constexpr std::array item_result_fields{
+    number(1), number(2), number(3),        number(4),
+    number(5), number(6), bytes(7, digest), bytes(8, message_limits.result_bytes)};
+constexpr Shape item_result_shape{"ItemResult", item_result_fields};
+
+constexpr std::array db_reply_fields{number(1), number(2), number(3),
+                                     many(4, item_result_shape, entries)};
+constexpr Shape db_reply_shape{"DbReply", db_reply_fields};
+
+constexpr std::array voter_status_fields{number(1), packed(2, status_partitions_max),
+                                         packed(3, status_partitions_max)};
+constexpr Shape voter_status_shape{"VoterStatus", voter_status_fields};
+
+constexpr std::array fetch_db_items_fields{number(1), number(2), number(3), number(4)};
+constexpr Shape fetch_db_items_shape{"FetchDbItems", fetch_db_items_fields};
+
+constexpr std::array reply_fields{number(1), number(2), number(3), one(4, item_result_shape),
+                                  number(5), number(6)};
+constexpr Shape reply_shape{"Reply", reply_fields};
+
+constexpr std::array rejected_fields{number(1), number(2), number(3), number(4),
+                                     bytes(5, text_bytes_max)};
+constexpr Shape rejected_shape{"Rejected", rejected_fields};
+
+constexpr std::array frame_fields{one(1, endpoint_shape),
+                                  one(2, endpoint_shape),
+                                  one(10, request_shape),
+                                  one(11, prepare_shape),
+                                  one(12, commit_shape),
+                                  one(13, status_shape),
+                                  one(14, fetch_certificates_shape),
+                                  one(15, certificates_shape),
+                                  one(16, fetch_bodies_shape),
+                                  one(17, bodies_shape),
+                                  one(18, commit_db_shape),
+                                  one(19, db_reply_shape),
+                                  one(20, voter_status_shape),
+                                  one(21, fetch_db_items_shape),
+                                  one(22, reply_shape),
+                                  one(23, rejected_shape)};
+
+constexpr std::array prepare_intent_fields{number(1), one(2, header_shape)};
+constexpr Shape prepare_intent_shape{"PrepareIntent", prepare_intent_fields};
+
+constexpr std::array executed_fields{number(1)};
+constexpr Shape executed_shape{"Executed", executed_fields};
+
+constexpr std::array record_fields{one(1, request_shape),        one(2, prepare_shape),
+                                   one(3, prepare_intent_shape), one(4, commit_shape),
+                                   one(5, commit_shape),         one(6, executed_shape)};
+
+// More than any message has.
+constexpr std::size_t fields_max = 24;
+
+class Scanner {
+public:
+    explicit Scanner(ByteView bytes) : rest_(bytes) {}
+
+    [[nodiscard]] bool done() const { return rest_.empty(); }
+
+    std::optional<std::uint64_t> varint() {
+        std::uint64_t value = 0;
+        for (unsigned shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
+            std::uint8_t byte = rest_.front();
+            rest_ = rest_.subspan(1);
+            if (shift == 63 && byte > 1) return std::nullopt;
+            value |= std::uint64_t{byte & 0x7fu} << shift;
+            if (byte < 0x80) return value;
+        }
+        return std::nullopt;
+    }
+
+    std::optional<ByteView> delimited() {
+        std::optional<std::uint64_t> size = varint();
+        if (!size || *size > rest_.size()) return std::nullopt;
+        ByteView view = rest_.first(static_cast<std::size_t>(*size));
+        rest_ = rest_.subspan(view.size());
+        return view;
+    }
+
+private:
+    ByteView rest_;
+};
+
+constexpr std::uint64_t wire_varint = 0;
+constexpr std::uint64_t wire_delimited = 2;
+
+Fault check_packed_varints(ByteView view, std::size_t max) {
+    auto ends = [](std::uint8_t byte) { return byte < 0x80; };
+    if (!view.empty() && !ends(view.back())) return "unfinished number in a list";
+    if (static_cast<std::size_t>(std::ranges::count_if(view, ends)) > max)
+        return "a list is longer than its bound";
+    return nullptr;
+}
+
+Fault check_delimited(ByteView view, const Field& field) {
+    switch (field.kind) {
+        case Field::Kind::bytes:
+            return view.size() <= field.max ? nullptr : "a byte string is longer than its bound";
+        case Field::Kind::packed_varint:
+            return check_packed_varints(view, field.max);
+        case Field::Kind::packed_fixed64:
+            return view.size() % 8 == 0 && view.size() / 8 <= field.max
+                       ? nullptr
+                       : "a list is longer than its bound, or unfinished";
+        case Field::Kind::message:
+            return check_shape(view, *field.shape);
+        case Field::Kind::varint:
+            break;
+    }
+    return "wrong wire type";
+}
+
+}  // namespace
+
+const Shape frame_shape{"Frame", frame_fields, 10};
+const Shape record_shape{"Record", record_fields, 1};
+const Shape request_content_shape{"RequestContent", content_fields};
+
+// Recursion ends because the shapes do: none contains itself.
+Fault check_shape(ByteView bytes, const Shape& shape) {
+    std::array<std::size_t, fields_max> seen{};
+    std::size_t chosen = 0;
+    for (Scanner scanner(bytes); !scanner.done();) {
+        std::optional<std::uint64_t> tag = scanner.varint();
+        if (!tag) return "unfinished tag";
+        auto field = std::ranges::find(shape.fields, *tag >> 3, &Field::number);
+        if (field == shape.fields.end()) return "unknown field";
+        std::size_t occurrences = field->kind == Field::Kind::message ? field->max : 1;
+        if (++seen[static_cast<std::size_t>(field - shape.fields.begin())] > occurrences)
+            return "a field is repeated too often";
+        if (shape.one_of_from != 0 && field->number >= shape.one_of_from) ++chosen;
+        if (field->kind == Field::Kind::varint) {
+            if ((*tag & 7) != wire_varint) return "wrong wire type";
+            if (!scanner.varint()) return "unfinished number";
+            continue;
+        }
+        if ((*tag & 7) != wire_delimited) return "wrong wire type";
+        std::optional<ByteView> view = scanner.delimited();
+        if (!view) return "a length reaches beyond the end";
+        if (Fault fault = check_delimited(*view, *field)) return fault;
+    }
+    if (shape.one_of_from != 0 && chosen != 1) return "not exactly one payload";
+    return nullptr;
+}
+
+}  // namespace bft::wire

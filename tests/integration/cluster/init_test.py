@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""bftctl init on real (software) TPMs: what it makes is right, and a failed attempt leaves nothing."""
+import os
+import pathlib
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import unittest
+
+import harness
+
+HOSTS = ("primary1", "host1", "host2", "host3")
+
+
+class Init(unittest.TestCase):
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bft-", dir="/tmp"))
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.tpms = {host: self.start_tpm(host) for host in HOSTS}
+        self.write_topology()
+        self.out = self.dir / "cluster"
+
+    def start_tpm(self, name):
+        state = self.dir / f"{name}.state"
+        state.mkdir()
+        socket = self.dir / f"{name}.tpm"
+        process = subprocess.Popen(
+            ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--flags", "not-need-init,startup-clear",
+             "--server", f"type=unixio,path={socket}", "--ctrl", f"type=unixio,path={socket}.ctrl"],
+            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        harness.wait_until(pathlib.Path(f"{socket}.ctrl").exists, f"TPM of {name}")
+        return process
+
+    def write_topology(self, **replace):
+        text = f'name = "t"\nf = 1\napplication = "{harness.ROOT}/config/apps/tpcc"\nclients = ["c"]\n'
+        text += '[[group]]\nid = 1\npartitions = [0, 1]\n'
+        for number, host in enumerate(HOSTS):
+            roles = '["primary"]' if host == "primary1" else '["replica", "voter"]'
+            text += (f'[[host]]\nname = "{host}"\naddress = "127.0.0.1:{7000 + number}"\nroles = {roles}\n'
+                     f'tcti = "swtpm:path={self.dir}/{host}.tpm"\n')
+            if host != "primary1":
+                text += f'database = {{ socket = "{self.dir}/{host}.sql", user = "root", name = "tpcc" }}\n'
+        for old, new in replace.items():
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        self.topology = self.dir / "topology.toml"
+        self.topology.write_text(text)
+
+    def init(self, *words):
+        return harness.run(harness.BFTCTL, "init", "--topology", self.topology, "--dir", self.out, *words)
+
+    def assert_nothing_left(self):
+        self.assertFalse(self.out.exists(), list(self.out.rglob("*")) if self.out.exists() else "")
+
+    def test_makes_a_cluster_whose_files_are_right(self):
+        done = self.init()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for host in HOSTS:
+            home = self.out / "hosts" / host
+            check = harness.run(harness.BFTCTL, "check", home / "node.toml")
+            self.assertEqual(check.returncode, 0, check.stderr)
+            for secret in ("identity.key", "usig.tokens", "usig.secrets"):
+                self.assertEqual(stat.S_IMODE((home / secret).stat().st_mode), 0o600, secret)
+        key = self.out / "clients" / "c" / "client.key"
+        self.assertEqual(stat.S_IMODE(key.stat().st_mode), 0o600)
+        files = {(self.out / "hosts" / host / "cluster.toml").read_bytes() for host in HOSTS}
+        self.assertEqual(len(files), 1, "every host has the same cluster file")
+
+    def test_never_overwrites_without_force(self):
+        self.assertEqual(self.init().returncode, 0)
+        key = self.out / "hosts" / "host1" / "identity.key"
+        before = key.read_bytes()
+        again = self.init()
+        self.assertEqual(again.returncode, 1)
+        self.assertIn("identity.key exists already", again.stderr)
+        self.assertIn("nothing was changed", again.stderr)
+        self.assertEqual(key.read_bytes(), before)
+
+        forced = self.init("--force")
+        self.assertEqual(forced.returncode, 0, forced.stderr)
+        self.assertNotEqual(key.read_bytes(), before)
+        aside = list(self.out.glob("before-*/hosts/host1/identity.key"))
+        self.assertEqual([path.read_bytes() for path in aside], [before], "the old key is kept")
+
+    def test_takes_no_tpm_of_another_cluster(self):
+        self.assertEqual(self.init().returncode, 0)
+        self.out = self.dir / "other"
+        done = self.init()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("primary1: ", done.stderr)
+        self.assertIn("provisioned already", done.stderr)
+        self.assert_nothing_left()
+
+    def test_a_missing_tpm_leaves_nothing_behind(self):
+        self.tpms["host3"].kill()
+        self.tpms["host3"].wait()
+        done = self.init()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("host3: ", done.stderr)
+        self.assert_nothing_left()
+        # The other TPMs were given back: the next attempt needs no --force.
+        (self.dir / "host3.tpm").unlink(missing_ok=True)
+        shutil.rmtree(self.dir / "host3.state")
+        self.start_tpm("host3")
+        done = self.init()
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_ctrl_c_leaves_nothing_behind(self):
+        slow = self.tpms["host2"]
+        slow.send_signal(signal.SIGSTOP)
+        with harness.Background(harness.BFTCTL, "init", "--topology", self.topology, "--dir", self.out) as process:
+            os.set_blocking(process.stdout.fileno(), True)
+            while "host1: key" not in process.stdout.readline():
+                self.assertIsNone(process.poll())
+            process.send_signal(signal.SIGINT)
+            slow.send_signal(signal.SIGCONT)
+            output = process.communicate(timeout=harness.PATIENCE)[0]
+            self.assertEqual(process.returncode, 130, output)
+            self.assertIn("interrupted: nothing was made", output)
+        self.assert_nothing_left()
+        done = self.init()
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_errors_of_the_topology_come_at_once(self):
+        self.write_topology(**{"f = 1": "f = 2", '["c"]': '["c c"]', "partitions = [0, 1]": "partitions = [1]"})
+        done = self.init()
+        self.assertEqual(done.returncode, 2)
+        for part in ("2f+1 = 5 hosts", "letters, digits", "no group owns partition 0", "topology.toml:"):
+            self.assertIn(part, done.stderr)
+        self.assert_nothing_left()
+
+    def test_an_application_that_breaks_the_rules_is_refused_with_the_reason(self):
+        app = self.dir / "app"
+        shutil.copytree(harness.ROOT / "config" / "apps" / "tpcc", app)
+        with open(app / "procedures.sql", "a") as sql:
+            sql.write("\nCREATE PROCEDURE bad() BEGIN SELECT RAND(); END\n")
+        self.write_topology(**{f"{harness.ROOT}/config/apps/tpcc": str(app)})
+        done = self.init()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("procedures.sql:", done.stderr)
+        self.assert_nothing_left()
+
+    def test_software_in_place_of_a_tpm_needs_the_flag(self):
+        self.write_topology(**{f"swtpm:path={self.dir}/{host}.tpm": "software:usig.software" for host in HOSTS})
+        done = self.init()
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("--insecure-software-usig", done.stderr)
+        self.assertEqual(self.init("--insecure-software-usig").returncode, 0)
+        check = harness.run(harness.BFTCTL, "check", self.out / "hosts" / "host1" / "node.toml")
+        self.assertEqual(check.returncode, 0, check.stderr)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,119 @@
+// The god view: what must hold in every run (the S-* properties), judged from what nodes show to
+// the outside, apart from the code that it checks.
+#pragma once
+
+#include "consensus/engine.hpp"
+#include "consensus/minbft/group_replica.hpp"
+#include "consensus/voter.hpp"
+#include "reference.hpp"
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace bft::sim {
+
+class SimDisk;
+
+/// One broken property. The first ones are kept; later ones usually follow from them.
+struct Violation {
+    std::string property;  ///< "S-CHAIN"
+    std::string text;
+};
+
+class Checker {
+public:
+    Checker(const consensus::Membership& membership, std::set<consensus::Endpoint> byzantine)
+        : membership_(membership), byzantine_(std::move(byzantine)), reference_(membership) {}
+
+    [[nodiscard]] bool correct(const consensus::Endpoint& node) const {
+        return !byzantine_.contains(node);
+    }
+    [[nodiscard]] const std::vector<Violation>& violations() const { return violations_; }
+    void fail(const std::string& property, const std::string& text);
+
+    // --- what ports and nodes show ---
+    /// Every request that any client signed.
+    void requested(const consensus::Body& body) { bodies_.emplace(body->rd, body); }
+    /// S-USIG. Every certificate of every trusted counter.
+    void certified(UsigId identity, const consensus::Ui& ui, const Digest& digest);
+    /// A COMMIT draft on its way to the TPM, whoever's.
+    void certifying(const consensus::Commit& commit);
+    /// S-CHAIN, S-VIEW1: a correct replica logged this slot as part of its chain.
+    void appended(const consensus::Endpoint& replica, const consensus::Prepare& prepare);
+    /// S-DEC, S-SEQ: a correct replica delivered a slot.
+    void delivered(const consensus::Endpoint& replica, const consensus::Delivery& delivery);
+    /// S-WINDOW, after a correct replica delivered.
+    void windows(const consensus::minbft::Replica& replica, GroupId group);
+    /// S-SEQ, S-PERSIST, S-REPLY, S-CONF: a correct node sends.
+    void sending(const consensus::Endpoint& from, const consensus::Send& send);
+    /// S-EVID and alarms: an event of a correct node.
+    void event(const consensus::Endpoint& node, const consensus::Event& event);
+    /// A message of a correct node did not pass the Verifier.
+    void refused(const consensus::Endpoint& from, const std::string& why);
+    /// S-VOTER-AUTH, S-VOTER-ORDER, S-EXACTLY-ONCE, S-DB-EQ: a correct database committed an item.
+    void executed(VoterId voter, const consensus::Execution& execution,
+                  const consensus::ItemResult& result);
+    /// S-REPLY, S-LIN: a correct client accepted an answer.
+    void accepted(const consensus::RequestId& rid, Slot slot, const consensus::ItemResult& answer,
+                  TimePoint invoked, TimePoint now);
+    /// S-PERSIST: what a crash left of a correct node's log, against what it had shown.
+    void crashed(const consensus::Endpoint& node, const SimDisk& disk);
+    void recovered(const consensus::Endpoint& node, Slot tip, Slot committed);
+
+    // --- at the end ---
+    /// S-DB-EQ, S-VOTER-ORDER: rows and sequence numbers of a correct database.
+    void database(VoterId voter, const std::map<PartitionId, Seq>& next,
+                  const std::map<PartitionId, Rows>& rows);
+    /// The serial execution of the whole chain gives the same as what was accepted step by step.
+    void finish();
+
+    [[nodiscard]] Slot chain_tip() const { return reference_.tip(); }
+    [[nodiscard]] const Reference& reference() const { return reference_; }
+    [[nodiscard]] std::uint64_t accepted_count() const { return accepted_.size(); }
+    [[nodiscard]] std::uint64_t digest() const;
+
+private:
+    struct Shown {  ///< by a correct node, over all its incarnations
+        std::map<Counter, Digest> certified;
+        Slot prepared{};
+        Slot committed{};
+        Slot delivered{};
+    };
+    void check_commit_db(const consensus::Endpoint& from, const consensus::CommitDb& message);
+    void check_db_reply(const consensus::Endpoint& from, const consensus::DbReply& reply);
+    void check_reply(const consensus::Endpoint& from, const consensus::Reply& reply);
+    void check_certified(const consensus::Endpoint& from, Counter cv, const Digest& digest);
+    void check_bodies(const consensus::Endpoint& from, const consensus::Send& send);
+    std::string name(const consensus::Endpoint& node) const { return consensus::to_string(node); }
+
+    const consensus::Membership& membership_;
+    std::set<consensus::Endpoint> byzantine_;
+    std::vector<Violation> violations_;
+    std::map<Digest, consensus::Body> bodies_;
+    Reference reference_;
+
+    std::map<std::pair<UsigId, Counter>, Digest> certificates_;
+    std::map<UsigId, Counter> counters_;
+    std::map<std::pair<GroupId, std::uint32_t>, Slot> committing_;  ///< largest COMMIT per position
+    std::map<consensus::Endpoint, Shown> shown_;
+    std::map<std::pair<GroupId, Slot>, std::uint64_t> windows_;
+    struct Executed {
+        std::set<std::pair<Slot, std::uint32_t>> places;
+        std::set<consensus::RequestId> effects;
+        std::map<PartitionId, Seq> next;
+    };
+    std::map<VoterId, Executed> executed_;
+    struct Accepted {
+        Slot slot{};
+        std::uint32_t index = 0;
+        TimePoint invoked{};
+        TimePoint accepted{};
+    };
+    std::map<consensus::RequestId, Accepted> accepted_;
+};
+
+}  // namespace bft::sim

@@ -1,0 +1,113 @@
+#include "client_node.hpp"
+
+#include <algorithm>
+
+namespace bft::sim {
+
+using namespace consensus;
+
+namespace {
+
+client::CoreOptions options() {
+    client::CoreOptions options;
+    options.retry_after = 500ms;
+    options.retry_max = 2s;
+    return options;
+}
+
+}  // namespace
+
+ClientNode::ClientNode(Cluster& cluster, ClientId self, Prng prng)
+    : cluster_(cluster),
+      id_(self),
+      self_(Endpoint::of_client(self)),
+      prng_(prng),
+      core_(cluster.client_membership, self, options(), ClientSeq(1), prng_.next()) {
+    cluster.nodes[self_] = this;
+}
+
+void ClientNode::start() {
+    for (std::uint32_t i = 0; i < cluster_.plan.client_depth; ++i) call();
+}
+
+void ClientNode::call() {
+    auto think = static_cast<std::uint64_t>(cluster_.plan.think.count());
+    cluster_.time.after(Duration(prng_.below(think + 1)), [this] {
+        if (stopped_) return;
+        std::vector<PartitionId> parts;
+        std::uint32_t all = cluster_.plan.partitions;
+        parts.emplace_back(static_cast<std::uint32_t>(prng_.between(1, all)));
+        PartitionId home = parts.front();
+        if (prng_.chance(cluster_.plan.multi_permille))
+            for (std::uint64_t more = prng_.between(1, 3); more > 0; --more)
+                parts.emplace_back(static_cast<std::uint32_t>(prng_.between(1, all)));
+        std::sort(parts.begin(), parts.end());
+        parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
+        submit(home, std::move(parts), encode(prng_.next()));
+    });
+}
+
+void ClientNode::submit(PartitionId home, std::vector<PartitionId> parts, Bytes op) {
+    std::uint64_t token = ++tokens_;
+    invoked_[token] = cluster_.time.now();
+    auto submitted =
+        core_.submit(token, home, std::move(parts), false, std::move(op), cluster_.time.now());
+    if (!submitted) cluster_.checker.fail("L-CLIENT", submitted.error().what);
+    pump();
+}
+
+void ClientNode::receive(const Network::Packet& packet) {
+    HostId peer = cluster_.membership.host_of(packet->from()).value_or(HostId(~0u));
+    if (const auto* reply = std::get_if<Reply>(&packet->payload()))
+        core_.replied(peer, *reply, cluster_.time.now());
+    else if (const auto* rejected = std::get_if<Rejected>(&packet->payload()))
+        core_.rejected(peer, packet->from(), *rejected, cluster_.time.now());
+    pump();
+}
+
+void ClientNode::pump() {
+    for (;;) {
+        client::ClientCore::Output output = core_.take_output();
+        if (!output.sign && output.send.empty() && output.finished.empty()) break;
+        for (const auto& send : output.send) {
+            cluster_.checker.requested(send.body);
+            cluster_.network.send(self_, {send.to, send.body});
+        }
+        for (const client::Finished& done : output.finished) {
+            TimePoint invoked = invoked_.at(done.token);
+            invoked_.erase(done.token);
+            ++finished_;
+            if (cluster_.listening())
+                cluster_.log(self_, "accepted slot=" + std::to_string(done.slot.value) +
+                                        " home=" + std::to_string(done.id.home.value) +
+                                        " cseq=" + std::to_string(done.id.cseq.value) +
+                                        " attempts=" + std::to_string(done.attempts));
+            if (done.how != client::Finished::How::answered)
+                cluster_.checker.fail("L-REPLY", to_string(self_) + " got no answer: " + done.text);
+            else
+                cluster_.checker.accepted(done.id, done.slot, done.answer, invoked,
+                                          cluster_.time.now());
+            call();
+        }
+        if (output.sign) {
+            Bytes signature = cluster_.tokens.sign(cluster_.client_key(id_), output.sign->digest);
+            core_.bundle_signed(*output.sign, signature, cluster_.time.now());
+        }
+    }
+    arm_timer();
+}
+
+void ClientNode::arm_timer() {
+    auto deadline = core_.next_deadline();
+    if (!deadline || (timer_at_ && *timer_at_ <= *deadline)) return;
+    TimePoint when = std::max(*deadline, cluster_.time.now());
+    timer_at_ = when;
+    cluster_.time.at(when, [this, when] {
+        if (timer_at_ != when) return;
+        timer_at_.reset();
+        core_.tick(cluster_.time.now());
+        pump();
+    });
+}
+
+}  // namespace bft::sim

@@ -1,0 +1,100 @@
+#include "cluster.hpp"
+
+#include "base/sha256.hpp"
+
+#include <cstdio>
+
+namespace bft::sim {
+
+using namespace consensus;
+
+namespace {
+
+/// Mutation: nobody looks at certificates.
+class Lenient final : public SignatureChecker {
+public:
+    bool certified(UsigId, const Ui&, const Digest&) override { return true; }
+    bool signed_by(ByteView, const Digest&, ByteView) override { return true; }
+};
+
+Membership make_membership(const Plan& plan) {
+    Membership m;
+    m.cluster = sha256(as_bytes("simulated cluster"));
+    m.version = ConfigVersion(1);
+    m.f = plan.f;
+    m.f_database = plan.f;
+    std::uint32_t n = plan.replicas();
+    std::uint32_t usig = 0;
+    m.primaries.push_back({HostId(n), UsigId(usig++)});
+    for (std::uint32_t g = 1; g <= plan.groups; ++g) {
+        Group group{GroupId(g), {}};
+        for (std::uint32_t j = 0; j < n; ++j) group.members.push_back({HostId(j), UsigId(usig++)});
+        m.groups.push_back(std::move(group));
+    }
+    m.owners[PartitionId(0)] = GroupId(1);
+    for (std::uint32_t p = 1; p <= plan.partitions; ++p)
+        m.owners[PartitionId(p)] = GroupId(1 + p % plan.groups);
+    for (std::uint32_t d = 0; d < n; ++d) m.voters.push_back(HostId(d));
+    for (std::uint32_t c = 0; c <= plan.clients; ++c)
+        m.clients[ClientId(c)] = {1, static_cast<std::uint8_t>(c)};
+    return m;
+}
+
+Membership with_f(Membership membership, std::uint32_t f) {
+    membership.f = f;
+    return membership;
+}
+
+std::unique_ptr<SignatureChecker> make_lenient(const Plan& plan) {
+    if (plan.mutation != Mutation::verifier_accepts_all) return nullptr;
+    return std::make_unique<Lenient>();
+}
+
+}  // namespace
+
+void Trace::line(TimePoint now, const std::string& what) {
+    auto us = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch());
+    std::printf("%10.3f ms  %s\n", static_cast<double>(us.count()) / 1000, what.c_str());
+}
+
+void Cluster::event(const Endpoint& node, const Event& event) {
+    if (correct(node)) {
+        checker.event(node, event);
+        reach(to_string(event.kind));
+        if (event.kind == Event::Kind::dropped) reach("dropped: " + event.text);
+    }
+    if (!listening()) return;
+    std::string line = to_string(event.kind);
+    if (event.slot.value != 0) line += " slot=" + std::to_string(event.slot.value);
+    line += " count=" + std::to_string(event.count);
+    if (event.peer != Endpoint{} && event.peer != node) line += " peer=" + to_string(event.peer);
+    if (!event.text.empty()) line += " (" + event.text + ")";
+    log(node, line);
+}
+
+Cluster::Cluster(const Plan& the_plan, bool log)
+    : plan(the_plan),
+      prng(the_plan.seed),
+      trace(log),
+      membership(make_membership(plan)),
+      voter_membership(plan.mutation == Mutation::voters_trust_f ? with_f(membership, plan.f - 1)
+                                                                 : membership),
+      client_membership(plan.mutation == Mutation::client_trusts_one ? with_f(membership, 0)
+                                                                     : membership),
+      checker(membership, plan.byzantine),
+      lenient(make_lenient(plan)),
+      verifier(membership, lenient ? *lenient : tokens),
+      network(time, verifier, checker, plan.network, split()) {
+    for (std::uint32_t host = 0; host <= plan.replicas(); ++host) {
+        bool of_primary = host == plan.replicas();
+        TpmSpeed speed{plan.tpm_latency, plan.tpm_jitter, of_primary ? 0 : plan.tpm_void_permille};
+        tpms.push_back(std::make_unique<SimTpm>(time, tokens, checker, speed, split()));
+    }
+    network.on_deliver([this](const Endpoint& to, const Network::Packet& packet) {
+        trace.mark(static_cast<std::uint64_t>(time.now().time_since_epoch().count()),
+                   packet->payload().index() * 64 + to.index);
+        if (auto node = nodes.find(to); node != nodes.end()) node->second->receive(packet);
+    });
+}
+
+}  // namespace bft::sim

@@ -1,0 +1,174 @@
+// sim_run: whole clusters in one thread, seed by seed.
+#include "run.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace {
+
+using bft::sim::make_plan;
+using bft::sim::Mutation;
+using bft::sim::RunResult;
+
+// A campaign of a thousand seeds that misses one of these does not test what it is meant to test.
+constexpr const char* must_be_reached[] = {
+    "NOP executed",
+    "body_missing",
+    "disagreement",
+    "dropped: item beyond the window",
+    "dropped: over the sender's quota",
+    "duplicate_ordered",
+    "gap",
+    "item of several partitions executed",
+    "message refused by the Verifier",
+    "primary restarts by last() (T1)",
+    "replica restarts by last() (T1)",
+    "replica restarts from its log (T0)",
+    "sender_dead",
+    "voter asks for a gap",
+    "voter looks an answer up",
+};
+
+struct Arguments {
+    std::uint64_t seed = 0;
+    bool one = false;
+    bool log = false;
+    std::uint64_t first = 1;
+    std::uint64_t count = 100;
+    double minutes = 0;
+    std::uint64_t failures_max = 10;
+    std::string mutation = "none";
+};
+
+Mutation mutation_named(const std::string& name) {
+    for (int i = 0; i < 16; ++i) {
+        auto mutation = static_cast<Mutation>(i);
+        if (name == to_string(mutation)) return mutation;
+    }
+    std::fprintf(stderr, "unknown mutation %s\n", name.c_str());
+    std::exit(2);
+}
+
+void print(std::uint64_t seed, const std::vector<bft::sim::Violation>& violations,
+           const Arguments& arguments) {
+    std::printf("\nFAILED %s\n",
+                make_plan(seed, mutation_named(arguments.mutation)).text().c_str());
+    for (const auto& violation : violations)
+        std::printf("  %s: %s\n", violation.property.c_str(), violation.text.c_str());
+    std::printf("  replay: sim_run --seed %llu --log%s%s\n", static_cast<unsigned long long>(seed),
+                arguments.mutation == "none" ? "" : " --mutation ",
+                arguments.mutation == "none" ? "" : arguments.mutation.c_str());
+    std::fflush(stdout);
+}
+
+int replay(const Arguments& arguments) {
+    auto plan = make_plan(arguments.seed, mutation_named(arguments.mutation));
+    std::printf("%s\n", plan.text().c_str());
+    RunResult result = run_seed(plan, arguments.log);
+    std::printf("slots=%llu answered=%llu events=%llu hash=%016llx\n",
+                static_cast<unsigned long long>(result.slots),
+                static_cast<unsigned long long>(result.answered),
+                static_cast<unsigned long long>(result.events),
+                static_cast<unsigned long long>(result.hash));
+    if (result.violations.empty()) return 0;
+    print(arguments.seed, result.violations, arguments);
+    return 1;
+}
+
+int many(const Arguments& arguments) {
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point start = Clock::now();
+    Clock::time_point shown = start;
+    std::vector<std::uint64_t> failing;
+    std::uint64_t slots = 0;
+    std::uint64_t answered = 0;
+    std::uint64_t done = 0;
+    std::map<std::string, std::uint64_t> reached;
+    auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+    auto report = [&](const char* end) {
+        std::printf(
+            "\r%llu of %llu seeds, %llu slots, %llu answers, %.0f slots/s, %zu failed%s",
+            static_cast<unsigned long long>(done), static_cast<unsigned long long>(arguments.count),
+            static_cast<unsigned long long>(slots), static_cast<unsigned long long>(answered),
+            static_cast<double>(slots) / std::max(seconds(), 1e-9), failing.size(), end);
+        std::fflush(stdout);
+    };
+    for (std::uint64_t i = 0; i < arguments.count; ++i) {
+        if (arguments.minutes > 0 && seconds() > arguments.minutes * 60) break;
+        std::uint64_t seed = arguments.first + i;
+        auto plan = make_plan(seed, mutation_named(arguments.mutation));
+        RunResult result = run_seed(plan, false);
+        // S-DET: the same seed gives the same run.
+        if (seed % 100 == 0 && result.violations.empty() &&
+            run_seed(plan, false).hash != result.hash)
+            result.violations.push_back({"S-DET", "two runs of this seed differ"});
+        slots += result.slots;
+        answered += result.answered;
+        for (const auto& [what, times] : result.reached) reached[what] += times;
+        ++done;
+        if (!result.violations.empty()) {
+            failing.push_back(seed);
+            print(seed, result.violations, arguments);
+            if (failing.size() >= arguments.failures_max) break;
+        }
+        if (Clock::now() - shown > std::chrono::seconds(5)) {
+            shown = Clock::now();
+            report("");
+        }
+    }
+    report("\n");
+    for (const auto& [what, times] : reached)
+        std::printf("%12llu  %s\n", static_cast<unsigned long long>(times), what.c_str());
+    bool stopped_early = done < arguments.count && failing.empty();
+    if (stopped_early)
+        std::printf("STOPPED EARLY: --minutes ended the campaign after %llu of %llu seeds\n",
+                    static_cast<unsigned long long>(done),
+                    static_cast<unsigned long long>(arguments.count));
+    bool complete = true;
+    for (const char* what : must_be_reached) {
+        if (done < 1000 || arguments.mutation != "none" || reached.contains(what)) continue;
+        complete = false;
+        std::printf("NEVER REACHED: %s\n", what);
+    }
+    if (!complete || stopped_early) return 1;
+    if (failing.empty()) return 0;
+    std::printf("failing seeds:");
+    for (std::uint64_t seed : failing) std::printf(" %llu", static_cast<unsigned long long>(seed));
+    std::printf("\n");
+    return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Arguments arguments;
+    std::string range;
+    CLI::App app{"Runs whole simulated clusters with faults; exit status 1 when a property broke."};
+    auto* seed = app.add_option("--seed", arguments.seed, "replay one seed");
+    app.add_flag("--log", arguments.log, "with --seed: print everything that happens");
+    app.add_option("--seeds", range, "a range, A..B");
+    app.add_option("--count", arguments.count, "number of seeds, from 1");
+    app.add_option("--minutes", arguments.minutes,
+                   "stop after this time; an unfinished campaign fails");
+    app.add_option("--failures", arguments.failures_max, "stop after this many failing seeds");
+    app.add_option("--mutation", arguments.mutation,
+                   "break a rule on purpose (tests of the checkers)");
+    CLI11_PARSE(app, argc, argv);
+    if (seed->count() > 0) return replay(arguments);
+    if (!range.empty()) {
+        auto dots = range.find("..");
+        if (dots == std::string::npos) {
+            std::fprintf(stderr, "--seeds wants A..B\n");
+            return 2;
+        }
+        arguments.first = std::stoull(range.substr(0, dots));
+        std::uint64_t last = std::stoull(range.substr(dots + 2));
+        arguments.count = last < arguments.first ? 0 : last - arguments.first + 1;
+    }
+    return many(arguments);
+}

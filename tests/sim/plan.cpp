@@ -1,0 +1,219 @@
+#include "plan.hpp"
+
+#include "base/prng.hpp"
+
+#include <sstream>
+
+namespace bft::sim {
+
+using consensus::Endpoint;
+
+namespace {
+
+Duration between(Prng& prng, Duration low, Duration high) {
+    return Duration(static_cast<std::int64_t>(prng.between(
+        static_cast<std::uint64_t>(low.count()), static_cast<std::uint64_t>(high.count()))));
+}
+
+bool coin(Prng& prng) {
+    return prng.chance(500);
+}
+
+// At most f positions of each group and f_D voters: the same machine everywhere, or others each.
+void choose_byzantine(Plan& plan, Prng& prng) {
+    bool lying_replicas = coin(prng);
+    bool lying_voters = coin(prng);
+    bool by_machine = coin(prng);
+    std::uint32_t n = plan.replicas();
+    std::set<std::uint32_t> machines = plan.gone;
+    while (machines.size() < plan.f) machines.insert(static_cast<std::uint32_t>(prng.below(n)));
+    auto others = [&] {
+        std::set<std::uint32_t> chosen = plan.gone;
+        while (chosen.size() < plan.f) chosen.insert(static_cast<std::uint32_t>(prng.below(n)));
+        return chosen;
+    };
+    for (std::uint32_t g = 1; g <= plan.groups; ++g)
+        for (std::uint32_t j : by_machine ? machines : others())
+            if (lying_replicas && !plan.gone.contains(j))
+                plan.byzantine.insert(Endpoint::replica(GroupId(g), Position(j)));
+    for (std::uint32_t d : by_machine ? machines : others())
+        if (lying_voters && !plan.gone.contains(d))
+            plan.byzantine.insert(Endpoint::voter(VoterId(d)));
+}
+
+void choose_lies(Plan& plan, Prng& prng) {
+    ReplicaLies& r = plan.replica_lies;
+    for (bool* lie : {&r.wrong_commit, &r.early_commit, &r.selective, &r.forged_items,
+                      &r.wrong_replies, &r.garbage_answers})
+        *lie = coin(prng);
+    r.silent = prng.chance(150);
+    VoterLies& v = plan.voter_lies;
+    v.wrong_results = coin(prng);
+    v.wrong_digests = coin(prng);
+    v.silent = prng.chance(150);
+    if (prng.chance(250)) {
+        PrimaryLies& p = plan.primary_lies;
+        for (bool* lie : {&p.withholds, &p.bogus_requests, &p.duplicates, &p.skips_counter,
+                          &p.equivocates, &p.invalid_headers})
+            *lie = prng.chance(350);
+        if (p.any()) plan.byzantine.insert(Endpoint::primary(PrimaryId(0)));
+    }
+    plan.byzantine_client = coin(prng);
+    ClientLies& c = plan.client_lies;
+    for (bool* lie : {&c.two_contents, &c.replays, &c.one_replica, &c.bad_partitions})
+        *lie = coin(prng);
+    if (plan.byzantine_client) plan.byzantine.insert(Endpoint::of_client(ClientId(plan.clients)));
+}
+
+void choose_network(Plan& plan, Prng& prng) {
+    NetworkFaults& net = plan.network;
+    if (coin(prng)) net.loss_permille = static_cast<std::uint32_t>(prng.between(1, 300));
+    if (coin(prng)) net.duplicate_permille = static_cast<std::uint32_t>(prng.between(1, 500));
+    if (coin(prng)) net.reorder_permille = static_cast<std::uint32_t>(prng.between(1, 500));
+    if (coin(prng)) net.replay_permille = static_cast<std::uint32_t>(prng.between(1, 100));
+    net.clogs = coin(prng);
+    net.cuts = coin(prng);
+    net.slow_links = coin(prng);
+}
+
+// What a mutation needs to show: somebody who makes use of the broken rule.
+void suit_mutation(Plan& plan) {
+    auto lying_position = [&] {
+        plan.gone.clear();
+        std::erase_if(plan.byzantine, [](const Endpoint& e) {
+            return e.role == Endpoint::Role::replica || e.role == Endpoint::Role::primary;
+        });
+        for (std::uint32_t g = 1; g <= plan.groups; ++g)
+            plan.byzantine.insert(Endpoint::replica(GroupId(g), Position(0)));
+        plan.primary_lies = {};
+        plan.replica_lies.silent = false;
+    };
+    switch (plan.mutation) {
+        case Mutation::none:
+        case Mutation::database_ignores_order:
+        case Mutation::reply_before_commit:
+            break;
+        case Mutation::verifier_accepts_all:
+            lying_position();
+            plan.replica_lies.garbage_answers = true;
+            break;
+        case Mutation::voters_trust_f:
+            lying_position();
+            plan.replica_lies.forged_items = true;
+            break;
+        case Mutation::client_trusts_one:
+            lying_position();
+            plan.replica_lies.wrong_replies = true;
+            break;
+        case Mutation::database_not_atomic:
+        case Mutation::send_before_sync:
+            plan.crashes = true;
+            plan.primary_crashes = true;
+            plan.disk_latency = 10ms;
+            break;
+        case Mutation::counter_rolls_back:
+            plan.primary_lies = {};
+            plan.primary_lies.equivocates = true;
+            plan.byzantine.insert(Endpoint::primary(PrimaryId(0)));
+            break;
+        case Mutation::too_many_liars:
+            plan.gone.clear();
+            for (std::uint32_t d = 0; d <= plan.f; ++d)
+                plan.byzantine.insert(Endpoint::voter(VoterId(d)));
+            plan.voter_lies = {};
+            plan.voter_lies.wrong_results = true;
+            break;
+    }
+}
+
+}  // namespace
+
+Plan make_plan(std::uint64_t seed, Mutation mutation) {
+    Prng prng(seed ^ 0x5eed5eed5eed5eedu);
+    Plan plan;
+    plan.seed = seed;
+    plan.mutation = mutation;
+    plan.f = prng.chance(850) ? 1 : 2;
+    plan.groups = static_cast<std::uint32_t>(prng.between(1, 3));
+    plan.partitions = static_cast<std::uint32_t>(prng.between(plan.groups, 2 * plan.groups + 2));
+    plan.clients = static_cast<std::uint32_t>(prng.between(1, 4));
+    plan.client_depth = static_cast<std::uint32_t>(prng.between(1, 8));
+    plan.multi_permille = prng.chance(200) ? 1000 : static_cast<std::uint32_t>(prng.below(600));
+    plan.think = between(prng, 0ms, coin(prng) ? 5ms : 200ms);
+    plan.workers = static_cast<std::uint32_t>(prng.between(1, 4));
+    plan.chaos = between(prng, 500ms, 3s);
+
+    plan.tpm_latency = between(prng, 500us, coin(prng) ? 5ms : 50ms);
+    if (coin(prng)) plan.tpm_jitter = between(prng, 0ms, plan.tpm_latency);
+    if (prng.chance(150)) plan.tpm_void_permille = 50;
+    plan.disk_latency = between(prng, 50us, coin(prng) ? 1ms : 10ms);
+    plan.database_latency = between(prng, 200us, coin(prng) ? 2ms : 30ms);
+    if (coin(prng)) plan.database_retry_permille = 100;
+    // Tiny bounds now and then, so that every bound is met.
+    if (prng.chance(200)) plan.window = prng.between(4, 32);
+    if (prng.chance(200)) plan.voter_sender_bytes = prng.between(8, 64) * 1024;
+    if (prng.chance(200)) plan.voter_answers = static_cast<std::uint32_t>(prng.between(1, 16));
+
+    if (!prng.chance(100)) choose_network(plan, prng);
+    plan.crashes = coin(prng);
+    plan.role_crashes = coin(prng);
+    plan.primary_crashes = coin(prng);
+    if (coin(prng))
+        while (plan.gone.size() < prng.between(1, plan.f))
+            plan.gone.insert(static_cast<std::uint32_t>(prng.below(plan.replicas())));
+    if (!prng.chance(200)) {
+        choose_byzantine(plan, prng);
+        choose_lies(plan, prng);
+    }
+    suit_mutation(plan);
+    return plan;
+}
+
+const char* to_string(Mutation mutation) {
+    switch (mutation) {
+        case Mutation::none:
+            return "none";
+        case Mutation::verifier_accepts_all:
+            return "verifier_accepts_all";
+        case Mutation::voters_trust_f:
+            return "voters_trust_f";
+        case Mutation::database_ignores_order:
+            return "database_ignores_order";
+        case Mutation::database_not_atomic:
+            return "database_not_atomic";
+        case Mutation::send_before_sync:
+            return "send_before_sync";
+        case Mutation::counter_rolls_back:
+            return "counter_rolls_back";
+        case Mutation::client_trusts_one:
+            return "client_trusts_one";
+        case Mutation::reply_before_commit:
+            return "reply_before_commit";
+        case Mutation::too_many_liars:
+            return "too_many_liars";
+    }
+    return "unknown";
+}
+
+std::string Plan::text() const {
+    std::ostringstream out;
+    auto us = [](Duration d) {
+        return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(d).count());
+    };
+    out << "seed=" << seed << " f=" << f << " groups=" << groups << " partitions=" << partitions
+        << " clients=" << clients << " depth=" << client_depth << " multi=" << multi_permille
+        << " workers=" << workers << " chaos_us=" << us(chaos) << " tpm_us=" << us(tpm_latency)
+        << "+" << us(tpm_jitter) << " voids=" << tpm_void_permille
+        << " disk_us=" << us(disk_latency) << " database_us=" << us(database_latency)
+        << " window=" << window << " loss=" << network.loss_permille
+        << " dup=" << network.duplicate_permille << " reorder=" << network.reorder_permille
+        << " replay=" << network.replay_permille << (network.clogs ? " clogs" : "")
+        << (network.cuts ? " cuts" : "") << (network.slow_links ? " slow_links" : "")
+        << (crashes ? " crashes" : "") << (role_crashes ? " role_crashes" : "")
+        << (primary_crashes ? " primary_crashes" : "");
+    for (std::uint32_t machine : gone) out << " gone=" << machine;
+    for (const Endpoint& node : byzantine) out << " byzantine=" << consensus::to_string(node);
+    return out.str();
+}
+
+}  // namespace bft::sim

@@ -1,0 +1,76 @@
+// The reference: the one chain, what each entry of it must be, and its serial execution.
+#pragma once
+
+#include "consensus/client_window.hpp"
+#include "consensus/membership.hpp"
+#include "consensus/messages.hpp"
+#include "operation.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bft::sim {
+
+class Reference {
+public:
+    explicit Reference(const consensus::Membership& membership) : membership_(membership) {}
+
+    struct Entry {
+        consensus::EntryHeader header;
+        GroupId owner{};
+        consensus::DbItem item;  ///< kind and the rest only once decided
+        consensus::Body body;    ///< once decided
+        bool decided = false;
+        bool executed = false;
+        consensus::ItemResult result;
+    };
+    struct SlotEntries {
+        consensus::HeaderPtr header;
+        Digest hd;
+        View view{};
+        std::vector<Entry> entries;
+    };
+
+    /// The chain's next slot.
+    void append(const consensus::Prepare& prepare);
+    [[nodiscard]] Slot tip() const { return Slot(slots_.size()); }
+    [[nodiscard]] const SlotEntries* slot(Slot slot) const {
+        return slot.value == 0 || slot > tip() ? nullptr : &slots_[slot.value - 1];
+    }
+    [[nodiscard]] const Entry* entry(Slot slot, std::uint32_t index) const;
+
+    /// `group` committed everything up to `slot`: its entries get their decisions. Returns what is
+    /// wrong, if anything.
+    std::optional<std::string> decide(GroupId group, Slot slot,
+                                      const std::map<Digest, consensus::Body>& bodies);
+    [[nodiscard]] Slot decided(GroupId group) const {
+        auto found = decided_.find(group);
+        return found == decided_.end() ? Slot(0) : found->second;
+    }
+
+    /// Executes an entry if that has not been done; its predecessors on all its partitions must
+    /// have been executed. Returns what is wrong, if anything.
+    std::optional<std::string> execute(Slot slot, std::uint32_t index);
+    [[nodiscard]] const std::map<PartitionId, Seq>& next() const { return next_; }
+    [[nodiscard]] const std::map<PartitionId, Rows>& rows() const { return rows_; }
+
+    /// A second, purely serial run in chain order over everything that was executed. Returns how it
+    /// differs, if it does.
+    [[nodiscard]] std::optional<std::string> serial_difference() const;
+
+    /// Every decided entry has been executed.
+    [[nodiscard]] bool complete(Slot up_to) const;
+
+private:
+    const consensus::Membership& membership_;
+    std::vector<SlotEntries> slots_;
+    std::map<PartitionId, Seq> chain_next_;
+    std::map<GroupId, Slot> decided_;
+    std::map<std::pair<PartitionId, ClientId>, consensus::ClientWindow> windows_;
+    std::map<PartitionId, Seq> next_;
+    std::map<PartitionId, Rows> rows_;
+};
+
+}  // namespace bft::sim

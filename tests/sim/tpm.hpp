@@ -1,0 +1,117 @@
+// A machine's TPM behind its USIG service: one operation at a time for all counters of the machine,
+// one counter per identity, last() for each. The service outlives the role processes.
+#pragma once
+
+#include "base/prng.hpp"
+#include "checker.hpp"
+#include "timeline.hpp"
+#include "tokens.hpp"
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <utility>
+
+namespace bft::sim {
+
+struct TpmSpeed {
+    Duration latency = 5ms;
+    Duration jitter = 0ms;
+    std::uint32_t void_permille = 0;  ///< an operation first spoils one or two values
+};
+
+class SimTpm {
+public:
+    SimTpm(Timeline& time, TokenTable& tokens, Checker& checker, TpmSpeed speed, Prng prng)
+        : time_(time), tokens_(tokens), checker_(checker), speed_(speed), prng_(prng) {}
+
+    using Done = std::function<void(consensus::Ui)>;
+
+    void create(UsigId identity, const Digest& digest, Done done) {
+        queue_.push_back({identity, digest, std::move(done)});
+        ++waiting_[identity];
+        start();
+    }
+    [[nodiscard]] std::optional<std::pair<Digest, consensus::Ui>> last(UsigId identity) const {
+        auto found = last_.find(identity);
+        if (found == last_.end()) return std::nullopt;
+        return found->second;
+    }
+    /// Nothing of `identity` is queued or in progress.
+    [[nodiscard]] bool idle(UsigId identity) const {
+        auto found = waiting_.find(identity);
+        return found == waiting_.end() || found->second == 0;
+    }
+    /// The whole machine dies: what was queued never happens, what was in progress may have
+    /// happened (the service then knows it through last()).
+    void machine_crashed() {
+        ++incarnation_;
+        if (busy_ && !queue_.empty() && prng_.chance(500)) certify(queue_.front());
+        queue_.clear();
+        waiting_.clear();
+        busy_ = false;
+    }
+    void set_speed(TpmSpeed speed) { speed_ = speed; }
+    /// Voids spoil an ordering counter for good (P7), so a primary's TPM has none.
+    [[nodiscard]] const TpmSpeed& speed() const { return speed_; }
+
+    /// Test of the tests: forgets the next increment of `identity`, so that the certificate after
+    /// it has the same value.
+    void roll_back_after_next(UsigId identity) { roll_back_ = identity; }
+
+private:
+    struct Operation {
+        UsigId identity;
+        Digest digest;
+        Done done;
+    };
+
+    void start() {
+        if (busy_ || queue_.empty()) return;
+        busy_ = true;
+        auto jitter = static_cast<std::uint64_t>(speed_.jitter.count());
+        Duration wait = speed_.latency + Duration(prng_.below(jitter + 1));
+        time_.after(wait, [this, incarnation = incarnation_] {
+            if (incarnation != incarnation_) return;
+            Operation operation = std::move(queue_.front());
+            queue_.pop_front();
+            --waiting_[operation.identity];
+            consensus::Ui ui = certify(operation);
+            busy_ = false;
+            operation.done(std::move(ui));
+            start();
+        });
+    }
+
+    consensus::Ui certify(const Operation& operation) {
+        std::uint32_t voids = prng_.chance(speed_.void_permille)
+                                  ? static_cast<std::uint32_t>(prng_.between(1, 2))
+                                  : 0;
+        Counter& cv = counters_[operation.identity];
+        cv = cv + (voids + 1);
+        consensus::Ui ui = tokens_.certify(operation.identity, cv, voids, operation.digest);
+        last_[operation.identity] = {operation.digest, ui};
+        if (roll_back_ == operation.identity) {
+            cv = Counter(cv.value - 1);
+            roll_back_.reset();
+        }
+        checker_.certified(operation.identity, ui, operation.digest);
+        return ui;
+    }
+
+    Timeline& time_;
+    TokenTable& tokens_;
+    Checker& checker_;
+    TpmSpeed speed_;
+    Prng prng_;
+    std::deque<Operation> queue_;
+    std::map<UsigId, std::uint32_t> waiting_;
+    std::map<UsigId, Counter> counters_;
+    std::map<UsigId, std::pair<Digest, consensus::Ui>> last_;
+    std::optional<UsigId> roll_back_;
+    bool busy_ = false;
+    std::uint64_t incarnation_ = 0;
+};
+
+}  // namespace bft::sim

@@ -1,0 +1,366 @@
+#include "client/core.hpp"
+
+#include "base/merkle.hpp"
+#include "consensus/client_window.hpp"
+#include "consensus/signed_bytes.hpp"
+
+#include <gtest/gtest.h>
+
+namespace bft::client {
+namespace {
+
+using consensus::Endpoint;
+using consensus::ItemResult;
+using consensus::Outcome;
+using consensus::Rejected;
+using consensus::Reply;
+
+constexpr ClientId self(7);
+constexpr ClientSeq first(1000);
+constexpr PartitionId home(1);
+
+// Primary on host 0; groups 1 and 2 on hosts 1..3, in different orders.
+consensus::Membership cluster(std::uint32_t f = 1) {
+    consensus::Membership m;
+    m.cluster.bytes[0] = 42;
+    m.f = f;
+    m.primaries = {{HostId(0), {}}, {HostId(1), {}}};
+    for (std::uint32_t g : {1u, 2u}) {
+        consensus::Group group{GroupId(g), {}};
+        for (std::uint32_t j = 0; j < 2 * f + 1; ++j)
+            group.members.push_back({HostId(1 + (j + g) % (2 * f + 1)), {}});
+        m.groups.push_back(group);
+    }
+    m.owners = {
+        {PartitionId(0), GroupId(1)}, {PartitionId(1), GroupId(1)}, {PartitionId(2), GroupId(2)}};
+    return m;
+}
+
+class ClientCoreTest : public ::testing::Test {
+protected:
+    explicit ClientCoreTest(std::uint32_t f = 1)
+        : membership(cluster(f)), core(membership, self, options(), first, 1) {}
+
+    static CoreOptions options() {
+        CoreOptions o;
+        o.retry_after = 1s;
+        o.retry_max = 4s;
+        o.bundle_interval = 1ms;
+        o.queue_max = 8;
+        return o;
+    }
+
+    void submit(std::uint64_t token, PartitionId at = home) {
+        ASSERT_TRUE(core.submit(token, at, {at}, false, to_bytes(as_bytes("op")), now));
+    }
+
+    // Ticks and performs until nothing is left; sends and finished calls are collected.
+    void run() {
+        core.tick(now);
+        while (true) {
+            auto out = core.take_output();
+            if (!out.sign && out.send.empty() && out.finished.empty()) return;
+            if (out.sign) {
+                bundles.push_back(*out.sign);
+                core.bundle_signed(*out.sign, to_bytes(as_bytes("signature")), now);
+            }
+            for (auto& s : out.send) sent.push_back(std::move(s));
+            for (auto& d : out.finished) finished.push_back(std::move(d));
+        }
+    }
+    void advance(Duration by) {
+        now += by;
+        run();
+    }
+
+    // Submits one call and lets it be sent.
+    consensus::RequestId send_one(std::uint64_t token = 1, PartitionId at = home) {
+        submit(token, at);
+        advance(1ms);
+        return sent.back().body->id;
+    }
+
+    HostId host_of(GroupId group, std::uint32_t position) {
+        return *membership.host_of(Endpoint::replica(group, Position(position)));
+    }
+
+    Reply reply(const consensus::RequestId& id, std::uint32_t position, const char* result,
+                bool full = true) {
+        Reply r;
+        r.group = *membership.owner(id.home);
+        r.position = Position(position);
+        r.slot = Slot(5);
+        r.answer.index = 3;
+        r.answer.rid = id;
+        r.answer.result = to_bytes(as_bytes(result));
+        r.answer.rdig = consensus::result_digest(Outcome::ok, 0, r.answer.result);
+        r.answer.has_result = full;
+        if (!full) r.answer.result.clear();
+        return r;
+    }
+    void deliver(const Reply& r) {
+        core.replied(host_of(r.group, r.position.value), r, now);
+        run();
+    }
+    void reject(const consensus::RequestId& id, std::uint32_t position, Rejected::Reason why) {
+        GroupId group = *membership.owner(id.home);
+        core.rejected(host_of(group, position), Endpoint::replica(group, Position(position)),
+                      {id, why, "because"}, now);
+        run();
+    }
+
+    consensus::Membership membership;
+    TimePoint now{100s};
+    ClientCore core;
+    std::vector<ClientCore::Bundle> bundles;
+    std::vector<ClientCore::Send> sent;
+    std::vector<Finished> finished;
+};
+
+class ClientCoreTwoFaults : public ClientCoreTest {
+protected:
+    ClientCoreTwoFaults() : ClientCoreTest(2) {}
+};
+
+TEST_F(ClientCoreTest, SendsToThePrimaryAndTheOwnerGroup) {
+    send_one();
+    std::vector<Endpoint> expected = membership.replicas(GroupId(1));
+    expected.push_back(Endpoint::primary(PrimaryId(0)));
+    ASSERT_EQ(sent.size(), 1u);
+    EXPECT_EQ(sent[0].to, expected);
+    EXPECT_EQ(sent[0].body->id.cseq, first);
+    EXPECT_EQ(sent[0].body->ack_low, first) << "what earlier incarnations asked is finished";
+}
+
+TEST_F(ClientCoreTest, AcceptsQuorumWithFullResult) {
+    auto id = send_one();
+    deliver(reply(id, 0, "yes"));
+    EXPECT_TRUE(finished.empty());
+    deliver(reply(id, 1, "yes", false));
+    ASSERT_EQ(finished.size(), 1u);
+    EXPECT_EQ(finished[0].how, Finished::How::answered);
+    EXPECT_EQ(as_text(finished[0].answer.result), "yes");
+    EXPECT_EQ(finished[0].slot, Slot(5));
+    EXPECT_TRUE(finished[0].disagreeing.empty());
+}
+
+TEST_F(ClientCoreTest, WaitsForTheFullResult) {
+    auto id = send_one();
+    deliver(reply(id, 0, "yes", false));
+    deliver(reply(id, 1, "yes", false));
+    EXPECT_TRUE(finished.empty());
+    deliver(reply(id, 1, "yes"));
+    EXPECT_EQ(finished.size(), 1u);
+}
+
+TEST_F(ClientCoreTest, AnEmptyResultNeedsNobodyToSendIt) {
+    auto id = send_one();
+    deliver(reply(id, 0, "", false));
+    deliver(reply(id, 1, "", false));
+    EXPECT_EQ(finished.size(), 1u);
+}
+
+TEST_F(ClientCoreTest, OnePositionCountsOnce) {
+    auto id = send_one();
+    for (int i = 0; i < 5; ++i) deliver(reply(id, 2, "lie"));
+    EXPECT_TRUE(finished.empty());
+}
+
+TEST_F(ClientCoreTest, OnlyTheHostOfAPositionSpeaksForIt) {
+    auto id = send_one();
+    HostId liar = host_of(GroupId(1), 2);
+    core.replied(liar, reply(id, 0, "lie"), now);
+    core.replied(liar, reply(id, 1, "lie"), now);
+    core.replied(liar, reply(id, 2, "lie"), now);
+    run();
+    EXPECT_TRUE(finished.empty());
+}
+
+TEST_F(ClientCoreTest, OtherGroupsHaveNoSay) {
+    auto id = send_one();
+    for (std::uint32_t j = 0; j < 3; ++j) {
+        Reply r = reply(id, j, "lie");
+        r.group = GroupId(2);
+        deliver(r);
+    }
+    EXPECT_TRUE(finished.empty());
+}
+
+TEST_F(ClientCoreTwoFaults, FLiarsAndLateTruth) {
+    auto id = send_one();
+    deliver(reply(id, 0, "lie"));
+    deliver(reply(id, 1, "lie"));
+    deliver(reply(id, 2, "truth"));
+    deliver(reply(id, 3, "truth"));
+    EXPECT_TRUE(finished.empty()) << "f equal answers prove nothing";
+    deliver(reply(id, 4, "truth"));
+    ASSERT_EQ(finished.size(), 1u);
+    EXPECT_EQ(as_text(finished[0].answer.result), "truth");
+    std::vector<HostId> liars{host_of(GroupId(1), 0), host_of(GroupId(1), 1)};
+    EXPECT_EQ(finished[0].disagreeing, liars);
+    EXPECT_EQ(core.disagreements().at(liars[0]), 1u);
+}
+
+TEST_F(ClientCoreTest, EverythingThatCountsMustBeEqual) {
+    auto id = send_one();
+    deliver(reply(id, 0, "yes"));
+    Reply other_slot = reply(id, 1, "yes");
+    other_slot.slot = Slot(6);
+    deliver(other_slot);
+    Reply other_index = reply(id, 2, "yes");
+    other_index.answer.index = 4;
+    deliver(other_index);
+    EXPECT_TRUE(finished.empty());
+}
+
+TEST_F(ClientCoreTest, AFullResultThatDoesNotFitItsDigestIsALie) {
+    auto id = send_one();
+    Reply forged = reply(id, 0, "yes");
+    forged.answer.result = to_bytes(as_bytes("no!"));
+    deliver(forged);
+    deliver(reply(id, 1, "yes", false));
+    EXPECT_TRUE(finished.empty()) << "the forged result must not be handed out";
+    deliver(reply(id, 2, "yes"));
+    ASSERT_EQ(finished.size(), 1u);
+    EXPECT_EQ(as_text(finished[0].answer.result), "yes");
+    EXPECT_EQ(finished[0].disagreeing, std::vector<HostId>{host_of(GroupId(1), 0)});
+}
+
+TEST_F(ClientCoreTest, LateDisagreementIsNoticedOnce) {
+    auto id = send_one();
+    deliver(reply(id, 0, "yes"));
+    deliver(reply(id, 1, "yes"));
+    ASSERT_EQ(finished.size(), 1u);
+    deliver(reply(id, 2, "lie"));
+    deliver(reply(id, 2, "lie"));
+    EXPECT_EQ(core.disagreements().at(host_of(GroupId(1), 2)), 1u);
+    EXPECT_EQ(finished.size(), 1u);
+}
+
+TEST_F(ClientCoreTest, RetriesWithDoublingPatienceToAllPrimaries) {
+    send_one();
+    advance(799ms);
+    EXPECT_EQ(sent.size(), 1u);
+    advance(402ms);  // T_c is 1 s, +-20 %
+    ASSERT_EQ(sent.size(), 2u);
+    EXPECT_EQ(sent[1].body, sent[0].body) << "a cseq never stands for other content (C3)";
+    std::vector<Endpoint> expected = membership.replicas(GroupId(1));
+    expected.push_back(Endpoint::primary(PrimaryId(0)));
+    expected.push_back(Endpoint::primary(PrimaryId(1)));
+    EXPECT_EQ(sent[1].to, expected);
+    advance(1590ms);
+    EXPECT_EQ(sent.size(), 2u);
+    advance(820ms);
+    EXPECT_EQ(sent.size(), 3u);
+}
+
+TEST_F(ClientCoreTest, AHostThatComesUpGetsWhatIsOutstanding) {
+    send_one(1, PartitionId(2));
+    core.connected(HostId(0));
+    core.connected(HostId(2));
+    run();
+    ASSERT_EQ(sent.size(), 3u);
+    EXPECT_EQ(sent[1].to, std::vector<Endpoint>{Endpoint::primary(PrimaryId(0))});
+    EXPECT_EQ(sent[2].to, std::vector<Endpoint>{Endpoint::replica(GroupId(2), Position(2))});
+    EXPECT_EQ(sent[2].body, sent[0].body);
+}
+
+TEST_F(ClientCoreTest, FinalRejectionNeedsAQuorum) {
+    auto id = send_one();
+    reject(id, 0, Rejected::Reason::bad_arguments);
+    reject(id, 0, Rejected::Reason::bad_arguments);
+    EXPECT_TRUE(finished.empty());
+    reject(id, 1, Rejected::Reason::unknown_procedure);
+    EXPECT_TRUE(finished.empty()) << "different reasons are not equal answers";
+    reject(id, 2, Rejected::Reason::bad_arguments);
+    ASSERT_EQ(finished.size(), 1u);
+    EXPECT_EQ(finished[0].how, Finished::How::rejected);
+    EXPECT_EQ(finished[0].reason, Rejected::Reason::bad_arguments);
+}
+
+TEST_F(ClientCoreTest, ThePrimaryCannotReject) {
+    auto id = send_one();
+    for (std::uint32_t p : {0u, 1u})
+        core.rejected(membership.primaries[p].host, Endpoint::primary(PrimaryId(p)),
+                      {id, Rejected::Reason::malformed, ""}, now);
+    run();
+    EXPECT_TRUE(finished.empty());
+}
+
+TEST_F(ClientCoreTest, WantOfRoomIsNoFinalRejection) {
+    auto id = send_one();
+    for (std::uint32_t j = 0; j < 3; ++j) reject(id, j, Rejected::Reason::over_quota);
+    EXPECT_TRUE(finished.empty());
+}
+
+TEST_F(ClientCoreTest, RequestsThatWaitTogetherShareOneSignature) {
+    for (std::uint64_t token = 1; token <= 5; ++token) submit(token);
+    run();
+    EXPECT_TRUE(sent.empty()) << "the flush is due after the bundle interval";
+    advance(1ms);
+    ASSERT_EQ(bundles.size(), 1u);
+    ASSERT_EQ(sent.size(), 5u);
+    for (const auto& s : sent) {
+        const consensus::Request& r = *s.body;
+        EXPECT_EQ(r.bundle_count, 5u);
+        EXPECT_EQ(r.rd, consensus::request_digest(r.raw));
+        auto root = merkle_fold(r.rd, r.bundle_index, r.bundle_count, r.bundle_path);
+        ASSERT_TRUE(root);
+        EXPECT_EQ(consensus::bundle_digest(membership.cluster, self, *root), bundles[0].digest);
+    }
+}
+
+TEST_F(ClientCoreTest, OutstandingRequestsStayWithinOneWindow) {
+    constexpr std::uint64_t window = consensus::ClientWindow::size;
+    for (std::uint64_t token = 0; token < window + 8; ++token) submit(token);
+    EXPECT_FALSE(core.submit(999, home, {home}, false, {}, now)) << "the queue is bounded";
+    EXPECT_TRUE(core.submit(999, PartitionId(2), {PartitionId(2)}, false, {}, now))
+        << "each home has a window of its own";
+    advance(1ms);
+    EXPECT_EQ(core.outstanding(), window + 1);
+    EXPECT_EQ(core.waiting(), 8u);
+
+    // The second is finished: the lowest is not, so the window must not move.
+    auto second = consensus::RequestId{self, home, first.next()};
+    deliver(reply(second, 0, "yes"));
+    deliver(reply(second, 1, "yes"));
+    EXPECT_EQ(core.waiting(), 8u);
+    auto lowest = consensus::RequestId{self, home, first};
+    deliver(reply(lowest, 0, "yes"));
+    deliver(reply(lowest, 1, "yes"));
+    EXPECT_EQ(core.waiting(), 6u);
+    advance(1ms);
+    for (const auto& s : sent) {
+        EXPECT_LE(s.body->ack_low, s.body->id.cseq);
+        EXPECT_LT(s.body->id.cseq - s.body->ack_low, window);
+    }
+    EXPECT_EQ(sent.back().body->ack_low, first + 2);
+}
+
+TEST_F(ClientCoreTest, UnknownPartitionIsRefusedAtOnce) {
+    auto refused = core.submit(1, PartitionId(9), {PartitionId(9)}, false, {}, now);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::not_found);
+}
+
+TEST(ClientCore, GivesUpWhenToldTo) {
+    auto membership = cluster();
+    CoreOptions options;
+    options.give_up_after = 5s;
+    ClientCore core(membership, self, options, first, 1);
+    TimePoint now{1s};
+    ASSERT_TRUE(core.submit(1, home, {home}, false, {}, now));
+    bool timed_out = false;
+    for (int i = 0; i < 100 && !timed_out; ++i) {
+        now += 100ms;
+        core.tick(now);
+        auto out = core.take_output();
+        if (out.sign) core.bundle_signed(*out.sign, {}, now);
+        for (const auto& done : out.finished) timed_out = done.how == Finished::How::timed_out;
+    }
+    EXPECT_TRUE(timed_out);
+    EXPECT_EQ(now, TimePoint(6s));
+}
+
+}  // namespace
+}  // namespace bft::client

@@ -1,0 +1,219 @@
+#include "host/exchange.hpp"
+
+#include "../catalog/sample.hpp"
+#include "consensus/signed_bytes.hpp"
+#include "crypto/signing_key.hpp"
+#include "crypto/tls.hpp"
+#include "host/signature_cache.hpp"
+#include "wire/codec.hpp"
+
+#include <gtest/gtest.h>
+
+namespace bft::host {
+namespace {
+
+using consensus::Endpoint;
+using consensus::Message;
+using consensus::Rejected;
+
+constexpr ClientId client_id(7);
+const Endpoint replica = Endpoint::replica(GroupId(1), Position(0));
+const Endpoint other_replica = Endpoint::replica(GroupId(2), Position(0));
+const Endpoint peer_replica = Endpoint::replica(GroupId(1), Position(1));
+const Endpoint voter = Endpoint::voter(VoterId(0));
+
+// Host 0 is under test; a peer (host 1) and a client come in over real TLS links.
+class ExchangeTest : public ::testing::Test {
+protected:
+    struct Remote {
+        crypto::SigningKey key = crypto::SigningKey::generate();
+        std::unique_ptr<boost::asio::ssl::context> tls;
+        std::unique_ptr<net::Links> links;
+        std::vector<Message> received;
+    };
+
+    ExchangeTest() {
+        membership.f = 1;
+        for (std::uint32_t g : {1u, 2u})
+            membership.groups.push_back(
+                {GroupId(g), {{HostId(0), {}}, {HostId(1), {}}, {HostId(2), {}}}});
+        membership.primaries = {{HostId(1), {}}};
+        membership.voters = {HostId(0), HostId(1), HostId(2)};
+        membership.owners = {{PartitionId(0), GroupId(1)},
+                             {PartitionId(1), GroupId(1)},
+                             {PartitionId(2), GroupId(2)}};
+        membership.clients = {{client_id, client.key.public_key()}};
+        peers.emplace(membership, std::vector<Bytes>{self_key.public_key(), peer.key.public_key(),
+                                                     Bytes(32, 9)});
+        tls = std::move(*crypto::make_tls_context(self_key));
+        exchange.emplace(
+            loop, *tls, clock, verifier, *peers, application, Misbehaviour{}, [] { return false; },
+            Exchange::Options{{threads, 1 << 20, 100}, {}});
+        for (const Endpoint& endpoint : {replica, other_replica, voter})
+            exchange->attach(endpoint, [this, endpoint](const consensus::Verified& message) {
+                handed.emplace_back(endpoint, message.message());
+            });
+    }
+
+    void start() {
+        net::Links probe(loop, *tls, {}, {});
+        auto port = probe.listen("127.0.0.1:0");
+        ASSERT_TRUE(port);
+        probe.close();
+        address = "127.0.0.1:" + std::to_string(*port);
+        auto started = exchange->start(address, {address}, HostId(0));
+        ASSERT_TRUE(started) << started.error().what;
+        connect(peer);
+        connect(client);
+    }
+    void connect(Remote& remote) {
+        remote.tls = std::move(*crypto::make_tls_context(remote.key));
+        remote.links = std::make_unique<net::Links>(
+            loop, *remote.tls, net::LinkOptions{},
+            net::LinkCallbacks{[](ByteView) { return true; },
+                               [&remote](ByteView, Bytes frame) {
+                                   auto message = wire::decode(frame);
+                                   ASSERT_TRUE(message);
+                                   remote.received.push_back(std::move(*message));
+                               },
+                               {},
+                               {}});
+        ASSERT_TRUE(remote.links->dial(self_key.public_key(), address));
+        run_until([&] { return remote.links->is_up(self_key.public_key()); });
+    }
+    void run_until(const std::function<bool()>& done) {
+        auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+        while (!done() && std::chrono::steady_clock::now() < limit) {
+            loop.restart();
+            loop.run_one_for(std::chrono::milliseconds(100));
+        }
+        ASSERT_TRUE(done());
+    }
+    void send(Remote& remote, const Message& message) { send(remote, wire::encode(message)); }
+    void send(Remote& remote, Bytes frame) {
+        ASSERT_TRUE(remote.links->send(self_key.public_key(),
+                                       std::make_shared<const Bytes>(std::move(frame))));
+    }
+    std::uint64_t drops(const Remote& remote, Drop why) {
+        return exchange->report().drops[remote.key.public_key()][static_cast<std::size_t>(why)];
+    }
+
+    static consensus::Status status() {
+        consensus::Status s;
+        s.votes_seen.resize(3);
+        return s;
+    }
+    consensus::Request call(std::int64_t branch, std::uint32_t part) {
+        consensus::Request r;
+        r.id = {client_id, PartitionId(part), ClientSeq(5)};
+        r.ack_low = ClientSeq(5);
+        r.parts = {PartitionId(part)};
+        r.op = catalog::encode_call({"balance", {branch}});
+        r.raw = wire::encode_request(r);
+        r.rd = consensus::request_digest(r.raw);
+        r.signature = Bytes(64, 1);
+        return r;
+    }
+    static consensus::Body body(consensus::Request r) {
+        return std::make_shared<const consensus::Request>(std::move(r));
+    }
+
+    std::uint32_t threads = 1;
+    boost::asio::io_context loop;
+    SystemClock clock;
+    crypto::SigningKey self_key = crypto::SigningKey::generate();
+    Remote peer, client;
+    consensus::Membership membership;
+    std::atomic<bool> signature_good{true};
+    SignatureCache signatures{
+        [](UsigId, const consensus::Ui&, const Digest&) { return true; },
+        [this](ByteView, const Digest&, ByteView) { return signature_good.load(); }};
+    consensus::Verifier verifier{membership, signatures};
+    catalog::Application application = *catalog::Application::parse(
+        "bank", catalog::sample::kCatalog, catalog::sample::kSchema, catalog::sample::kProcedures);
+    std::optional<Peers> peers;
+    std::unique_ptr<boost::asio::ssl::context> tls;
+    std::string address;
+    std::vector<std::pair<Endpoint, Message>> handed;
+    std::optional<Exchange> exchange;
+};
+
+TEST_F(ExchangeTest, OnlyWhatAPeerMaySayReachesAnEndpoint) {
+    start();
+    send(peer, Bytes{1, 2, 3});
+    send(peer, Message{Endpoint::replica(GroupId(1), Position(2)), replica, status()});
+    send(peer, Message{peer_replica, Endpoint::replica(GroupId(1), Position(2)), status()});
+    send(peer, Message{peer_replica, replica, consensus::DbReply{}});
+    send(peer, Message{peer_replica, replica, status()});
+    run_until([&] { return !handed.empty(); });
+    EXPECT_EQ(handed.size(), 1u);
+    EXPECT_EQ(handed[0].first, replica);
+    EXPECT_EQ(drops(peer, Drop::malformed), 1u);
+    EXPECT_EQ(drops(peer, Drop::impersonation), 1u);
+    EXPECT_EQ(drops(peer, Drop::misdirected), 1u);
+    EXPECT_EQ(drops(peer, Drop::unverified), 1u);
+}
+
+TEST_F(ExchangeTest, AClientIsToldWhyItsRequestIsRefused) {
+    start();
+    const Endpoint self = Endpoint::of_client(client_id);
+    signature_good = false;
+    send(client, Message{self, replica, body(call(1, 1))});
+    run_until([&] { return client.received.size() == 1; });
+    signature_good = true;
+    send(client, Message{self, replica, body(call(1, 2))});   // touches 1, declares 2
+    send(client, Message{self, replica, body(call(99, 1))});  // out of range
+    send(client, Message{self, replica, body(call(1, 1))});
+    run_until([&] { return client.received.size() == 3 && handed.size() == 1; });
+    std::vector<Rejected::Reason> reasons;
+    for (const Message& message : client.received)
+        reasons.push_back(std::get<Rejected>(message.payload).reason);
+    EXPECT_EQ(reasons,
+              (std::vector{Rejected::Reason::bad_signature, Rejected::Reason::wrong_partitions,
+                           Rejected::Reason::bad_arguments}));
+    EXPECT_EQ(client.received[0].from, replica);
+    EXPECT_EQ(exchange->report().rejected, 3u);
+}
+
+TEST_F(ExchangeTest, RequestsInOneFrameAreJudgedOneByOne) {
+    start();
+    consensus::Bodies many{{body(call(1, 1)), body(call(99, 1)), body(call(2, 2))}};
+    send(client, Message{Endpoint::of_client(client_id), replica, many});
+    run_until([&] { return handed.size() == 2 && client.received.size() == 1; });
+}
+
+TEST_F(ExchangeTest, APeerDoesNotRelayWhatTheApplicationRefuses) {
+    start();
+    send(peer, Message{peer_replica, replica, body(call(99, 1))});
+    run_until([&] { return drops(peer, Drop::inadmissible) == 1; });
+    EXPECT_TRUE(handed.empty());
+}
+
+TEST_F(ExchangeTest, EndpointsOfOneProcessNeedNoLink) {
+    exchange->transmit(replica,
+                       {{voter}, consensus::CommitDb{GroupId(1), {}, Slot(1), {}, {}, {}}});
+    exchange->transmit(replica, {{voter}, consensus::DbReply{}});  // a replica may not say this
+    run_until([&] { return !handed.empty(); });
+    loop.restart();
+    loop.poll();
+    EXPECT_EQ(handed.size(), 1u) << "local messages pass the Verifier, too";
+    EXPECT_EQ(handed[0].first, voter);
+}
+
+TEST_F(ExchangeTest, OnePrepareServesAllReplicasOfAHost) {
+    start();
+    auto header = std::make_shared<consensus::Header>();
+    header->slot = Slot(1);
+    consensus::Prepare prepare;
+    prepare.slot = Slot(1);
+    prepare.hd = consensus::header_digest(*header);
+    prepare.header = header;
+    prepare.ui.cv = Counter(1);
+    send(peer, Message{Endpoint::primary(PrimaryId(0)), replica, prepare});
+    run_until([&] { return handed.size() == 2; });
+    EXPECT_EQ(handed[0].first, replica);
+    EXPECT_EQ(handed[1].first, other_replica);
+}
+
+}  // namespace
+}  // namespace bft::host

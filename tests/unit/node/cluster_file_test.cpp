@@ -1,0 +1,121 @@
+#include "node/cluster_file.hpp"
+
+#include "fixtures.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace bft::node {
+namespace {
+
+using testing::HasSubstr;
+
+Loaded<ClusterFile> parse(const ClusterFile& cluster) {
+    return parse_cluster_file(render(cluster), cluster.file);
+}
+
+TEST(ClusterFile, IsReadAsItWasWritten) {
+    const ClusterFile cluster = small_cluster();
+    const auto loaded = parse(cluster);
+    ASSERT_TRUE(loaded.value) << listing(loaded.errors);
+    EXPECT_EQ(loaded.value->digest(), cluster.digest());
+    EXPECT_EQ(render(*loaded.value), render(cluster));
+    EXPECT_EQ(loaded.value->application.folder, "/cluster/app");
+}
+
+TEST(ClusterFile, GivesTheMembership) {
+    const ClusterFile cluster = small_cluster();
+    const consensus::Membership m = cluster.membership();
+    EXPECT_EQ(m.cluster, cluster.digest());
+    ASSERT_EQ(m.primaries.size(), 1U);
+    EXPECT_EQ(m.primaries[0].host, HostId(0));
+    EXPECT_EQ(m.primaries[0].usig, UsigId(0));
+    ASSERT_EQ(m.groups.size(), 2U);
+    EXPECT_EQ(m.groups[1].members[2].host, HostId(3));
+    EXPECT_EQ(m.groups[1].members[2].usig, UsigId(6));
+    EXPECT_EQ(m.owner(PartitionId(2)), GroupId(2));
+    EXPECT_EQ(m.owner(PartitionId(0)), GroupId(1));
+    EXPECT_EQ(m.voters.size(), 3U);
+    const auto identities = cluster.usig_identities();
+    ASSERT_EQ(identities.size(), 7U);
+    EXPECT_EQ(identities[6], cluster.groups[1].members[2].usig);
+    EXPECT_EQ(cluster.roles_of("primary1"), (std::set<Role>{Role::usig, Role::primary}));
+    EXPECT_EQ(cluster.roles_of("host2"), (std::set<Role>{Role::usig, Role::replica, Role::voter}));
+}
+
+TEST(ClusterFile, DigestBindsEverythingButAddressesAndFolders) {
+    const ClusterFile original = small_cluster();
+    ClusterFile moved = original;
+    moved.hosts[1].address = "10.1.1.1:7";
+    moved.application.folder = "/elsewhere";
+    EXPECT_EQ(moved.digest(), original.digest());
+
+    const std::vector<std::function<void(ClusterFile&)>> changes = {
+        [](ClusterFile& c) { c.name = "other"; },
+        [](ClusterFile& c) { c.id[0] ^= 1; },
+        [](ClusterFile& c) { c.f = 2; },
+        [](ClusterFile& c) { c.f_database = 2; },
+        [](ClusterFile& c) { c.application.digest.bytes[0] ^= 1; },
+        [](ClusterFile& c) { c.hosts[2].key[5] ^= 1; },
+        [](ClusterFile& c) { std::swap(c.hosts[1], c.hosts[2]); },
+        [](ClusterFile& c) { c.primaries[0].usig.first_value = 3; },
+        [](ClusterFile& c) { std::swap(c.groups[0].members[0], c.groups[0].members[1]); },
+        [](ClusterFile& c) { std::swap(c.groups[0].partitions, c.groups[1].partitions); },
+        [](ClusterFile& c) { std::swap(c.voters[0], c.voters[1]); },
+        [](ClusterFile& c) { c.clients[0].key[0] ^= 1; },
+    };
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+        ClusterFile changed = original;
+        changes[i](changed);
+        EXPECT_NE(changed.digest(), original.digest()) << "change " << i;
+    }
+}
+
+TEST(ClusterFile, RefusesWhatCannotWork) {
+    struct Case {
+        std::function<void(ClusterFile&)> change;
+        const char* message;
+    };
+    const std::vector<Case> cases = {
+        {[](ClusterFile& c) { c.groups[0].members.pop_back(); },
+         "group 1 has 2 members; with f = 1 it needs 2f+1 = 3"},
+        {[](ClusterFile& c) { c.groups[0].members[1].host = "host1"; },
+         "host 'host1' is a member of group 1 twice"},
+        {[](ClusterFile& c) { c.groups[0].members[1].host = "hots2"; },
+         "there is no [[host]] named 'hots2'; did you mean 'host2'?"},
+        {[](ClusterFile& c) { c.groups[1].partitions.push_back(PartitionId(1)); },
+         "partition '1' is given twice"},
+        {[](ClusterFile& c) { c.groups[0].partitions.erase(c.groups[0].partitions.begin()); },
+         "no group owns partition 0"},
+        {[](ClusterFile& c) { c.groups[1].id = GroupId(1); }, "group id '1' is given twice"},
+        {[](ClusterFile& c) { c.voters.pop_back(); }, "there are 2 voters"},
+        {[](ClusterFile& c) { c.hosts[2].key = c.hosts[1].key; }, "each must be its own"},
+        {[](ClusterFile& c) { c.clients[0].key = c.hosts[1].key; }, "each must be its own"},
+        {[](ClusterFile& c) { c.hosts[2].name = "host1"; }, "host name 'host1' is given twice"},
+        {[](ClusterFile& c) { c.hosts[2].address = c.hosts[1].address; },
+         "address '127.0.0.1:7001'"},
+        {[](ClusterFile& c) { c.groups[1].members[0].usig = c.groups[0].members[0].usig; },
+         "USIG identity"},
+        {[](ClusterFile& c) { c.primaries.clear(); }, "'primary' is missing"},
+    };
+    for (const Case& test : cases) {
+        ClusterFile cluster = small_cluster();
+        test.change(cluster);
+        const auto loaded = parse(cluster);
+        EXPECT_FALSE(loaded.value) << test.message;
+        EXPECT_THAT(listing(loaded.errors), HasSubstr(test.message));
+    }
+}
+
+TEST(ClusterFile, RefusesDamagedIdentities) {
+    std::string text = render(small_cluster());
+    text.replace(text.find("software:"), 9, "tpm2-a4s:");
+    const auto loaded = parse_cluster_file(text, "/c.toml");
+    EXPECT_FALSE(loaded.value);
+    EXPECT_THAT(listing(loaded.errors), HasSubstr("this is no USIG identity"));
+}
+
+}  // namespace
+}  // namespace bft::node

@@ -1,0 +1,23 @@
+// One message of every kind, with every field set to something that no default is.
+#pragma once
+
+#include "consensus/engine.hpp"
+#include "consensus/messages.hpp"
+
+#include <vector>
+
+namespace bft::wire {
+
+Digest digest_of(int seed);
+consensus::Ui sample_ui(int seed);
+consensus::Body sample_body(int seed);
+consensus::HeaderPtr sample_header(int seed, int entries = 3);
+consensus::Prepare sample_prepare(int seed, bool with_header);
+consensus::Commit sample_commit(int seed);
+consensus::DbItem sample_item(int seed);
+consensus::ItemResult sample_result(int seed);
+
+std::vector<consensus::Message> sample_messages();
+std::vector<consensus::LogRecord> sample_records();
+
+}  // namespace bft::wire
