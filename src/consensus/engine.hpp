@@ -130,10 +130,21 @@ struct SnapshotRecord {
     std::vector<OrderingTrack> ordering;
 };
 
-using LogRecord = std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
-                               ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord,
-                               ViewChangeIntent, HeaderRecord, ViewCertRecord, ViewRecord,
-                               VouchRecord, StableRecord, SnapshotRecord>;
+/// A promise that I gave (T1v): the value is never processed, whatever comes.
+struct VoidPromiseRecord {
+    StreamId stream;
+    Counter cv{};
+};
+/// FETCH-CERT serves it in the place of the message that does not exist.
+struct VoidRecord {
+    VoidCert cert;
+};
+
+using LogRecord =
+    std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
+                 ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord, ViewChangeIntent,
+                 HeaderRecord, ViewCertRecord, ViewRecord, VouchRecord, StableRecord,
+                 SnapshotRecord, VoidPromiseRecord, VoidRecord>;
 
 struct Persist {
     LogRecord record;
@@ -190,6 +201,8 @@ struct Event {
         view_active,        ///< replica: has the ViewCert and the chain of view `count`
         nullified,          ///< an own entry was delivered as null: slot, count = index
         checkpoint_stable,  ///< f+1 equal CHECKPOINTs at slot
+        hole,               ///< own counter value `count` awaits its unanimous void (T1v)
+        voided,             ///< value `count` of `peer` is proven void (T1v)
         halted,             ///< own state contradicts what f+1 others certified: votes no more
         dropped,            ///< a message did not fit a bound or a rule; text says which
     };
@@ -206,13 +219,17 @@ const char* to_string(Event::Kind kind);
 /// it becomes visible, and outputs are performed in the order in which they were taken.
 struct Output {
     std::vector<Persist> persist;
+    /// T1v: this value of the own counter is proven void; the USIG service may go on after it.
+    /// Comes before any Draft.
+    std::optional<Counter> voided;
     std::optional<Draft> seal;
     std::vector<Send> send;
     std::vector<Delivery> deliver;
     std::vector<Event> events;
 
     [[nodiscard]] bool empty() const {
-        return persist.empty() && !seal && send.empty() && deliver.empty() && events.empty();
+        return persist.empty() && !voided && !seal && send.empty() && deliver.empty() &&
+               events.empty();
     }
 };
 

@@ -20,6 +20,11 @@ std::size_t rough_size(const ViewChange& change) {
 
 // One certified message into the answer; false when the log does not hold it.
 bool add(const LogReader& log, Counter cv, Certificates& found, std::size_t& bytes) {
+    if (auto cert = log.void_cert(found.stream, cv)) {
+        bytes += cert->promises.size() * 128;
+        found.voids.push_back(std::move(*cert));
+        return true;
+    }
     if (found.stream.kind == StreamId::Kind::ordering) {
         if (auto prepare = log.prepare(found.stream.primary, cv)) {
             bytes += rough_size(*prepare);
@@ -114,7 +119,7 @@ std::optional<Send> answer_fetch(const LogReader& log, const Verified& fetch, Fe
     if (const auto* wanted = std::get_if<FetchCertificates>(&fetch.payload())) {
         Certificates found = certificates(log, *wanted, bounds);
         if (found.prepares.empty() && found.commits.empty() && found.new_views.empty() &&
-            found.view_changes.empty())
+            found.view_changes.empty() && found.voids.empty())
             return std::nullopt;
         return Send{{fetch.from()}, std::move(found)};
     }

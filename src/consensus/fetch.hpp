@@ -25,6 +25,9 @@ public:
                                                     Counter cv) const = 0;
     [[nodiscard]] virtual HeaderPtr header(const Digest& hd) const = 0;
     [[nodiscard]] virtual ViewCertPtr view_cert(const Digest& nvd) const = 0;
+    /// The proof that `cv` of `stream` is void (T1v).
+    [[nodiscard]] virtual std::optional<VoidCert> void_cert(const StreamId& stream,
+                                                            Counter cv) const = 0;
     [[nodiscard]] virtual Body body(const Digest& rd) const = 0;
 };
 

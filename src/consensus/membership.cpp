@@ -73,6 +73,11 @@ std::vector<Endpoint> Membership::all_primaries() const {
     return all;
 }
 
+std::vector<Endpoint> Membership::processors(const StreamId& stream) const {
+    if (stream.kind == StreamId::Kind::vote) return replicas(stream.group, stream.position);
+    return all_replicas();
+}
+
 const Bytes* Membership::identity_key(const Endpoint& endpoint) const {
     auto host = host_of(endpoint);
     if (!host) return nullptr;

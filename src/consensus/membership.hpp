@@ -52,6 +52,8 @@ struct Membership {
     [[nodiscard]] std::vector<Endpoint> all_replicas() const;
     [[nodiscard]] std::vector<Endpoint> all_voters() const;
     [[nodiscard]] std::vector<Endpoint> all_primaries() const;
+    /// Who processes the counter of `stream` in order, its owner excepted; sorted.
+    [[nodiscard]] std::vector<Endpoint> processors(const StreamId& stream) const;
     /// The key that signs for `endpoint`; null where there is none.
     [[nodiscard]] const Bytes* identity_key(const Endpoint& endpoint) const;
 };

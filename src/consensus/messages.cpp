@@ -19,6 +19,11 @@ std::string to_string(const Endpoint& endpoint) {
     return "nobody";
 }
 
+Endpoint owner_of(const StreamId& stream) {
+    if (stream.kind == StreamId::Kind::ordering) return Endpoint::primary(stream.primary);
+    return Endpoint::replica(stream.group, stream.position);
+}
+
 const char* to_string(Suspicion why) {
     switch (why) {
         case Suspicion::request_not_ordered:
@@ -61,6 +66,10 @@ const char* to_string(Event::Kind kind) {
             return "nondeterminism";
         case Event::Kind::order_conflict:
             return "order_conflict";
+        case Event::Kind::hole:
+            return "hole";
+        case Event::Kind::voided:
+            return "voided";
         case Event::Kind::suspected:
             return "suspected";
         case Event::Kind::view_entered:

@@ -134,6 +134,31 @@ struct StreamId {
     static StreamId vote(GroupId g, Position j) { return {Kind::vote, {}, g, j}; }
 };
 
+/// Who certifies with the counter of `stream`.
+Endpoint owner_of(const StreamId& stream);
+
+/// T1v, from a counter's owner to all who process it: value `cv` was spent and has no certificate
+/// (a power cut between the two).
+struct VoidRequest {
+    StreamId stream;
+    Counter cv{};
+};
+/// T1v: "I have not processed this value, and never shall." Signed with the host's identity key.
+struct VoidPromise {
+    StreamId stream;
+    Counter cv{};
+    GroupId group{};
+    Position position{};
+    Bytes signature;
+};
+/// T1v, unanimous void: the promises of every processor, by (group, position). No correct node ever
+/// counts the value, so it counts as processed wherever counters must be without gaps.
+struct VoidCert {
+    StreamId stream;
+    Counter cv{};
+    std::vector<VoidPromise> promises;
+};
+
 /// m16, from a replica to its group and the primary, every T_status.
 struct Status {
     View view{};
@@ -310,7 +335,8 @@ struct ViewChange {
     /// f+1 members processed this counter in order up to `base` or further; base 0 needs none.
     Counter base{};
     std::vector<Vouch> vouches;
-    std::vector<VoteEntry> log;  ///< every message certified from `base` on
+    std::vector<VoteEntry> log;   ///< every message certified from `base` on
+    std::vector<VoidCert> voids;  ///< of the holes in it, by counter
     Ui ui;
 
     [[nodiscard]] Slot stable_slot() const { return stable ? stable->slot : Slot(0); }
@@ -322,6 +348,7 @@ struct Certificates {
     StreamId stream;
     std::vector<Prepare> prepares;
     std::vector<NewView> new_views;
+    std::vector<VoidCert> voids;
     std::vector<Commit> commits;
     std::vector<ViewChangePtr> view_changes;
 };
@@ -476,7 +503,7 @@ using Payload =
                  Bodies, CommitDb, DbReply, VoterStatus, FetchDbItems, Reply, Rejected, Checkpoint,
                  Vouch, RequestViewChange, TriggerCertificate, ViewChangePtr, NewView,
                  NewViewAccept, ViewCertPtr, Resign, FetchHeaders, Headers, FetchViewCert,
-                 FetchViewChanges, ViewChanges>;
+                 FetchViewChanges, ViewChanges, VoidRequest, VoidPromise, VoidCert>;
 
 struct Message {
     Endpoint from;

@@ -117,6 +117,12 @@ Digest view_change_rest(const ViewChange& change) {
         d.digest(vote_entry_digest({}, change.group, change.position, entry));
         put(d, entry.ui);
     }
+    d.u64(change.voids.size());
+    for (const VoidCert& cert : change.voids) {
+        d.u64(cert.cv.value).u64(cert.promises.size());
+        for (const VoidPromise& promise : cert.promises)
+            d.digest(void_promise_digest({}, promise)).bytes(promise.signature);
+    }
     return d.finish();
 }
 
@@ -178,6 +184,19 @@ Digest accept_digest(const Digest& cluster, const NewViewAccept& accept) {
         .u64(accept.view.value)
         .digest(accept.nvd)
         .u64(accept.cv.value)
+        .finish();
+}
+
+Digest void_promise_digest(const Digest& cluster, const VoidPromise& promise) {
+    return Digester("VOID")
+        .digest(cluster)
+        .u8(static_cast<std::uint8_t>(promise.stream.kind))
+        .u32(promise.stream.primary.value)
+        .u32(promise.stream.group.value)
+        .u32(promise.stream.position.value)
+        .u64(promise.cv.value)
+        .u32(promise.group.value)
+        .u32(promise.position.value)
         .finish();
 }
 

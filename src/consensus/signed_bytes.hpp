@@ -41,6 +41,7 @@ Digest checkpoint_digest(const Digest& cluster, const Checkpoint& checkpoint);
 Digest vouch_digest(const Digest& cluster, const Vouch& vouch);
 Digest request_view_change_digest(const Digest& cluster, const RequestViewChange& request);
 Digest accept_digest(const Digest& cluster, const NewViewAccept& accept);
+Digest void_promise_digest(const Digest& cluster, const VoidPromise& promise);
 Digest resign_digest(const Digest& cluster, PrimaryId primary, View view);
 
 /// The digest that a voter counts votes by: every field of the item, the slot and the group.

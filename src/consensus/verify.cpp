@@ -153,7 +153,7 @@ struct Verifier::Visitor {
     Result<void> operator()(const Certificates& found) const {
         if (from.role == Role::client) return role(false);
         if (found.prepares.size() + found.commits.size() + found.new_views.size() +
-                found.view_changes.size() >
+                found.view_changes.size() + found.voids.size() >
             v.limits_.fetch_count)
             return malformed("too many certificates");
         for (const NewView& each : found.new_views)
@@ -164,9 +164,23 @@ struct Verifier::Visitor {
         }
         for (const Prepare& prepare : found.prepares)
             if (auto checked = v.check_prepare(prepare, true); !checked) return checked;
+        for (const VoidCert& cert : found.voids)
+            if (auto checked = v.check_void_cert(cert); !checked) return checked;
         for (const Commit& commit : found.commits)
             if (auto checked = v.check_commit(commit); !checked) return checked;
         return {};
+    }
+    Result<void> operator()(const VoidRequest& request) const {
+        if (from != owner_of(request.stream)) return role(false);
+        return request.cv.value == 0 ? malformed("counter value 0") : Result<void>();
+    }
+    Result<void> operator()(const VoidPromise& promise) const {
+        if (!same_sender(from, promise.group, promise.position)) return role(false);
+        return v.check_void_promise(promise);
+    }
+    Result<void> operator()(const VoidCert& cert) const {
+        if (from.role == Role::client) return role(false);
+        return v.check_void_cert(cert);
     }
     Result<void> operator()(const FetchBodies& fetch) const {
         if (from.role == Role::client) return role(false);

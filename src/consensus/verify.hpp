@@ -30,6 +30,7 @@ struct MessageLimits {
     std::uint32_t result_bytes = 4 * 1024 * 1024;
     std::uint32_t vote_log = 4096;    ///< messages in a VIEW-CHANGE's log
     std::uint32_t nullset = 1 << 18;  ///< entries
+    std::uint32_t voids = 16;         ///< unanimous voids in a VIEW-CHANGE's log
 };
 
 class Verifier;
@@ -82,6 +83,8 @@ private:
     [[nodiscard]] Result<void> check_stable(const StableCert& cert) const;
     [[nodiscard]] Result<void> check_view_change(const ViewChange& change) const;
     [[nodiscard]] Result<void> check_last(const ViewChange& change) const;
+    [[nodiscard]] Result<void> check_void_promise(const VoidPromise& promise) const;
+    [[nodiscard]] Result<void> check_void_cert(const VoidCert& cert) const;
     [[nodiscard]] Result<void> check_vote_log(const ViewChange& change) const;
 
     const Membership& membership_;

@@ -179,6 +179,28 @@ Result<void> Verifier::check_last(const ViewChange& m) const {
     return {};
 }
 
+Result<void> Verifier::check_void_promise(const VoidPromise& m) const {
+    if (m.cv.value == 0) return malformed("counter value 0");
+    return check_signature(Endpoint::replica(m.group, m.position),
+                           void_promise_digest(membership_.cluster, m), m.signature);
+}
+
+// T1v: unanimous, so no correct processor ever counts the value.
+Result<void> Verifier::check_void_cert(const VoidCert& m) const {
+    if (!membership_.usig_of(owner_of(m.stream))) return malformed("a stream that does not exist");
+    std::vector<Endpoint> processors = membership_.processors(m.stream);
+    if (m.promises.size() != processors.size()) return malformed("a void that is not unanimous");
+    for (std::size_t i = 0; i < processors.size(); ++i) {
+        const VoidPromise& promise = m.promises[i];
+        if (promise.stream != m.stream || promise.cv != m.cv)
+            return malformed("a promise about another value");
+        if (Endpoint::replica(promise.group, promise.position) != processors[i])
+            return malformed("promises not of all processors in order");
+        if (auto checked = check_void_promise(promise); !checked) return checked;
+    }
+    return {};
+}
+
 // VC3 c, d: nothing that was certified since `base` is left out, and it implies `last`.
 Result<void> Verifier::check_vote_log(const ViewChange& m) const {
     if (m.log.size() > limits_.vote_log) return malformed("log too long");
@@ -192,7 +214,18 @@ Result<void> Verifier::check_vote_log(const ViewChange& m) const {
     auto follows = [&](const Ui& ui) {
         return ui.cv > at && ui.cv.value - at.value - 1 <= ui.voids;
     };
+    StreamId own = StreamId::vote(m.group, m.position);
+    if (m.voids.size() > limits_.voids) return malformed("too many voids");
+    for (const VoidCert& cert : m.voids) {
+        if (cert.stream != own) return malformed("a void of another counter");
+        if (auto checked = check_void_cert(cert); !checked) return checked;
+    }
+    auto skip_voids = [&] {
+        for (const VoidCert& cert : m.voids)
+            if (cert.cv == at.next()) at = cert.cv;
+    };
     for (const VoteEntry& entry : m.log) {
+        skip_voids();
         if (!follows(entry.ui)) return malformed("a gap in the log");
         Digest digest = vote_entry_digest(membership_.cluster, m.group, m.position, entry);
         if (!checker_.certified(usig, entry.ui, digest))
@@ -212,6 +245,7 @@ Result<void> Verifier::check_vote_log(const ViewChange& m) const {
         first = false;
     }
     if (!rules::vote_log) return {};
+    skip_voids();
     if (!follows(m.ui)) return malformed("a gap before the VIEW-CHANGE");
     if (m.view <= promised) return malformed("views do not increase");
     if (last != m.last) return malformed("`last` is not what the log implies");

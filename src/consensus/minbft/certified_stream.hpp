@@ -7,6 +7,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <variant>
 
@@ -42,6 +43,7 @@ public:
     bool offer(M message) {
         Counter cv = ui_of(message).cv;
         if (dead_ || cv <= processed_ || held_.contains(cv)) return false;
+        if (promised_.contains(cv)) return false;
         if (cv > highest_) highest_ = cv;
         if (held_.size() >= held_max_) {
             // Near ones are worth more: they can be processed sooner.
@@ -68,7 +70,29 @@ public:
     Counter pop() {
         processed_ = held_.begin()->first;
         held_.erase(held_.begin());
+        skip_voids();
         return processed_;
+    }
+
+    /// T1v: `cv` is never processed from now on, whatever comes. False: it has been, or too many
+    /// promises are open.
+    bool promise(Counter cv) {
+        if (cv <= processed_) return false;
+        if (promised_.size() >= promises_max && !promised_.contains(cv)) return false;
+        promised_.insert(cv);
+        held_.erase(cv);
+        return true;
+    }
+
+    [[nodiscard]] bool promised(Counter cv) const { return promised_.contains(cv); }
+
+    /// T1v: everybody has promised that: it counts as processed.
+    void prove_void(Counter cv) {
+        if (cv <= processed_ || proven_.size() >= promises_max) return;
+        held_.erase(cv);
+        proven_.insert(cv);
+        heard_of(cv);
+        skip_voids();
     }
 
     std::optional<M> next() {
@@ -94,6 +118,7 @@ public:
         if (cv > processed_) processed_ = cv;
         if (cv > highest_) highest_ = cv;
         held_.erase(held_.begin(), held_.upper_bound(cv));
+        skip_voids();
     }
 
     [[nodiscard]] Counter processed() const { return processed_; }
@@ -111,11 +136,20 @@ public:
     }
 
 private:
+    static constexpr std::size_t promises_max = 64;
+
+    void skip_voids() {
+        while (proven_.contains(processed_.next())) processed_ = processed_.next();
+        proven_.erase(proven_.begin(), proven_.upper_bound(processed_));
+        promised_.erase(promised_.begin(), promised_.upper_bound(processed_));
+    }
+
     std::size_t held_max_;
     Counter processed_{};
     Counter highest_{};
     bool dead_ = false;
     std::map<Counter, M> held_;
+    std::set<Counter> promised_, proven_;  ///< void values beyond `processed_`
 };
 
 }  // namespace bft::consensus::minbft

@@ -95,6 +95,7 @@ Result<void> Primary::recover(Recovered log, const std::optional<std::pair<Diges
     Counter logged{};
     if (auto replayed = replay_log(log, logged); !replayed) return replayed;
     Counter certified = last ? last->second.cv : Counter(0);
+    recover_voids(log, logged);
     if (certified == logged) return {};  // T0
     if (certified < logged)
         return error(Errc::refused,
@@ -109,6 +110,39 @@ Result<void> Primary::recover(Recovered log, const std::optional<std::pair<Diges
                      " but this host's log ends at " + std::to_string(logged.value) +
                      ": the log is old or lost. This primary must not go on; restore its data "
                      "directory or replace its identity.");
+}
+
+// A void in the ordering counter breaks the view's map of counters to slots: only a NEW-VIEW can
+// follow it. We ask for the next view; ours comes round again.
+void Primary::recover_voids(const Recovered& log, Counter logged) {
+    bool proven = false;
+    for (const VoidCert& cert : log.voids) {
+        if (cert.cv > logged) resign_due_ = true;
+        if (log.hole == cert.cv) proven = true;
+    }
+    if (!log.hole) return;
+    resign_due_ = true;
+    if (proven) {
+        out_.voided = *log.hole;
+        return;
+    }
+    out_.events.push_back({Event::Kind::hole, Endpoint::primary(self_), {}, log.hole->value, {}});
+    quest_.emplace(membership_, StreamId::ordering(self_), *log.hole);
+}
+
+void Primary::on_void_promise(const VoidPromise& promise) {
+    if (!quest_) return;
+    quest_->take(promise);
+    auto cert = quest_->complete();
+    if (!cert) return;
+    quest_.reset();
+    VoidQuest::conclude(membership_, std::move(*cert), out_);
+}
+
+void Primary::ask_for_void(Now now) {
+    if (!quest_ || now.mono < quest_at_) return;
+    quest_at_ = now.mono + options_.retransmit;
+    out_.send.push_back(quest_->request());
 }
 
 // --- inputs
@@ -127,6 +161,8 @@ void Primary::receive(const Verified& message, Now now) {
         on_headers(*headers);
     else if (const auto* bodies = std::get_if<Bodies>(&message.payload()))
         on_bodies(*bodies);
+    else if (const auto* promise = std::get_if<VoidPromise>(&message.payload()))
+        on_void_promise(*promise);
     new_view_if_ready(now);
 }
 
@@ -180,6 +216,8 @@ void Primary::tick(Now now) {
             out_.send.push_back({membership_.all_replicas(), std::get<NewView>(*resend_)});
         resend_.reset();
     }
+    if (std::exchange(resign_due_, false)) resign(now);
+    ask_for_void(now);
     new_view_if_ready(now);
     order_if_due(now);
     // A full window leaves no new slot that would show a gap to who missed the last ones: the tip
@@ -192,7 +230,8 @@ void Primary::tick(Now now) {
 }
 
 std::optional<TimePoint> Primary::next_deadline() const {
-    if (resend_) return TimePoint{};
+    if (resend_ || resign_due_) return TimePoint{};
+    if (quest_) return quest_at_;
     if (!std::holds_alternative<std::monostate>(sealing_)) return std::nullopt;
     if (phase_ == Phase::collecting) return collect_at_;
     if (phase_ != Phase::active || resigned_) return std::nullopt;
@@ -259,7 +298,7 @@ Duration Primary::batch_interval() const {
 // so that a lone request does not wait and a crowd shares slots; an empty slot as a heartbeat.
 void Primary::order_if_due(Now now) {
     if (!std::holds_alternative<std::monostate>(sealing_) || resigned_) return;
-    if (phase_ != Phase::active || !window_open()) return;
+    if (phase_ != Phase::active || !window_open() || quest_ || resign_due_) return;
     bool batch_due =
         !pool_.empty() && !starved_ &&
         (now.mono - last_slot_at_ >= batch_interval() || pool_.size() >= options_.slot_entries);

@@ -8,6 +8,7 @@
 #include "consensus/engine.hpp"
 #include "consensus/header_store.hpp"
 #include "consensus/minbft/request_pool.hpp"
+#include "consensus/minbft/void_quest.hpp"
 #include "consensus/select.hpp"
 
 #include <deque>
@@ -42,6 +43,9 @@ public:
         std::optional<PrepareIntent> intent;   ///< the newest intent is one of these two
         std::vector<NewViewRecord> new_views;  ///< own
         std::optional<NewViewIntent> new_view_intent;
+        std::vector<VoidCert> voids;  ///< of the own counter
+        /// A value that it spent without a certificate, as the USIG service says.
+        std::optional<Counter> hole;
     };
     [[nodiscard]] Result<void> recover(Recovered log,
                                        const std::optional<std::pair<Digest, Ui>>& last);
@@ -99,6 +103,10 @@ private:
     [[nodiscard]] Result<void> replay_log(const Recovered& log, Counter& logged);
     [[nodiscard]] bool resume_intent(const Recovered& log, const Digest& digest, const Ui& ui);
 
+    void recover_voids(const Recovered& log, Counter logged);
+    void on_void_promise(const VoidPromise& promise);
+    void ask_for_void(Now now);
+
     // primary_views.cpp
     void on_view_change(const ViewChangePtr& change, Now now);
     void on_bodies(const Bodies& found);
@@ -143,6 +151,9 @@ private:
     bool resigned_ = false;  ///< the counter no longer fits the slots: never certifies again (P7)
     /// Certified before a crash, perhaps never sent (T1).
     std::optional<std::variant<Prepare, NewView>> resend_;
+    std::optional<VoidQuest> quest_;  ///< a hole in the own counter: nothing is certified (T1v)
+    TimePoint quest_at_{};
+    bool resign_due_ = false;        ///< the view's counters lost their map to slots (P7)
     std::optional<Prepare> newest_;  ///< the tip's, when this view made it
     TimePoint newest_sent_at_{};
 

@@ -96,6 +96,7 @@ std::vector<ViewChangePtr> Primary::valid_changes(Now now) {
 
 void Primary::new_view_if_ready(Now now) {
     if (phase_ != Phase::collecting || !std::holds_alternative<std::monostate>(sealing_)) return;
+    if (quest_) return;
     if (now.mono < collect_at_) return;
     collect_at_ = now.mono + options_.retransmit / 4;
     std::vector<ViewChangePtr> changes = valid_changes(now);

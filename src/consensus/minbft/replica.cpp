@@ -83,6 +83,12 @@ void Replica::on_view_message(const Verified& message, Now now) {
             resigned_ = resign->view;
     } else if (const auto* headers = std::get_if<Headers>(&payload)) {
         on_headers(*headers);
+    } else if (const auto* request = std::get_if<VoidRequest>(&payload)) {
+        on_void_request(message.from(), *request);
+    } else if (const auto* promise = std::get_if<VoidPromise>(&payload)) {
+        on_void_promise(*promise);
+    } else if (const auto* cert = std::get_if<VoidCert>(&payload)) {
+        on_void_cert(*cert);
     }
 }
 
@@ -142,6 +148,7 @@ void Replica::on_commit(const Commit& commit) {
 }
 
 void Replica::on_certificates(const Certificates& found) {
+    for (const VoidCert& each : found.voids) on_void_cert(each);
     for (const Prepare& each : found.prepares) on_prepare(each);
     for (const NewView& each : found.new_views)
         ordering_[membership_.primary_of(each.view).value].stream.offer(each);
@@ -357,6 +364,7 @@ Replica::Report Replica::report() const {
     report.halted = halted_;
     report.stable = stable_ ? stable_->slot : Slot(0);
     report.vote_log = own_log_.size();
+    if (quest_) report.hole = quest_->cv();
     report.links = chain_.tip() - chain_.low();
     return report;
 }

@@ -8,6 +8,7 @@
 #include "consensus/engine.hpp"
 #include "consensus/header_store.hpp"
 #include "consensus/minbft/certified_stream.hpp"
+#include "consensus/minbft/void_quest.hpp"
 
 #include <deque>
 #include <map>
@@ -59,6 +60,10 @@ public:
         std::optional<SnapshotRecord> snapshot;
         Slot executed{};  ///< the newest ExecutedRecord
         std::unordered_map<Digest, Body, DigestHash> bodies;
+        std::vector<VoidCert> voids;                   ///< of every stream
+        std::vector<VoidPromiseRecord> void_promises;  ///< mine
+        /// A value that the own counter spent without a certificate, as the USIG service says.
+        std::optional<Counter> hole;
     };
     /// Before any other input. `last`: what the USIG service certified last for this identity.
     /// Fails when the node must not go on (T2, T6), saying what the operator does next.
@@ -92,8 +97,9 @@ public:
         bool active = true;          ///< the view's chain is known and certified
         bool halted = false;         ///< own state contradicts f+1 others: votes no more (CK7)
         Slot stable{};
-        std::size_t vote_log = 0;  ///< own certified messages that a VIEW-CHANGE would show
-        std::size_t links = 0;     ///< headers of the own chain in memory
+        std::size_t vote_log = 0;     ///< own certified messages that a VIEW-CHANGE would show
+        std::optional<Counter> hole;  ///< certifies nothing until it is proven void (T1v)
+        std::size_t links = 0;        ///< headers of the own chain in memory
     };
     [[nodiscard]] Report report() const;
     [[nodiscard]] const Chain& chain() const { return chain_; }
@@ -237,6 +243,17 @@ private:
     [[nodiscard]] Status status() const;
     [[nodiscard]] Endpoint ask(std::uint32_t attempt, std::optional<Endpoint> first) const;
 
+    // replica_voids.cpp
+    void on_void_request(const Endpoint& from, const VoidRequest& request);
+    void on_void_promise(const VoidPromise& promise);
+    void on_void_cert(const VoidCert& cert);
+    void ask_for_void();
+    void promise_void(const StreamId& stream, Counter cv);
+    template <class Act>
+    bool with_stream(const StreamId& id, Act act);
+    void recover_voids(const Recovered& log);
+    void recover_hole(const Recovered& log);
+
     // replica_recovery.cpp
     [[nodiscard]] std::optional<std::string> recover_streams(Recovered& log);
     [[nodiscard]] std::optional<std::string> recover_votes(Recovered& log);
@@ -279,6 +296,8 @@ private:
     Slot answered_{};
     bool tell_when_idle_ = false;  ///< own entries came since the primary last heard "all executed"
     std::variant<std::monostate, Commit, ViewChange> sealing_;
+    std::optional<VoidQuest> quest_;     ///< a hole in the own counter: nothing is certified
+    std::vector<VoidCert> own_voids_;    ///< in the own log
     std::optional<VoteMessage> resend_;  ///< certified before a crash, perhaps never sent (T1)
 
     // Requests and bodies.

@@ -164,6 +164,7 @@ void Replica::on_vouch(const Vouch& vouch) {
               [](const Vouch& a, const Vouch& b) { return a.position < b.position; });
     vouched_.vouches = std::move(best);
     while (own_log_.front().ui.cv < vouched_.base) own_log_.pop_front();
+    std::erase_if(own_voids_, [&](const VoidCert& cert) { return cert.cv < vouched_.base; });
     out_.persist.push_back({vouched_, false});
 }
 

@@ -36,6 +36,7 @@ void Replica::tick(Now now) {
         fetch_wanted(now);
         forward_pending(now);
         suspect_if_due(now);
+        ask_for_void();
         resend_view_messages(now);
     }
     if (now.mono >= status_at_) {

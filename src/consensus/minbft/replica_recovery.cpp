@@ -13,6 +13,18 @@ bool follows(Counter processed, const Ui& ui) {
     return ui.cv > processed && ui.cv.value - processed.value - 1 <= ui.voids;
 }
 
+std::set<Counter> voids_of(const Replica::Recovered& log, const StreamId& stream) {
+    std::set<Counter> voids;
+    for (const VoidCert& cert : log.voids)
+        if (cert.stream == stream) voids.insert(cert.cv);
+    return voids;
+}
+
+Counter after_voids(Counter at, const std::set<Counter>& voids) {
+    while (voids.contains(at.next())) at = at.next();
+    return at;
+}
+
 template <class M>
 void sort_by_counter(std::vector<M>& messages) {
     std::stable_sort(messages.begin(), messages.end(),
@@ -50,12 +62,13 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
     active_ = chain_view() == view_;
     bodies_ = std::move(log.bodies);
 
+    recover_voids(log);
     if (auto problem = recover_streams(log)) return error(Errc::io, *problem);
     if (auto problem = recover_votes(log)) return error(Errc::refused, *problem);
 
-    Counter logged = own().processed;
+    Counter logged = after_voids(own().processed, voids_of(log, StreamId::vote(group_, position_)));
     Counter certified = last ? last->second.cv : Counter(0);
-    if (certified < logged)
+    if (certified < own().processed)
         return error(Errc::refused,
                      "the TPM's counter is at " + std::to_string(certified.value) +
                          ", below the log's " + std::to_string(logged.value) +
@@ -76,6 +89,7 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
         adopt_own(*message);
         resend_ = std::move(message);
     }
+    if (log.hole) recover_hole(log);
     Output kept = std::exchange(out_, {});
     if (auto problem = recover_chain(log)) return error(Errc::io, *problem);
     drop_finished(out_.deliver, log.executed);
@@ -127,11 +141,13 @@ std::optional<std::string> Replica::recover_streams(Recovered& log) {
         Ordering& from = ordering_[p];
         OrderingTrack& track = from.track;
         sort_by_counter(streams[p]);
+        const std::set<Counter> voids = voids_of(log, StreamId::ordering(PrimaryId(p)));
+        track.processed = after_voids(track.processed, voids);
         for (const OrderingMessage& message : streams[p]) {
             const Ui& ui = ui_of(message);
-            if (ui.cv <= track.processed) continue;
+            if (ui.cv <= track.processed || from.stream.promised(ui.cv)) continue;
             if (!follows(track.processed, ui)) break;  // logged for others: we fetch the rest
-            track.processed = ui.cv;
+            track.processed = after_voids(ui.cv, voids);
             if (const auto* prepare = std::get_if<Prepare>(&message)) {
                 if (!prepare->header || header_digest(*prepare->header) != prepare->hd)
                     return "the log holds a PREPARE whose header does not fit";
@@ -182,10 +198,13 @@ std::optional<std::string> Replica::recover_votes(Recovered& log) {
         // The own log goes back to where the vouches begin, further than the snapshot.
         Counter at = own_stream ? Counter(std::max<std::uint64_t>(vouched_.base.value, 1) - 1)
                                 : track.processed;
+        const std::set<Counter> voids = voids_of(log, StreamId::vote(group_, Position(j)));
         sort_by_counter(streams[j]);
+        if (!own_stream) track.processed = at = after_voids(at, voids);
         for (const VoteMessage& message : streams[j]) {
             const Ui& ui = ui_of(message);
-            if (ui.cv <= at) continue;
+            if (ui.cv <= at || votes_[j].stream.promised(ui.cv)) continue;
+            at = after_voids(at, voids);
             if (!follows(at, ui)) {
                 if (!own_stream) break;
                 return "the log lacks own certified messages after counter " +
@@ -200,7 +219,7 @@ std::optional<std::string> Replica::recover_votes(Recovered& log) {
             } else {
                 track.promised = std::get<ViewChangePtr>(message)->view;
             }
-            track.processed = at;
+            track.processed = own_stream ? at : after_voids(at, voids);
         }
         if (!own_stream) votes_[j].stream.resume_after(track.processed);
         auto& tos = commits_[track.last.view];

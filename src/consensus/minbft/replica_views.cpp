@@ -121,7 +121,8 @@ void Replica::persist_view(bool durable) {
 
 // A COMMIT that is being certified comes first: the log that we show must hold it.
 void Replica::view_change_if_due() {
-    if (!view_change_due_ || halted_ || !std::holds_alternative<std::monostate>(sealing_)) return;
+    if (!view_change_due_ || quest_ || halted_ || !std::holds_alternative<std::monostate>(sealing_))
+        return;
     view_change_due_ = false;
     ViewChange change = make_view_change();
     persist_view(true);
@@ -140,6 +141,8 @@ ViewChange Replica::make_view_change() const {
     change.base = vouched_.base;
     change.vouches = vouched_.vouches;
     change.log.assign(own_log_.begin(), own_log_.end());
+    for (const VoidCert& cert : own_voids_)
+        if (cert.cv > change.base) change.voids.push_back(cert);
     if (change.last.none()) return change;
     change.proof = last_proof_.prepare;
     change.from_new_view = last_proof_.from_new_view;

@@ -28,7 +28,7 @@ void Replica::commit_if_ready() {
         stuck_since_ = now_;
 
     if (!active_ || halted_ || !std::holds_alternative<std::monostate>(sealing_)) return;
-    if (view_change_due_) return;
+    if (view_change_due_ || quest_) return;
     Commit commit;
     commit.group = group_;
     commit.position = position_;

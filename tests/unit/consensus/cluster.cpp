@@ -10,6 +10,8 @@ minbft::Primary::Recovered Disk::primary(PrimaryId id) const {
         if (key.first == id) log.new_views.push_back(record);
     log.intent = prepare_intent_;
     log.new_view_intent = new_view_intent_;
+    for (const auto& [key, cert] : voids_)
+        if (key.first == StreamId::ordering(id)) log.voids.push_back(cert);
     return log;
 }
 
@@ -31,6 +33,8 @@ minbft::Replica::Recovered Disk::replica(GroupId group, Position position) const
     log.stable = stable_;
     log.snapshot = snapshot_;
     log.executed = executed_;
+    log.void_promises = promises_;
+    for (const auto& [key, cert] : voids_) log.voids.push_back(cert);
     return log;
 }
 
@@ -127,12 +131,19 @@ void Cluster::perform(Node& node) {
     if (corrupt && liar(node.who)) corrupt(node, out);
     check(node, out);
     for (const Persist& persist : out.persist) node.disk.write(persist);
+    if (out.voided) {
+        if (node.hole != out.voided) violate("T1v: no hole there: " + to_string(node.who));
+        node.hole.reset();
+    }
     if (out.seal) {
+        if (node.hole) violate("T1v: certifies behind a hole: " + to_string(node.who));
+        node.draft_open = true;
         auto delay = Duration(random.below(static_cast<std::uint64_t>(options_.seal_max.count())));
         Digest digest = out.seal->digest;
         // The counter moves at once; its answer may be lost in a crash (T1).
         later(delay / 2, [this, &node, digest, delay, incarnation = node.incarnation] {
             if (node.incarnation != incarnation) return;
+            node.draft_open = false;
             Ui ui = certify(node, digest);
             later(delay / 2, [this, &node, ui, incarnation] {
                 if (node.incarnation != incarnation) return;
@@ -152,6 +163,11 @@ void Cluster::crash(const Endpoint& who) {
     node.up = false;
     ++node.incarnation;
     node.tick_at.reset();
+    bool power_cut = random.below(1000) < options_.hole_permille;
+    if (std::exchange(node.draft_open, false) && power_cut && !liar(who)) {
+        node.counter = node.counter.next();
+        node.hole = node.counter;
+    }
     node.disk.crash(random.below(node.disk.unsynced() + 1));
 }
 
@@ -161,10 +177,16 @@ void Cluster::restart(const Endpoint& who) {
     node.up = true;
     ++node.incarnation;
     start(node);
-    auto recovered =
-        node.primary
-            ? node.primary->recover(node.disk.primary(PrimaryId(who.index)), node.last)
-            : node.replica->recover(node.disk.replica(who.group, Position(who.index)), node.last);
+    Result<void> recovered;
+    if (node.primary) {
+        auto log = node.disk.primary(PrimaryId(who.index));
+        log.hole = node.hole;
+        recovered = node.primary->recover(std::move(log), node.last);
+    } else {
+        auto log = node.disk.replica(who.group, Position(who.index));
+        log.hole = node.hole;
+        recovered = node.replica->recover(std::move(log), node.last);
+    }
     if (!recovered) {
         if (!liar(who)) violate(to_string(who) + " does not recover: " + recovered.error().what);
         node.up = false;
@@ -310,9 +332,10 @@ void Cluster::check_delivery(Node& node, const Delivery& delivery) {
             violate("S-DEC: " + name);
         if (entry.item.kind != ItemKind::transaction) continue;
         std::pair place{delivery.slot, entry.item.index};
-        if (executed_.try_emplace(entry.item.rid, place).first->second != place)
-            violate("S-EXACTLY-ONCE: " + name);
-        if (!entry.body) violate("S-DEC: kept without a body: " + name);
+        auto [executed, first] = executed_.try_emplace(entry.item.rid, place);
+        if (executed->second != place) violate("S-EXACTLY-ONCE: " + name);
+        // Once more after a restart, for its answer: the voters have executed it.
+        if (first && !entry.body) violate("S-DEC: kept without a body: " + name);
     }
 }
 

@@ -35,6 +35,10 @@ public:
     [[nodiscard]] minbft::Primary::Recovered primary(PrimaryId id) const;
     [[nodiscard]] minbft::Replica::Recovered replica(GroupId group, Position position) const;
 
+    [[nodiscard]] std::optional<VoidCert> void_cert(const StreamId& stream,
+                                                    Counter cv) const override {
+        return find(voids_, std::pair(stream, cv));
+    }
     [[nodiscard]] std::optional<Prepare> prepare(PrimaryId p, Counter cv) const override {
         return find(prepares_, std::pair(p, cv));
     }
@@ -110,6 +114,8 @@ private:
     void apply(const VouchRecord& r) { vouches_ = r; }
     void apply(const StableRecord& r) { stable_ = r.cert; }
     void apply(const SnapshotRecord& r) { snapshot_ = r; }
+    void apply(const VoidPromiseRecord& r) { promises_.push_back(r); }
+    void apply(const VoidRecord& r) { voids_[{r.cert.stream, r.cert.cv}] = r.cert; }
 
     std::vector<LogRecord> unsynced_;
     std::map<std::pair<PrimaryId, Counter>, Prepare> prepares_;
@@ -119,6 +125,8 @@ private:
     std::map<Digest, HeaderPtr> headers_;
     std::map<Digest, ViewCertPtr> certs_;
     std::map<Digest, Body> bodies_;
+    std::map<std::pair<StreamId, Counter>, VoidCert> voids_;
+    std::vector<VoidPromiseRecord> promises_;
     std::optional<PrepareIntent> prepare_intent_;
     std::optional<NewViewIntent> new_view_intent_;
     std::optional<CommitIntent> commit_intent_;
@@ -135,6 +143,7 @@ struct ClusterOptions {
     std::uint32_t primaries = 2;
     std::uint64_t seed = 1;
     std::uint32_t drop_permille = 0;
+    std::uint32_t hole_permille = 0;  ///< of crashes with an open draft: power cuts of the TPM
     Duration delay_max = 5ms;
     Duration seal_max = 3ms;
     std::set<Endpoint> liars;
@@ -156,6 +165,8 @@ public:
         UsigId usig{};
         Counter counter{};
         std::optional<std::pair<Digest, Ui>> last;
+        bool draft_open = false;      ///< a draft waits for its certificate
+        std::optional<Counter> hole;  ///< spent, and the certificate is lost
         bool up = true;
         std::uint64_t incarnation = 0;
         std::optional<TimePoint> tick_at;

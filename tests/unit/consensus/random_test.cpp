@@ -58,6 +58,7 @@ private:
         if (dice.chance(500)) o.drop_permille = static_cast<std::uint32_t>(dice.below(60));
         if (dice.chance(300)) o.delay_max = 60ms;
         if (dice.chance(300)) o.seal_max = 50ms;
+        if (dice.chance(300)) o.hole_permille = 500;
         // Any number of primaries but one, at most f = 1 position in each group.
         for (std::uint32_t p = 1; p < primaries; ++p)
             if (dice.chance(400))

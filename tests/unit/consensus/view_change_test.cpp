@@ -359,5 +359,55 @@ TEST(ViewChange, AnswersOutliveTheSnapshotThatCoversThem) {
     EXPECT_EQ(c.violation, "");
 }
 
+// T1v: power cuts of hosts in the middle of a certificate, until each kind of counter had its hole.
+TEST(Holes, AreVoidedUnanimously) {
+    std::uint64_t voided = 0;
+    for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+        ClusterOptions o = quick(2, 2, seed);
+        o.hole_permille = 1000;
+        o.seal_max = 40ms;
+        Cluster c(o);
+        for (const Endpoint& who : {p0, at(0, 1), at(1, 2), p1, at(0, 0)}) {
+            load(c);
+            c.run_for(Duration(c.random.between(20, 80) * 1'000'000));
+            c.crash(who);
+            c.run_for(100ms);
+            c.restart(who);
+            expect_progress(c, 1);
+        }
+        for (const Endpoint& who : c.everyone()) EXPECT_FALSE(c.node(who).hole) << to_string(who);
+        voided += c.count(Event::Kind::voided);
+        if (HasFailure()) FAIL() << "seed " << seed;
+    }
+    EXPECT_GT(voided, 6u);
+}
+
+// One processor that is away keeps the owner waiting, and nobody else.
+TEST(Holes, WaitForTheLastProcessor) {
+    ClusterOptions o = quick(2, 2);
+    o.hole_permille = 1000;
+    o.seal_max = 40ms;
+    Cluster c(o);
+    expect_progress(c);
+    for (int i = 0; i < 50 && !c.node(at(0, 1)).hole; ++i) {
+        load(c);
+        c.run_for(15ms);
+        c.crash(at(0, 1));
+        if (!c.node(at(0, 1)).hole) c.restart(at(0, 1));
+    }
+    ASSERT_TRUE(c.node(at(0, 1)).hole);
+    c.network = [&](const Endpoint& from, const Endpoint& to, Payload& payload) {
+        return !(to == at(0, 2) && from == at(0, 1) &&
+                 std::holds_alternative<VoidRequest>(payload));
+    };
+    c.restart(at(0, 1));
+    expect_progress(c);
+    EXPECT_TRUE(c.node(at(0, 1)).hole);
+    c.network = nullptr;
+    EXPECT_TRUE(c.run_until([&] { return !c.node(at(0, 1)).hole; }, patience));
+    c.crash(at(0, 0));  // now its vote is needed
+    expect_progress(c);
+}
+
 }  // namespace
 }  // namespace bft::consensus::test
