@@ -75,6 +75,7 @@ void GroupReplica::absorb(Output output, Now now) {
         append(out_.send, std::move(part->send));
         append(out_.events, std::move(part->events));
         append(out_.deliver, std::move(part->deliver));
+        if (part->voided) out_.voided = part->voided;
         if (part->seal) out_.seal = std::move(part->seal);
     }
 }

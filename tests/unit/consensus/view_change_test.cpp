@@ -379,7 +379,7 @@ TEST(Holes, AreVoidedUnanimously) {
         voided += c.count(Event::Kind::voided);
         if (HasFailure()) FAIL() << "seed " << seed;
     }
-    EXPECT_GT(voided, 6u);
+    EXPECT_GT(voided, 3u);
 }
 
 // One processor that is away keeps the owner waiting, and nobody else.
@@ -391,7 +391,7 @@ TEST(Holes, WaitForTheLastProcessor) {
     expect_progress(c);
     for (int i = 0; i < 50 && !c.node(at(0, 1)).hole; ++i) {
         load(c);
-        c.run_for(15ms);
+        c.run_for(Duration(c.random.between(20, 150) * 1'000'000));
         c.crash(at(0, 1));
         if (!c.node(at(0, 1)).hole) c.restart(at(0, 1));
     }
