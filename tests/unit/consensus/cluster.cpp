@@ -1,5 +1,9 @@
 #include "cluster.hpp"
 
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+
 namespace bft::consensus::test {
 
 minbft::Primary::Recovered Disk::primary(PrimaryId id) const {
@@ -152,14 +156,26 @@ void Cluster::perform(Node& node) {
             });
         });
     }
-    for (Send& each : out.send)
+    for (Send& each : out.send) {
+        if (node.primary)
+            trace(to_string(node.who) + " sends " + std::to_string(each.payload.index()));
         for (const Endpoint& to : each.to) send(node.who, to, each.payload);
+    }
     arm(node);
+}
+
+// BFT_TRACE=1 prints what happens: for replaying one seed.
+void Cluster::trace(const std::string& what) const {
+    static const bool on = std::getenv("BFT_TRACE") != nullptr;
+    if (!on) return;
+    auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now_.time_since_epoch());
+    std::cerr << ms.count() << " " << what << "\n";
 }
 
 void Cluster::crash(const Endpoint& who) {
     Node& node = this->node(who);
     if (!node.up) return;
+    trace(to_string(who) + " crashes");
     node.up = false;
     ++node.incarnation;
     node.tick_at.reset();
@@ -174,6 +190,7 @@ void Cluster::crash(const Endpoint& who) {
 void Cluster::restart(const Endpoint& who) {
     Node& node = this->node(who);
     if (node.up) return;
+    trace(to_string(who) + " restarts");
     node.up = true;
     ++node.incarnation;
     start(node);
@@ -298,6 +315,9 @@ void Cluster::check(Node& node, const Output& out) {
     if (liar(node.who)) return;
     std::string name = to_string(node.who);
     for (const Event& event : out.events) {
+        trace(name + " " + to_string(event.kind) + " " + to_string(event.peer) + " slot " +
+              std::to_string(event.slot.value) + " count " + std::to_string(event.count) + " " +
+              event.text);
         ++node.seen[event.kind];
         if (event.kind == Event::Kind::sender_dead && !liar(event.peer))
             violate("S-EVID: " + name + " calls " + to_string(event.peer) + " dead: " + event.text);
@@ -312,10 +332,17 @@ void Cluster::check(Node& node, const Output& out) {
             if (new_views_.try_emplace(accept->view, said).first->second != said)
                 violate("S-VIEW1: " + name);
         } else if (const auto* change = std::get_if<ViewChangePtr>(&each.payload)) {
-            if ((*change)->position.value == node.who.index && (*change)->group == node.who.group)
-                node.promised = std::max(node.promised, (*change)->view);
+            if (Endpoint::replica((*change)->group, (*change)->position) != node.who) continue;
+            trace(name + " VC view " + std::to_string((*change)->view.value) + " cv " +
+                  std::to_string((*change)->ui.cv.value));
+            if ((*change)->view <= node.promised) continue;
+            node.promised = (*change)->view;
+            node.promised_cv = (*change)->ui.cv;
         } else if (const auto* commit = std::get_if<Commit>(&each.payload)) {
-            if (commit->view < node.promised) violate("S-VC-ONCE: COMMIT after VC: " + name);
+            trace(name + " COMMIT view " + std::to_string(commit->view.value) + " to " +
+                  std::to_string(commit->to.value) + " cv " + std::to_string(commit->ui.cv.value));
+            if (commit->view < node.promised && commit->ui.cv > node.promised_cv)
+                violate("S-VC-ONCE: COMMIT after VC: " + name);
         }
     }
     for (const Delivery& delivery : out.deliver) check_delivery(node, delivery);

@@ -173,6 +173,7 @@ public:
         // Ghosts of what it said, over all incarnations.
         std::map<View, std::pair<Digest, Counter>> accepted;
         View promised{};
+        Counter promised_cv{};
         std::map<Event::Kind, std::uint64_t> seen;
 
         [[nodiscard]] Engine& engine() {
@@ -229,6 +230,7 @@ private:
         }
     };
 
+    void trace(const std::string& what) const;
     void later(Duration delay, std::function<void()> run);
     void start(Node& node);
     void perform(Node& node);

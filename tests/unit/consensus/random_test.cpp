@@ -58,7 +58,6 @@ private:
         if (dice.chance(500)) o.drop_permille = static_cast<std::uint32_t>(dice.below(60));
         if (dice.chance(300)) o.delay_max = 60ms;
         if (dice.chance(300)) o.seal_max = 50ms;
-        if (dice.chance(300)) o.hole_permille = 500;
         // Any number of primaries but one, at most f = 1 position in each group.
         for (std::uint32_t p = 1; p < primaries; ++p)
             if (dice.chance(400))
@@ -68,6 +67,11 @@ private:
             if (dice.chance(400))
                 o.liars.insert(Endpoint::replica(
                     GroupId(g), Position(static_cast<std::uint32_t>(dice.below(3)))));
+        // A void is unanimous: a processor that is a liar may refuse it for ever (then T4).
+        bool honest = std::none_of(o.liars.begin(), o.liars.end(), [](const Endpoint& liar) {
+            return liar.role == Endpoint::Role::replica;
+        });
+        if (honest && dice.chance(500)) o.hole_permille = 500;
         return o;
     }
     std::uint32_t correct(std::uint32_t g) const {
