@@ -5,6 +5,7 @@
 #include "consensus/membership.hpp"
 #include "consensus/messages.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 #include <string>
@@ -18,8 +19,10 @@ public:
     /// `headers_max` bounds what is kept; the oldest that came go first.
     explicit HeaderStore(std::size_t headers_max = 2048) : headers_max_(headers_max) {}
 
-    /// Keeps at least so many from now on; 0 ends it. For a laggard that needs a long segment.
-    void reserve(std::size_t headers) { reserved_ = headers; }
+    /// Keeps at least so many until release(): for long segments, of a laggard or of groups that
+    /// are far apart.
+    void reserve(std::size_t headers) { reserved_ = std::max(reserved_, headers); }
+    void release() { reserved_ = 0; }
 
     /// `hd` must be the header's digest.
     void keep(const Digest& hd, HeaderPtr header);

@@ -122,6 +122,19 @@ bool on_chain(const Selected& selected, const Digest& genesis,
 
 }  // namespace
 
+std::size_t headers_needed(const std::vector<ViewChangePtr>& changes) {
+    constexpr std::size_t headers_max = 1 << 17;
+    std::map<Digest, std::uint64_t> longest;
+    for (const ViewChangePtr& change : changes) {
+        if (change->last.to <= change->stable_slot()) continue;
+        std::uint64_t& length = longest[change->last.hd];
+        length = std::max(length, change->last.to - change->stable_slot());
+    }
+    std::size_t total = 0;
+    for (const auto& [hd, length] : longest) total += std::min<std::uint64_t>(length, headers_max);
+    return std::min(total, headers_max);
+}
+
 Judgement judge_headers(const Membership& membership, const ViewChange& change,
                         const HeaderStore& headers) {
     if (change.last.to <= change.stable_slot()) return {};

@@ -57,6 +57,11 @@ struct Selection {
 [[nodiscard]] Selection select(const Membership& membership, const std::vector<ViewChangePtr>& set,
                                const HeaderStore& headers);
 
+/// How many headers judging `changes` takes at once: of each chain, what lies beyond its sender's
+/// checkpoint. Groups may be far apart: a primary that withholds one group's bodies goes on with
+/// others until that group suspects it.
+[[nodiscard]] std::size_t headers_needed(const std::vector<ViewChangePtr>& changes);
+
 /// VC6: does `new_view` say what Select allows? Its VIEW-CHANGEs gave `selected`.
 [[nodiscard]] std::optional<std::string> why_invalid(const NewView& new_view,
                                                      const Selected& selected);

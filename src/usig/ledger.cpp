@@ -13,7 +13,7 @@ namespace {
 
 // Records: "<epoch>/last" = cv 8, voids 4, digest 32, certificate; "<epoch>/intent" = cv 8, digest
 // 32;
-// "<epoch>/note" = cv 8, the backend's note.
+// "<epoch>/note" = cv 8, the backend's note; "<epoch>/void" = cv 8.
 
 Bytes encode_last(const Digest& digest, const consensus::Ui& ui) {
     ByteWriter out;
@@ -40,7 +40,9 @@ Error hole(UsigId identity, Counter value, const Digest& digest, const std::stri
         Errc::refused,
         name(identity) + ": value " + std::to_string(value.value) + " was spent on digest " +
             hex(digest) + " and has no certificate (" + why +
-            "). The hole must be proven void by all its processors, or the identity replaced");
+            "). It certifies nothing until all who process this counter have promised never to "
+            "count the value: every replica must run for a moment. If one is lost for good, "
+            "replace the identity");
 }
 
 Error amnesia(UsigId identity, Counter spent, Counter value) {
@@ -79,6 +81,9 @@ Result<void> Ledger::load(UsigId identity) {
         if (!entry.last)
             return error(Errc::io, name(identity) + ": the journal's record has a bad format");
     }
+    auto forsaken = journal_.get(entry.key + "/void");
+    if (!forsaken) return forsaken.error();
+    if (*forsaken) entry.forsaken = Counter(ByteReader(**forsaken).get<std::uint64_t>());
     auto value = backend_.value(identity);
     if (!value) return value.error();
     return compare(identity, entry, *value);
@@ -108,12 +113,45 @@ Result<void> Ledger::finish(UsigId identity, Entry& entry, const Digest& digest,
     auto ui = resume(identity, entry, digest, value);
     if (!ui && ui.error().code != Errc::refused) return ui.error();
     if (!ui) {
-        entry.trouble = hole(identity, value, digest, ui.error().what);
-        log::error("usig_hole {}", entry.trouble->what);
+        note_hole(identity, entry, digest, value, ui.error().what);
         return {};
     }
     log::info("usig_resumed identity={} cv={}", identity.value, value.value);
     return keep(entry, digest, *ui);
+}
+
+void Ledger::note_hole(UsigId identity, Entry& entry, const Digest& digest, Counter value,
+                       const std::string& why) {
+    entry.trouble = hole(identity, value, digest, why);
+    entry.hole = value;
+    log::warn("usig_hole {}", entry.trouble->what);
+}
+
+Result<Standing> Ledger::standing(UsigId identity) const {
+    auto problem = trouble(identity);
+    const auto found = entries_.find(identity);
+    if (problem && (found == entries_.end() || !found->second.hole)) return *problem;
+    return Standing{found->second.last, found->second.hole};
+}
+
+Result<Standing> Ledger::forsake(UsigId identity, Counter cv) {
+    if (fatal_) return *fatal_;
+    const auto found = entries_.find(identity);
+    if (found == entries_.end()) return *trouble(identity);
+    Entry& entry = found->second;
+    if (entry.hole == cv) {
+        if (auto ok = put(entry.key + "/void", ByteWriter().put(cv.value).bytes()); !ok)
+            return ok.error();
+        entry.forsaken = cv;
+        entry.hole.reset();
+        entry.trouble.reset();
+        entry.intent.reset();
+        log::info("usig_voided identity={} cv={}", identity.value, cv.value);
+    } else if (entry.forsaken != cv) {
+        return error(Errc::refused,
+                     name(identity) + " has no hole at value " + std::to_string(cv.value));
+    }
+    return Standing{entry.last, std::nullopt};
 }
 
 Result<consensus::Ui> Ledger::resume(UsigId identity, Entry& entry, const Digest& digest,
@@ -198,7 +236,7 @@ Result<consensus::Ui> Ledger::recover(UsigId identity, Entry& entry, const Error
             auto ui = resume(identity, entry, *entry.intent, *now);
             if (ui) return ui;
             if (ui.error().code == Errc::refused) {
-                entry.trouble = hole(identity, *now, *entry.intent, ui.error().what);
+                note_hole(identity, entry, *entry.intent, *now, ui.error().what);
                 return *entry.trouble;
             }
         }

@@ -8,6 +8,7 @@
 #include "usig/certifier.hpp"
 #include "usig/journal.hpp"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,6 +26,11 @@ public:
     /// Why `identity` certifies nothing, if so.
     [[nodiscard]] std::optional<Error> trouble(UsigId identity) const;
     [[nodiscard]] Result<std::optional<Certified>> last(UsigId identity) const;
+    /// The same, where a hole is an answer and no failure.
+    [[nodiscard]] Result<Standing> standing(UsigId identity) const;
+    /// The hole at `cv` is proven void (T1v): the identity goes on. Again for the same value: no
+    /// effect. Durable after sync().
+    Result<Standing> forsake(UsigId identity, Counter cv);
 
     /// Records what the next value of `identity` is for; sync() before create().
     Result<void> intend(UsigId identity, const Digest& digest);
@@ -44,12 +50,18 @@ private:
         std::optional<Certified> last;
         std::optional<Digest> intent;
         std::optional<Error> trouble;
+        std::optional<Counter> hole;  ///< then trouble is set, too
+        Counter forsaken{};           ///< the newest hole that was proven void
 
-        [[nodiscard]] Counter spent() const { return last ? last->ui.cv : Counter{}; }
+        [[nodiscard]] Counter spent() const {
+            return last ? std::max(last->ui.cv, forsaken) : forsaken;
+        }
     };
 
     Ledger(Backend& backend, Journal& journal) : backend_(backend), journal_(journal) {}
     Result<void> load(UsigId identity);
+    void note_hole(UsigId identity, Entry& entry, const Digest& digest, Counter value,
+                   const std::string& why);
     Result<void> compare(UsigId identity, Entry& entry, Counter value);
     Result<void> finish(UsigId identity, Entry& entry, const Digest& digest, Counter value);
     Result<consensus::Ui> recover(UsigId identity, Entry& entry, const Error& problem);

@@ -33,10 +33,22 @@ struct Encoder {
     }
     void operator()(const Last& m) { out.put(std::uint8_t{4}).put(m.number).put(m.identity.value); }
     void operator()(const Done& m) { out.put(std::uint8_t{5}).put(m.number); }
-    void operator()(const Answer& m) {
-        const auto& ui = m.certified.ui;
-        out.put(std::uint8_t{6}).put(m.number).raw(m.certified.digest.view());
+    void put(const Certified& certified) {
+        const auto& ui = certified.ui;
+        out.raw(certified.digest.view());
         out.put(ui.cv.value).put(ui.voids).sized(ui.certificate);
+    }
+    void operator()(const Answer& m) {
+        out.put(std::uint8_t{6}).put(m.number);
+        put(m.certified);
+    }
+    void operator()(const Forsake& m) {
+        out.put(std::uint8_t{9}).put(m.number).put(m.identity.value).put(m.cv.value);
+    }
+    void operator()(const Hole& m) {
+        out.put(std::uint8_t{10}).put(m.number).put(m.cv.value);
+        out.put(static_cast<std::uint8_t>(m.last ? 1 : 0));
+        if (m.last) put(*m.last);
     }
     void operator()(const Nothing& m) { out.put(std::uint8_t{7}).put(m.number); }
     void operator()(const Failed& m) {
@@ -45,6 +57,17 @@ struct Encoder {
         out.sized(text.first(std::min(text.size(), text_bytes_max)));
     }
 };
+
+Certified decode_certified(ByteReader& in, bool& known) {
+    Certified certified;
+    in.fill(certified.digest.bytes);
+    certified.ui.cv = Counter(in.get<std::uint64_t>());
+    certified.ui.voids = in.get<std::uint32_t>();
+    const auto certificate = in.sized();
+    known = certificate.size() <= certificate_bytes_max;
+    certified.ui.certificate = to_bytes(certificate);
+    return certified;
+}
 
 Message decode_kind(std::uint8_t kind, ByteReader& in, bool& known) {
     const auto number = kind == 1 ? 0 : in.get<std::uint64_t>();
@@ -69,16 +92,8 @@ Message decode_kind(std::uint8_t kind, ByteReader& in, bool& known) {
             return Last{number, UsigId(in.get<std::uint32_t>())};
         case 5:
             return Done{number};
-        case 6: {
-            Answer m{number, {}};
-            in.fill(m.certified.digest.bytes);
-            m.certified.ui.cv = Counter(in.get<std::uint64_t>());
-            m.certified.ui.voids = in.get<std::uint32_t>();
-            const auto certificate = in.sized();
-            known = certificate.size() <= certificate_bytes_max;
-            m.certified.ui.certificate = to_bytes(certificate);
-            return m;
-        }
+        case 6:
+            return Answer{number, decode_certified(in, known)};
         case 7:
             return Nothing{number};
         case 8: {
@@ -87,6 +102,15 @@ Message decode_kind(std::uint8_t kind, ByteReader& in, bool& known) {
             known = code <= static_cast<std::uint8_t>(Errc::internal);
             m.problem.code = static_cast<Errc>(code);
             m.problem.what = as_text(in.sized());
+            return m;
+        }
+        case 9: {
+            const auto identity = UsigId(in.get<std::uint32_t>());
+            return Forsake{number, identity, Counter(in.get<std::uint64_t>())};
+        }
+        case 10: {
+            Hole m{number, Counter(in.get<std::uint64_t>()), {}};
+            if (in.get<std::uint8_t>() != 0) m.last = decode_certified(in, known);
             return m;
         }
         default:

@@ -2,8 +2,9 @@
 // bytes of length, then the payload; one fixed layout for each kind, big-endian.
 //
 //   service: hello(nonce)      client: attach(identity, HMAC(token, nonce, identity))
-//   service: done              client: create(identity, digest) | last(identity)
-//   service: certified | nothing | failed
+//   service: done              client: create(identity, digest) | last(identity) |
+//                                     forsake(identity, value)
+//   service: certified | nothing | hole | failed
 #pragma once
 
 #include "base/bytes.hpp"
@@ -21,7 +22,7 @@
 namespace bft::usig::protocol {
 
 constexpr std::size_t frame_bytes_max = 4096;
-constexpr std::uint8_t version = 1;
+constexpr std::uint8_t version = 2;
 
 struct Hello {
     std::uint8_t version = protocol::version;
@@ -41,6 +42,11 @@ struct Last {
     std::uint64_t number = 0;
     UsigId identity{};
 };
+struct Forsake {
+    std::uint64_t number = 0;
+    UsigId identity{};
+    Counter cv{};
+};
 /// Attached.
 struct Done {
     std::uint64_t number = 0;
@@ -53,12 +59,19 @@ struct Answer {
 struct Nothing {
     std::uint64_t number = 0;
 };
+/// A hole, and the last certificate before it if there is one.
+struct Hole {
+    std::uint64_t number = 0;
+    Counter cv{};
+    std::optional<Certified> last;
+};
 struct Failed {
     std::uint64_t number = 0;
     Error problem;
 };
 
-using Message = std::variant<Hello, Attach, Create, Last, Done, Answer, Nothing, Failed>;
+using Message =
+    std::variant<Hello, Attach, Create, Last, Forsake, Done, Answer, Nothing, Hole, Failed>;
 
 /// With the length in front.
 Bytes encode(const Message& message);

@@ -17,7 +17,7 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 using Local = asio::local::stream_protocol;
-using Outcome = Result<std::optional<Certified>>;
+using Outcome = Result<Standing>;
 
 std::string name(UsigId identity) {
     return "USIG identity " + std::to_string(identity.value);
@@ -29,7 +29,8 @@ class ServiceClient::Link : public std::enable_shared_from_this<Link> {
 public:
     struct Operation {
         UsigId identity{};
-        std::optional<Digest> create;
+        /// A protocol::Create, Last or Forsake; its number is set when it goes out.
+        protocol::Message question;
         std::function<void(Outcome)> done;
     };
 
@@ -184,9 +185,11 @@ bool ServiceClient::Link::take(const protocol::Message& message) {
         else
             finish(failed->number, failed->problem);
     } else if (const auto* answer = std::get_if<protocol::Answer>(&message)) {
-        finish(answer->number, std::optional(answer->certified));
+        finish(answer->number, Standing{answer->certified, {}});
     } else if (const auto* nothing = std::get_if<protocol::Nothing>(&message)) {
-        finish(nothing->number, std::optional<Certified>{});
+        finish(nothing->number, Standing{});
+    } else if (const auto* hole = std::get_if<protocol::Hole>(&message)) {
+        finish(hole->number, Standing{hole->last, hole->cv});
     } else {
         return false;
     }
@@ -261,12 +264,15 @@ void ServiceClient::Link::submit(Operation operation) {
 
 void ServiceClient::Link::transmit(UsigId identity, Operation operation) {
     const auto number = next_number_++;
-    const auto create = operation.create;
+    auto question = std::move(operation.question);
     under_way_.emplace(number, std::move(operation));
-    if (create)
-        send(protocol::Create{number, identity, *create});
+    if (auto* create = std::get_if<protocol::Create>(&question))
+        create->number = number;
+    else if (auto* forsake = std::get_if<protocol::Forsake>(&question))
+        forsake->number = number;
     else
-        send(protocol::Last{number, identity});
+        question = protocol::Last{number, identity};
+    send(question);
 }
 
 void ServiceClient::Link::finish(std::uint64_t number, Outcome outcome) {
@@ -311,17 +317,21 @@ ServiceClient::~ServiceClient() {
 }
 
 void ServiceClient::create(UsigId identity, const Digest& digest, CreateCallback done) {
-    link_->submit({identity, digest, [done = std::move(done)](Outcome outcome) {
+    link_->submit({identity, protocol::Create{0, identity, digest},
+                   [done = std::move(done)](Outcome outcome) {
                        if (!outcome) return done(outcome.error());
-                       if (!*outcome)
+                       if (!outcome->last)
                            return done(error(Errc::internal, "USIG service: empty answer"));
-                       done(std::move((*outcome)->ui));
+                       done(std::move(outcome->last->ui));
                    }});
 }
 
-void ServiceClient::last(UsigId identity, LastCallback done) {
-    link_->submit({identity, std::nullopt,
-                   [done = std::move(done)](Outcome outcome) { done(std::move(outcome)); }});
+void ServiceClient::last(UsigId identity, StandingCallback done) {
+    link_->submit({identity, protocol::Last{0, identity}, std::move(done)});
+}
+
+void ServiceClient::forsake(UsigId identity, Counter cv, StandingCallback done) {
+    link_->submit({identity, protocol::Forsake{0, identity, cv}, std::move(done)});
 }
 
 }  // namespace bft::usig

@@ -36,7 +36,8 @@ public:
     ServiceClient& operator=(const ServiceClient&) = delete;
 
     void create(UsigId identity, const Digest& digest, CreateCallback done) override;
-    void last(UsigId identity, LastCallback done) override;
+    void last(UsigId identity, StandingCallback done) override;
+    void forsake(UsigId identity, Counter cv, StandingCallback done) override;
 
 private:
     class Link;

@@ -87,9 +87,11 @@ bool ServiceSession::take(const protocol::Message& message) {
     if (const auto* m = std::get_if<protocol::Attach>(&message)) {
         attach(*m);
     } else if (const auto* c = std::get_if<protocol::Create>(&message)) {
-        submit(c->number, c->identity, c->digest);
+        submit(c->number, c->identity, TpmWorker::Job::Create{c->digest});
     } else if (const auto* l = std::get_if<protocol::Last>(&message)) {
-        submit(l->number, l->identity, std::nullopt);
+        submit(l->number, l->identity, TpmWorker::Job::Last{});
+    } else if (const auto* f = std::get_if<protocol::Forsake>(&message)) {
+        submit(f->number, f->identity, TpmWorker::Job::Forsake{f->cv});
     } else {
         return false;
     }
@@ -117,20 +119,23 @@ void ServiceSession::attach(const protocol::Attach& message) {
     send(protocol::Done{message.number});
 }
 
-void ServiceSession::submit(std::uint64_t number, UsigId identity, std::optional<Digest> create) {
+void ServiceSession::submit(std::uint64_t number, UsigId identity,
+                            decltype(TpmWorker::Job::what) what) {
     if (shared_->owner(identity) != this)
         return fail(number, Errc::refused, name(identity) + " is not attached on this connection");
     if (!shared_->worker) return fail(number, Errc::unavailable, "USIG service is stopping");
-    TpmWorker::Job job{identity, create,
-                       [weak = weak_from_this(), number](Result<std::optional<Certified>> result) {
+    TpmWorker::Job job{identity, std::move(what),
+                       [weak = weak_from_this(), number](Result<Standing> result) {
                            const auto self = weak.lock();
                            if (!self || self->closed_) return;
                            if (!result)
                                self->send(protocol::Failed{number, result.error()});
-                           else if (!*result)
+                           else if (result->hole)
+                               self->send(protocol::Hole{number, *result->hole, result->last});
+                           else if (!result->last)
                                self->send(protocol::Nothing{number});
                            else
-                               self->send(protocol::Answer{number, **result});
+                               self->send(protocol::Answer{number, *result->last});
                        }};
     if (!shared_->worker->submit(std::move(job)))
         fail(number, Errc::exhausted, name(identity) + ": too many operations wait for the TPM");

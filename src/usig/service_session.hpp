@@ -41,7 +41,7 @@ private:
     void read_payload(std::size_t size);
     bool take(const protocol::Message& message);
     void attach(const protocol::Attach& message);
-    void submit(std::uint64_t number, UsigId identity, std::optional<Digest> create);
+    void submit(std::uint64_t number, UsigId identity, decltype(TpmWorker::Job::what) what);
     void send(const protocol::Message& message);
     void fail(std::uint64_t number, Errc code, std::string what);
     void write_next();

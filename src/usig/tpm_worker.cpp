@@ -71,8 +71,9 @@ std::vector<TpmWorker::Job> TpmWorker::take(bool wait) {
 
 void TpmWorker::record(std::vector<Job>& round) {
     std::erase_if(round, [&](Job& job) {
-        if (!job.create) return false;
-        auto ok = ledger_.intend(job.identity, *job.create);
+        const auto* create = std::get_if<Job::Create>(&job.what);
+        if (create == nullptr) return false;
+        auto ok = ledger_.intend(job.identity, create->digest);
         if (ok) return false;
         ready_.push_back({std::move(job), ok.error()});
         return true;
@@ -80,16 +81,19 @@ void TpmWorker::record(std::vector<Job>& round) {
 }
 
 void TpmWorker::perform(Job job) {
-    if (!job.create) {
-        auto last = ledger_.last(job.identity);
-        ready_.push_back({std::move(job), std::move(last)});
+    const auto* create = std::get_if<Job::Create>(&job.what);
+    if (create == nullptr) {
+        const auto* forsake = std::get_if<Job::Forsake>(&job.what);
+        auto standing = forsake != nullptr ? ledger_.forsake(job.identity, forsake->cv)
+                                           : ledger_.standing(job.identity);
+        ready_.push_back({std::move(job), std::move(standing)});
         return;
     }
     wait_delay();
-    const auto digest = *job.create;
+    const auto digest = create->digest;
     auto ui = ledger_.create(job.identity);
     if (ui)
-        ready_.push_back({std::move(job), std::optional(Certified{digest, std::move(*ui)})});
+        ready_.push_back({std::move(job), Standing{Certified{digest, std::move(*ui)}, {}}});
     else
         ready_.push_back({std::move(job), ui.error()});
 }

@@ -12,6 +12,7 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <variant>
 #include <vector>
 
 namespace bft::usig {
@@ -30,10 +31,17 @@ public:
     };
     struct Job {
         UsigId identity{};
-        /// nullopt: ask for the last certificate.
-        std::optional<Digest> create;
-        /// Called on the executor, unless the worker was stopped before.
-        std::function<void(Result<std::optional<Certified>>)> done;
+        struct Last {};
+        struct Create {
+            Digest digest;
+        };
+        struct Forsake {
+            Counter cv;
+        };
+        std::variant<Last, Create, Forsake> what;
+        /// The new certificate is the Standing's last. Called on the executor, unless the worker
+        /// was stopped before.
+        std::function<void(Result<Standing>)> done;
     };
 
     /// `on_fatal` is called on the executor, once, when the TPM or the journal failed for good;
@@ -49,7 +57,7 @@ public:
 private:
     struct Ready {
         Job job;
-        Result<std::optional<Certified>> result;
+        Result<Standing> result;
     };
     void run();
     std::vector<Job> take(bool wait);

@@ -38,6 +38,7 @@ void Primary::give_up() {
     ordered_.clear();
     unexecuted_.clear();
     for (auto& [group, entries] : outstanding_entries_) entries = 0;
+    headers_.release();
     header_search_.clear();
     body_search_.clear();
     found_bodies_.clear();
@@ -77,6 +78,10 @@ void Primary::on_view_change(const ViewChangePtr& change, Now now) {
 // itself.
 std::vector<ViewChangePtr> Primary::valid_changes(Now now) {
     std::vector<ViewChangePtr> valid;
+    std::vector<ViewChangePtr> all;
+    for (const auto& [sender, change] : changes_)
+        if (change->view == view_) all.push_back(change);
+    headers_.reserve(headers_needed(all) + options_.window);
     for (auto it = changes_.begin(); it != changes_.end();) {
         const ViewChangePtr& change = it->second;
         Judgement judged;

@@ -41,6 +41,7 @@ Replica::Step Replica::judge(Ordering& from, const NewView& new_view, Now now) {
         from.why_invalid = std::move(why);
         return Step::invalid;
     };
+    headers_.reserve(headers_needed(*changes) + options_.window);
     Endpoint sender = Endpoint::primary(membership_.primary_of(new_view.view));
     for (const ViewChangePtr& change : *changes) {
         if (change->view != new_view.view) return unfit("it names a VIEW-CHANGE of another view");
@@ -179,7 +180,7 @@ void Replica::activate_if_ready(Now now) {
     if (found.broken || found.segment->below != chain_.digest_at(delivered_))
         return halt(delivered_, "a certified view contradicts what was delivered");
     activating_.reset();
-    headers_.reserve(0);
+    headers_.release();
     follow(cert, *found.segment, now);
 }
 

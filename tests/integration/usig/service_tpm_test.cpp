@@ -135,11 +135,11 @@ TEST_F(ServiceOnTpm, KilledServiceNeverLosesAValue) {
         kill_now(child);
         child = spawn();
         run_until([&] { return lost.has_value(); });
-        std::optional<Result<std::optional<Certified>>> last;
+        std::optional<Result<Standing>> last;
         role->last(UsigId(0), [&](auto result) { last = std::move(result); });
         run_until([&] { return last.has_value(); });
         ASSERT_TRUE(last->has_value()) << last->error().what;
-        const auto& found = ***last;
+        const auto& found = *(*last)->last;
         // The value is the lost one's or that of the one before: there is no third possibility.
         EXPECT_TRUE(verifier.verify(UsigId(0), found.ui, found.digest));
         if (found.digest == digest)

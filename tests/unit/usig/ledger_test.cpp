@@ -72,6 +72,26 @@ TEST_F(LedgerTest, LostSessionIsAHoleOfThatIdentityOnly) {
     EXPECT_EQ(ledger_->trouble(UsigId(1)), std::nullopt);
 }
 
+TEST_F(LedgerTest, AHoleThatIsProvenVoidIsLeftBehind) {
+    ASSERT_TRUE(create("m").has_value());
+    ASSERT_TRUE(ledger_->sync().has_value());
+    backend_.fail_after = true;
+    backend_.resumable = false;
+    EXPECT_EQ(create("n").error().code, Errc::refused);
+    ASSERT_TRUE(restart().has_value());
+    const auto standing = ledger_->standing(id).value();
+    EXPECT_EQ(standing.hole, Counter(2));
+    EXPECT_EQ(standing.last->digest, message("m"));
+    EXPECT_EQ(ledger_->forsake(id, Counter(1)).error().code, Errc::refused);
+    EXPECT_EQ(ledger_->forsake(id, Counter(3)).error().code, Errc::refused);
+    ASSERT_TRUE(ledger_->forsake(id, Counter(2)).has_value());
+    EXPECT_TRUE(ledger_->forsake(id, Counter(2)).has_value());  // told again after a crash
+    ASSERT_TRUE(restart().has_value());
+    EXPECT_EQ(ledger_->standing(id).value(), (Standing{Certified{*ledger_->last(id).value()}, {}}));
+    backend_.fail_after = false;
+    EXPECT_EQ(create("o")->cv, Counter(3));
+}
+
 TEST_F(LedgerTest, RollbackRefusesTheWholeTpm) {
     ASSERT_TRUE(create("m").has_value());
     ASSERT_TRUE(create("n").has_value());

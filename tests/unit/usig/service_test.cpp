@@ -70,10 +70,12 @@ protected:
         return out ? *out : error(Errc::internal, "no answer");
     }
     Result<std::optional<Certified>> last(ServiceClient& from, UsigId id) {
-        std::optional<Result<std::optional<Certified>>> out;
-        from.last(id, [&](Result<std::optional<Certified>> one) { out = std::move(one); });
+        std::optional<Result<Standing>> out;
+        from.last(id, [&](Result<Standing> one) { out = std::move(one); });
         run_until([&] { return out.has_value(); });
-        return out ? *out : error(Errc::internal, "no answer");
+        if (!out) return error(Errc::internal, "no answer");
+        if (!*out) return out->error();
+        return (*out)->last;
     }
 };
 

@@ -24,8 +24,9 @@ protected:
                                            [this](const Error& e) { fatal_.push_back(e); });
     }
     TpmWorker::Job job(std::uint32_t id, const std::string& text,
-                       std::function<void(Result<std::optional<Certified>>)> done = {}) {
-        return {UsigId(id), message(text), [this, done](Result<std::optional<Certified>> result) {
+                       std::function<void(Result<Standing>)> done = {}) {
+        return {UsigId(id), TpmWorker::Job::Create{message(text)},
+                [this, done](Result<Standing> result) {
                     ++answered_;
                     if (done) done(std::move(result));
                 }};
@@ -48,7 +49,7 @@ TEST_F(TpmWorkerTest, ServesCountersInTurnAndEachInOrder) {
     ASSERT_TRUE(tpm->submit(job(0, "first")));
     for (int i = 0; i < 20; ++i)
         ASSERT_TRUE(tpm->submit(job(0, std::to_string(i), [&](auto result) {
-            values.push_back(result.value()->ui.cv.value);
+            values.push_back(result->last->ui.cv.value);
         })));
     for (int i = 0; i < 3; ++i) {
         ASSERT_TRUE(tpm->submit(job(1, std::to_string(i))));
