@@ -134,6 +134,16 @@ Bytes DurableLog::key_of(const Endpoint& owner, const LogRecord& record) const {
         Bytes operator()(const consensus::StableRecord&) const { return mine(Kind::stable); }
         Bytes operator()(const consensus::SnapshotRecord&) const { return mine(Kind::snapshot); }
 
+        Bytes operator()(const consensus::VoidPromiseRecord& r) const {
+            return keys::Builder(Kind::void_promise)
+                .bytes(mine(Kind::void_promise))
+                .bytes(keys::value(Kind::void_promise, r.stream, r.cv))
+                .finish();
+        }
+        Bytes operator()(const consensus::VoidRecord& r) const {
+            return keys::value(Kind::void_cert, r.cert.stream, r.cert.cv);
+        }
+
         [[nodiscard]] Bytes mine(Kind kind) const { return keys::newest(kind, owner); }
     };
     return std::visit(Visitor{membership_, owner}, record);
@@ -257,6 +267,13 @@ consensus::HeaderPtr DurableLog::header(const Digest& hd) const {
 consensus::ViewCertPtr DurableLog::view_cert(const Digest& nvd) const {
     auto record = read<consensus::ViewCertRecord>(keys::named(Kind::view_cert, nvd));
     return record ? std::move(record->cert) : nullptr;
+}
+
+std::optional<consensus::VoidCert> DurableLog::void_cert(const consensus::StreamId& stream,
+                                                         Counter cv) const {
+    auto record = read<consensus::VoidRecord>(keys::value(Kind::void_cert, stream, cv));
+    if (!record) return std::nullopt;
+    return std::move(record->cert);
 }
 
 consensus::Body DurableLog::body(const Digest& rd) const {

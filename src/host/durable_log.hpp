@@ -69,6 +69,8 @@ public:
                                                        Counter cv) const override;
     [[nodiscard]] consensus::HeaderPtr header(const Digest& hd) const override;
     [[nodiscard]] consensus::ViewCertPtr view_cert(const Digest& nvd) const override;
+    [[nodiscard]] std::optional<consensus::VoidCert> void_cert(const consensus::StreamId& stream,
+                                                               Counter cv) const override;
     [[nodiscard]] consensus::Body body(const Digest& rd) const override;
 
     /// Roughly what waits to be written. Above backlog_bytes_max the node stops reading its
@@ -112,6 +114,7 @@ private:
                             Position position) const;
     Result<void> load_views(consensus::minbft::Replica::Recovered& log, GroupId group,
                             Position position);
+    Result<void> load_voids(std::vector<consensus::VoidCert>& voids) const;
     void load_bodies(consensus::minbft::Replica::Recovered& log, GroupId group) const;
 
     boost::asio::io_context& loop_;

@@ -44,6 +44,10 @@ Result<Primary::Recovered> DurableLog::load_primary(PrimaryId primary) {
         of_primary(Kind::prepare, primary), keys::ordering(Kind::prepare, primary, begin),
         [&](consensus::PrepareRecord&& r) { log.prepares.push_back(std::move(r.prepare)); });
     if (!prepares) return prepares.error();
+    if (auto voids = load_voids(log.voids); !voids) return voids.error();
+    std::erase_if(log.voids, [&](const consensus::VoidCert& cert) {
+        return cert.stream != consensus::StreamId::ordering(primary);
+    });
     const Endpoint self = Endpoint::primary(primary);
     Bytes intent = keys::newest(Kind::counter_intent, self);
     log.intent = read<consensus::PrepareIntent>(intent);
@@ -66,6 +70,11 @@ Result<Replica::Recovered> DurableLog::load_replica(GroupId group, Position posi
     Bytes intent = keys::newest(Kind::vote_intent, self);
     log.intent = read<consensus::CommitIntent>(intent);
     log.view_change_intent = read<consensus::ViewChangeIntent>(intent);
+    auto promises = scan<consensus::VoidPromiseRecord>(
+        keys::Builder(Kind::void_promise).bytes(keys::newest(Kind::void_promise, self)).finish(),
+        {}, [&](consensus::VoidPromiseRecord&& r) { log.void_promises.push_back(r); });
+    if (!promises) return promises.error();
+    if (auto done = load_voids(log.voids); !done) return done.error();
     if (auto done = load_ordering(log); !done) return done.error();
     if (auto done = load_votes(log, group, position); !done) return done.error();
     if (auto done = load_views(log, group, position); !done) return done.error();
@@ -152,6 +161,12 @@ Result<void> DurableLog::load_views(Replica::Recovered& log, GroupId group, Posi
     }
     if (log.view_certs.size() > view_certs_loaded) log.view_certs.resize(view_certs_loaded);
     return {};
+}
+
+Result<void> DurableLog::load_voids(std::vector<consensus::VoidCert>& voids) const {
+    return scan<consensus::VoidRecord>(
+        keys::Builder(Kind::void_cert).finish(), {},
+        [&](consensus::VoidRecord&& r) { voids.push_back(std::move(r.cert)); });
 }
 
 // Those of the slots since the snapshot; all others were delivered before it.

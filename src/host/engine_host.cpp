@@ -75,6 +75,7 @@ void EngineHost::drain() {
 }
 
 void EngineHost::perform(Output output) {
+    if (output.voided) forsake(*output.voided);
     if (output.seal) {
         watch();
         seal(*output.seal);
@@ -99,6 +100,15 @@ void EngineHost::seal(const consensus::Draft& draft) {
     });
 }
 
+// T1v. A draft that follows waits in the counter's queue behind this.
+void EngineHost::forsake(Counter cv) {
+    certifier_.forsake(usig_, cv, [this, alive = alive_, cv](const Result<usig::Standing>& done) {
+        if (!*alive || done) return;
+        if (done.error().code == Errc::refused) return hooks_.fatal(done.error());
+        later([this, cv] { forsake(cv); });
+    });
+}
+
 void EngineHost::sealed(consensus::Ui ui) {
     watch_.cancel();
     engine_.sealed(std::move(ui), clock_.now());
@@ -108,15 +118,17 @@ void EngineHost::sealed(consensus::Ui ui) {
 // The service went away with our draft: the value may have been spent on it. No other draft has
 // this digest, so the last certificate tells (T0, T1).
 void EngineHost::ask_last(const consensus::Draft& draft) {
-    certifier_.last(usig_,
-                    [this, alive = alive_, draft](Result<std::optional<usig::Certified>> last) {
-                        if (!*alive) return;
-                        if (!last && last.error().code == Errc::refused)
-                            return hooks_.fatal(last.error());
-                        if (!last) return later([this, draft] { ask_last(draft); });
-                        if (*last && (*last)->digest == draft.digest) return sealed((*last)->ui);
-                        seal(draft);
-                    });
+    certifier_.last(usig_, [this, alive = alive_, draft](const Result<usig::Standing>& found) {
+        if (!*alive) return;
+        if (!found && found.error().code == Errc::refused) return hooks_.fatal(found.error());
+        if (!found) return later([this, draft] { ask_last(draft); });
+        if (found->hole)
+            return hooks_.fatal(error(Errc::refused,
+                                      "the TPM lost power in the middle of a certificate; "
+                                      "this role must restart, and has the value voided"));
+        if (found->last && found->last->digest == draft.digest) return sealed(found->last->ui);
+        seal(draft);
+    });
 }
 
 void EngineHost::watch() {

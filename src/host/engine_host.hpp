@@ -65,6 +65,7 @@ private:
     void perform(consensus::Output output);
     void seal(const consensus::Draft& draft);
     void sealed(consensus::Ui ui);
+    void forsake(Counter cv);
     void ask_last(const consensus::Draft& draft);
     void later(std::function<void()> what);
     void watch();

@@ -25,7 +25,9 @@ enum class Kind : std::uint8_t {
     vouched = 'u',
     stable = 'S',
     snapshot = 's',
-    expiry = 'X',  ///< what is erased once the log is kept from a later slot on
+    void_promise = 'o',  ///< given by one of ours; few, and kept for ever
+    void_cert = 'O',     ///< likewise
+    expiry = 'X',        ///< what is erased once the log is kept from a later slot on
 };
 
 class Builder {
@@ -63,6 +65,16 @@ inline Bytes ordering(Kind kind, PrimaryId primary, Counter cv) {
 /// Of a vote counter: commit and view_change.
 inline Bytes vote(Kind kind, GroupId group, Position position, Counter cv) {
     return Builder(kind).u32(group.value).u32(position.value).u64(cv.value).finish();
+}
+/// A value of a counter: void_cert, void_promise.
+inline Bytes value(Kind kind, const consensus::StreamId& stream, Counter cv) {
+    return Builder(kind)
+        .u32(static_cast<std::uint32_t>(stream.kind))
+        .u32(stream.primary.value)
+        .u32(stream.group.value)
+        .u32(stream.position.value)
+        .u64(cv.value)
+        .finish();
 }
 /// By content: body, header, header_of_prepare and view_cert.
 inline Bytes named(Kind kind, const Digest& digest) {

@@ -83,7 +83,7 @@ private:
     Result<void> open_primary(PrimaryId id);
     Result<void> open_replica(GroupId group, Position position);
     Result<host::DurableLog*> open_log(const char* name);
-    Result<std::optional<usig::Certified>> last_certificate(UsigId identity);
+    Result<usig::Standing> standing(UsigId identity);
     Result<database::ExecutorOptions> executor_options(VoterId self) const;
 
     [[nodiscard]] bool has(Role role) const { return options_.roles.contains(role); }
@@ -286,7 +286,7 @@ Result<void> Node::open_engines() {
 Result<void> Node::open_primary(PrimaryId id) {
     auto log = open_log("primary");
     if (!log) return log.error();
-    auto last = last_certificate(membership_.primaries[id.value].usig);
+    auto last = standing(membership_.primaries[id.value].usig);
     if (!last || stopping_) return last ? Result<void>() : last.error();
     auto role = roles::PrimaryRole::create(*environment_, id, config_.primary, *counters_, **log,
                                            *last, config_.tpm_patience);
@@ -299,7 +299,7 @@ Result<void> Node::open_replica(GroupId group, Position position) {
     auto log =
         replicas_.empty() ? open_log("replica") : Result<host::DurableLog*>(logs_.back().get());
     if (!log) return log.error();
-    auto last = last_certificate(membership_.group(group)->members[position.value].usig);
+    auto last = standing(membership_.group(group)->members[position.value].usig);
     if (!last || stopping_) return last ? Result<void>() : last.error();
     auto role = roles::GroupReplicaRole::create(*environment_, group, position, config_.replica,
                                                 *counters_, **log, *last);
@@ -320,13 +320,13 @@ Result<host::DurableLog*> Node::open_log(const char* name) {
 }
 
 // T0, T1: before an engine runs it must know what its counter was spent on last.
-Result<std::optional<usig::Certified>> Node::last_certificate(UsigId identity) {
+Result<usig::Standing> Node::standing(UsigId identity) {
     auto give_up = std::chrono::steady_clock::now() + counter_patience;
     bool told = false;
     while (!stopping_) {
-        std::optional<Result<std::optional<usig::Certified>>> answer;
-        counters_->last(identity, [&answer](Result<std::optional<usig::Certified>> last) {
-            answer.emplace(std::move(last));
+        std::optional<Result<usig::Standing>> answer;
+        counters_->last(identity, [&answer](Result<usig::Standing> found) {
+            answer.emplace(std::move(found));
         });
         while (!answer && !stopping_) loop_.run_one();
         if (stopping_) break;
@@ -342,7 +342,7 @@ Result<std::optional<usig::Certified>> Node::last_certificate(UsigId identity) {
         pause.async_wait([&over](const boost::system::error_code&) { over = true; });
         while (!over) loop_.run_one();
     }
-    return std::optional<usig::Certified>();
+    return usig::Standing();
 }
 
 // --- the database ---

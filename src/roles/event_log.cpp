@@ -10,6 +10,7 @@ spdlog::level::level_enum level_of(Event::Kind kind) {
     switch (kind) {
         case Event::Kind::nondeterminism:
         case Event::Kind::order_conflict:
+        case Event::Kind::hole:
         case Event::Kind::halted:
             return spdlog::level::err;
         case Event::Kind::sender_dead:
@@ -23,6 +24,7 @@ spdlog::level::level_enum level_of(Event::Kind kind) {
         case Event::Kind::new_view_sent:
         case Event::Kind::new_view_accepted:
         case Event::Kind::view_active:
+        case Event::Kind::voided:
         case Event::Kind::dropped:
             return spdlog::level::info;
         case Event::Kind::slot_prepared:

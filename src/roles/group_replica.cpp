@@ -26,14 +26,15 @@ GroupReplicaRole::GroupReplicaRole(Environment& environment, GroupId group, Posi
 Result<std::unique_ptr<GroupReplicaRole>> GroupReplicaRole::create(
     Environment& environment, GroupId group, Position position,
     consensus::minbft::ReplicaOptions options, usig::Certifier& certifier, host::DurableLog& log,
-    const std::optional<usig::Certified>& last) {
+    const usig::Standing& standing) {
     auto logged = log.load_replica(group, position);
     if (!logged) return logged.error();
     std::unique_ptr<GroupReplicaRole> role(
         new GroupReplicaRole(environment, group, position, options, certifier, log));
 
     std::optional<std::pair<Digest, consensus::Ui>> certified;
-    if (last) certified.emplace(last->digest, last->ui);
+    if (standing.last) certified.emplace(standing.last->digest, standing.last->ui);
+    logged->hole = standing.hole;
     if (auto done = role->engine_.recover(std::move(*logged), certified); !done)
         return done.error();
     auto report = role->engine_.agreement().report();
@@ -41,7 +42,8 @@ Result<std::unique_ptr<GroupReplicaRole>> GroupReplicaRole::create(
         "replica_ready group={} position={} view={} active={} tip={} committed={} delivered={} "
         "counter={}",
         group.value, position.value, report.view.value, report.active, report.tip.value,
-        report.committed.value, report.delivered.value, last ? last->ui.cv.value : 0);
+        report.committed.value, report.delivered.value,
+        standing.last ? standing.last->ui.cv.value : 0);
     return role;
 }
 

@@ -16,7 +16,7 @@ public:
     static Result<std::unique_ptr<GroupReplicaRole>> create(
         Environment& environment, GroupId group, Position position,
         consensus::minbft::ReplicaOptions options, usig::Certifier& certifier,
-        host::DurableLog& log, const std::optional<usig::Certified>& last);
+        host::DurableLog& log, const usig::Standing& standing);
 
     void start() override;
     [[nodiscard]] bool congested() const override;

@@ -52,19 +52,21 @@ Result<std::unique_ptr<PrimaryRole>> PrimaryRole::create(Environment& environmen
                                                          consensus::minbft::PrimaryOptions options,
                                                          usig::Certifier& certifier,
                                                          host::DurableLog& log,
-                                                         const std::optional<usig::Certified>& last,
+                                                         const usig::Standing& standing,
                                                          Duration counter_patience) {
     auto logged = log.load_primary(self);
     if (!logged) return logged.error();
     std::unique_ptr<PrimaryRole> role(
         new PrimaryRole(environment, self, options, certifier, log, counter_patience));
     std::optional<std::pair<Digest, consensus::Ui>> certified;
-    if (last) certified.emplace(last->digest, last->ui);
+    if (standing.last) certified.emplace(standing.last->digest, standing.last->ui);
+    logged->hole = standing.hole;
     std::size_t prepares = logged->prepares.size();
     if (auto recovered = role->engine_.recover(std::move(*logged), certified); !recovered)
         return recovered.error();
     log::info("primary_ready id={} view={} prepares={} counter={}", self.value,
-              role->engine_.report().view.value, prepares, last ? last->ui.cv.value : 0);
+              role->engine_.report().view.value, prepares,
+              standing.last ? standing.last->ui.cv.value : 0);
     return role;
 }
 

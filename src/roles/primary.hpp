@@ -17,7 +17,7 @@ public:
                                                        consensus::minbft::PrimaryOptions options,
                                                        usig::Certifier& certifier,
                                                        host::DurableLog& log,
-                                                       const std::optional<usig::Certified>& last,
+                                                       const usig::Standing& standing,
                                                        Duration counter_patience);
 
     void start() override;

@@ -41,6 +41,8 @@ void write(const consensus::NewView& in, pb::NewView* out);
 void write(const consensus::ViewCert& in, pb::ViewCert* out);
 void write(const consensus::LastCommit& in, pb::LastCommit* out);
 void write(const consensus::ViewChange& in, pb::ViewChange* out);
+void write(const consensus::VoidPromise& in, pb::VoidPromise* out);
+void write(const consensus::VoidCert& in, pb::VoidValue* out);
 std::string write_digests(const std::vector<Digest>& digests);
 
 [[nodiscard]] Fault read(const std::string& in, Digest& out);
@@ -63,6 +65,9 @@ std::string write_digests(const std::vector<Digest>& digests);
 [[nodiscard]] Fault read(const pb::ViewCert& in, consensus::ViewCertPtr& out);
 [[nodiscard]] Fault read(const pb::LastCommit& in, consensus::LastCommit& out);
 [[nodiscard]] Fault read(const pb::ViewChange& in, consensus::ViewChange& out);
+[[nodiscard]] Fault read(const pb::VoidValue& in, consensus::VoidRequest& out);
+[[nodiscard]] Fault read(const pb::VoidValue& in, consensus::VoidPromise& out);
+[[nodiscard]] Fault read(const pb::VoidValue& in, consensus::VoidCert& out);
 [[nodiscard]] Fault read_digests(const std::string& in, std::vector<Digest>& out);
 
 /// The fields of a request's raw bytes, without raw and rd.

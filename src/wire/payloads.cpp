@@ -58,6 +58,7 @@ void write_to(const Certificates& in, pb::Frame* frame) {
         invariant(change != nullptr, "a VIEW-CHANGE that is sent exists");
         write(*change, out->add_view_changes());
     }
+    for (const VoidCert& cert : in.voids) write(cert, out->add_voids());
 }
 
 void write_to(const FetchBodies& in, pb::Frame* out) {
@@ -217,6 +218,18 @@ void write_to(const ViewChanges& in, pb::Frame* frame) {
     }
 }
 
+void write_to(const VoidRequest& in, pb::Frame* out) {
+    write(VoidCert{in.stream, in.cv, {}}, out->mutable_void_request());
+}
+
+void write_to(const VoidPromise& in, pb::Frame* out) {
+    write(VoidCert{in.stream, in.cv, {in}}, out->mutable_void_promise());
+}
+
+void write_to(const VoidCert& in, pb::Frame* out) {
+    write(in, out->mutable_void_cert());
+}
+
 // --- from protobuf
 // ---------------------------------------------------------------------------------
 
@@ -259,6 +272,7 @@ Fault read(const pb::Certificates& in, Certificates& out) {
     if (Fault fault = read_all(in.prepares(), out.prepares)) return fault;
     if (Fault fault = read_all(in.new_views(), out.new_views)) return fault;
     if (Fault fault = read_all(in.view_changes(), out.view_changes)) return fault;
+    if (Fault fault = read_all(in.voids(), out.voids)) return fault;
     return read_all(in.commits(), out.commits);
 }
 
@@ -468,6 +482,12 @@ Fault read_payload(const pb::Frame& in, Payload& out) {
             return read_as<FetchViewChanges>(in.fetch_view_changes(), out);
         case pb::Frame::kViewChanges:
             return read_as<ViewChanges>(in.view_changes(), out);
+        case pb::Frame::kVoidRequest:
+            return read_as<VoidRequest>(in.void_request(), out);
+        case pb::Frame::kVoidPromise:
+            return read_as<VoidPromise>(in.void_promise(), out);
+        case pb::Frame::kVoidCert:
+            return read_as<VoidCert>(in.void_cert(), out);
         case pb::Frame::PAYLOAD_NOT_SET:
             break;
     }

@@ -203,6 +203,13 @@ void write_to(const SnapshotRecord& in, pb::Record* out) {
     write(in, out->mutable_snapshot());
 }
 
+void write_to(const VoidPromiseRecord& in, pb::Record* out) {
+    wire::write(VoidCert{in.stream, in.cv, {}}, out->mutable_void_promise());
+}
+void write_to(const VoidRecord& in, pb::Record* out) {
+    wire::write(in.cert, out->mutable_void_cert());
+}
+
 Fault read(const pb::ViewState& in, ViewRecord& out) {
     out.view = View(in.view());
     out.accepted_cv = Counter(in.accepted_cv());
@@ -273,6 +280,14 @@ Fault read_record(const pb::Record& in, LogRecord& out) {
             return wire::read(in.stable(), out.emplace<StableRecord>().cert);
         case pb::Record::kSnapshot:
             return read(in.snapshot(), out.emplace<SnapshotRecord>());
+        case pb::Record::kVoidPromise: {
+            VoidRequest promised;
+            Fault fault = wire::read(in.void_promise(), promised);
+            out.emplace<VoidPromiseRecord>() = {promised.stream, promised.cv};
+            return fault;
+        }
+        case pb::Record::kVoidCert:
+            return wire::read(in.void_cert(), out.emplace<VoidRecord>().cert);
         case pb::Record::RECORD_NOT_SET:
             break;
     }

@@ -157,6 +157,13 @@ constexpr std::array vote_entry_fields{one(1, last_commit_shape), one(2, ui_shap
 // Its two digests are always there.
 constexpr Shape vote_entry_shape{"VoteEntry", vote_entry_fields, 0, 2 * digest};
 
+constexpr std::array void_promise_fields{number(1), number(2), bytes(3, signature_bytes_max)};
+constexpr Shape void_promise_shape{"VoidPromise", void_promise_fields};
+
+constexpr std::array void_value_fields{one(1, stream_shape), number(2),
+                                       many(3, void_promise_shape, view_changes_max)};
+constexpr Shape void_value_shape{"VoidValue", void_value_fields};
+
 constexpr std::array view_change_fields{number(1),
                                         number(2),
                                         number(3),
@@ -168,7 +175,8 @@ constexpr std::array view_change_fields{number(1),
                                         number(9),
                                         many(10, vouch_shape, group_size_max),
                                         many(11, vote_entry_shape, message_limits.vote_log),
-                                        one(12, ui_shape)};
+                                        one(12, ui_shape),
+                                        many(13, void_value_shape, message_limits.voids)};
 constexpr Shape view_change_shape{"ViewChange", view_change_fields};
 
 constexpr std::array resign_fields{number(1), number(2), bytes(3, signature_bytes_max)};
@@ -186,9 +194,12 @@ constexpr Shape fetch_view_cert_shape{"FetchViewCert", fetch_view_cert_fields};
 constexpr std::array view_changes_fields{many(1, view_change_shape, view_changes_max)};
 constexpr Shape view_changes_shape{"ViewChanges", view_changes_fields};
 
-constexpr std::array certificates_fields{
-    one(1, stream_shape), many(2, prepare_shape, fetched), many(3, commit_shape, fetched),
-    many(4, new_view_shape, fetched), many(5, view_change_shape, fetched)};
+constexpr std::array certificates_fields{one(1, stream_shape),
+                                         many(2, prepare_shape, fetched),
+                                         many(3, commit_shape, fetched),
+                                         many(4, new_view_shape, fetched),
+                                         many(5, view_change_shape, fetched),
+                                         many(6, void_value_shape, fetched)};
 constexpr Shape certificates_shape{"Certificates", certificates_fields};
 
 constexpr std::array fetch_bodies_fields{bytes(1, fetched* digest)};
@@ -268,7 +279,10 @@ constexpr std::array frame_fields{one(1, endpoint_shape),
                                   one(34, headers_shape),
                                   one(35, fetch_view_cert_shape),
                                   one(36, view_change_refs_shape),
-                                  one(37, view_changes_shape)};
+                                  one(37, view_changes_shape),
+                                  one(48, void_value_shape),
+                                  one(49, void_value_shape),
+                                  one(50, void_value_shape)};
 
 constexpr std::array prepare_intent_fields{number(1), one(2, header_shape)};
 constexpr Shape prepare_intent_shape{"PrepareIntent", prepare_intent_fields};
@@ -319,10 +333,10 @@ constexpr std::array record_fields{
     one(7, new_view_entry_shape), one(8, new_view_entry_shape), one(9, view_change_shape),
     one(10, view_change_shape),   one(11, header_shape),        one(12, view_cert_shape),
     one(13, view_state_shape),    one(14, vouched_shape),       one(15, stable_cert_shape),
-    one(16, snapshot_shape)};
+    one(16, snapshot_shape),      one(17, void_value_shape),    one(18, void_value_shape)};
 
 // More than any message has.
-constexpr std::size_t fields_max = 32;
+constexpr std::size_t fields_max = 64;
 static_assert(frame_fields.size() <= fields_max);
 
 class Scanner {

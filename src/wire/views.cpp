@@ -227,6 +227,44 @@ Fault read(const pb::ViewCert& in, ViewCertPtr& out) {
     return nullptr;
 }
 
+// --- unanimous void
+// ---------------------------------------------------------------------------------
+
+void write(const VoidPromise& in, pb::VoidPromise* out) {
+    out->set_group(in.group.value);
+    out->set_position(in.position.value);
+    out->set_signature(text(in.signature));
+}
+
+void write(const VoidCert& in, pb::VoidValue* out) {
+    write(in.stream, out->mutable_stream());
+    out->set_cv(in.cv.value);
+    for (const VoidPromise& promise : in.promises) write(promise, out->add_promises());
+}
+
+Fault read(const pb::VoidValue& in, VoidCert& out) {
+    out.cv = Counter(in.cv());
+    if (Fault fault = read(in.stream(), out.stream)) return fault;
+    for (const auto& promise : in.promises())
+        out.promises.push_back({out.stream, out.cv, GroupId(promise.group()),
+                                Position(promise.position()), to_bytes(view(promise.signature()))});
+    return nullptr;
+}
+
+Fault read(const pb::VoidValue& in, VoidRequest& out) {
+    if (!in.promises().empty()) return "a question with an answer";
+    out.cv = Counter(in.cv());
+    return read(in.stream(), out.stream);
+}
+
+Fault read(const pb::VoidValue& in, VoidPromise& out) {
+    if (in.promises_size() != 1) return "not one promise";
+    VoidCert one;
+    if (Fault fault = read(in, one)) return fault;
+    out = std::move(one.promises.front());
+    return nullptr;
+}
+
 // --- VIEW-CHANGE
 // ------------------------------------------------------------------------------------
 
@@ -256,6 +294,7 @@ void write(const ViewChange& in, pb::ViewChange* out) {
     out->set_base(in.base.value);
     for (const Vouch& vouch : in.vouches) write(vouch, out->add_vouches());
     for (const VoteEntry& entry : in.log) write(entry, out->add_log());
+    for (const VoidCert& cert : in.voids) write(cert, out->add_voids());
     write(in.ui, out->mutable_ui());
 }
 
@@ -278,6 +317,8 @@ Fault read(const pb::ViewChange& in, ViewChange& out) {
     out.log.reserve(static_cast<std::size_t>(in.log_size()));
     for (const auto& entry : in.log())
         if (Fault fault = read(entry, out.log.emplace_back())) return fault;
+    for (const auto& cert : in.voids())
+        if (Fault fault = read(cert, out.voids.emplace_back())) return fault;
     return read(in.ui(), out.ui);
 }
 

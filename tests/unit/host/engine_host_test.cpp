@@ -67,12 +67,15 @@ public:
         trace_.push_back("seal");
         creates.push_back(std::move(done));
     }
-    void last(UsigId, LastCallback done) override {
+    void last(UsigId, StandingCallback done) override {
         trace_.push_back("last");
         lasts.push_back(std::move(done));
     }
+    void forsake(UsigId, Counter cv, StandingCallback) override {
+        trace_.push_back("forsake " + std::to_string(cv.value));
+    }
     std::deque<CreateCallback> creates;
-    std::deque<LastCallback> lasts;
+    std::deque<StandingCallback> lasts;
 
 private:
     std::vector<std::string>& trace_;
@@ -216,7 +219,8 @@ TEST_F(EngineHostTest, AfterALostServiceTheLastCertificateTells) {
     input(std::move(output));
     certifier.creates.front()(error(Errc::unavailable, "away"));
     run_until([this] { return !certifier.lasts.empty(); });
-    certifier.lasts.front()(std::optional(usig::Certified{Digest{{1, 2, 3}}, {Counter(8), 0, {}}}));
+    certifier.lasts.front()(
+        usig::Standing{usig::Certified{Digest{{1, 2, 3}}, {Counter(8), 0, {}}}, {}});
     ASSERT_EQ(engine.certificates.size(), 1u);
     EXPECT_EQ(engine.certificates[0].cv, Counter(8)) << "spent on our draft: taken, not repeated";
     EXPECT_EQ(certifier.creates.size(), 1u);
@@ -230,7 +234,7 @@ TEST_F(EngineHostTest, AnUnspentDraftIsSealedAgain) {
     run_until([this] { return !certifier.lasts.empty(); });
     certifier.lasts.front()(error(Errc::unavailable, "still away"));
     run_until([this] { return certifier.lasts.size() == 2; });
-    certifier.lasts.back()(std::optional(usig::Certified{Digest{{9}}, {Counter(7), 0, {}}}));
+    certifier.lasts.back()(usig::Standing{usig::Certified{Digest{{9}}, {Counter(7), 0, {}}}, {}});
     EXPECT_EQ(certifier.creates.size(), 2u);
 }
 
