@@ -83,6 +83,7 @@ void Primary::receive(const Verified& message, Now now) {
 void Primary::on_request(const Body& body, Now now) {
     auto group = membership_.owner(body->id.home);
     if (!group) return;
+    if (pool_.empty()) gather_since_ = now.mono;
     auto window = ordered_.find({body->id.home, body->id.client});
     if (window != ordered_.end() && window->second.contains(body->id.cseq)) return;
     switch (pool_.add(*group, body)) {
@@ -109,7 +110,9 @@ void Primary::on_status(const Endpoint& from, const Status& status, Now now) {
     Slot& low = found->second.low[from.index];
     executed = std::max(executed, std::min(status.executed, chain_.tip()));
     low = std::max(low, std::min(status.low, chain_.tip()));
+    bool was_busy = busy();
     release_credit();
+    if (was_busy && !busy()) gather_since_ = now.mono;
     starved_ = false;
     order_if_due(now);
 }
@@ -136,7 +139,7 @@ std::optional<TimePoint> Primary::next_deadline() const {
         return newest_ ? std::optional(newest_sent_at_ + options_.heartbeat) : std::nullopt;
     TimePoint heartbeat = last_slot_at_ + options_.heartbeat;
     if (pool_.empty() || starved_) return heartbeat;
-    return std::min(heartbeat, last_slot_at_ + batch_interval());
+    return std::min(heartbeat, batch_due_at());
 }
 
 Output Primary::take_output() {
@@ -182,22 +185,30 @@ void Primary::release_credit() {
     while (!unexecuted_.empty() && unexecuted_.front().slot <= lowest) unexecuted_.pop_front();
 }
 
+bool Primary::busy() const {
+    return std::any_of(outstanding_entries_.begin(), outstanding_entries_.end(),
+                       [](const auto& group) { return group.second > 0; });
+}
+
 // A slot costs the same certificates however many requests share it. While databases still work on
-// earlier ones nobody gains from a half-empty slot, so the pool fills for longer.
-Duration Primary::batch_interval() const {
-    bool busy = std::any_of(outstanding_entries_.begin(), outstanding_entries_.end(),
-                            [](const auto& group) { return group.second > 0; });
-    return busy ? std::max(options_.batch_interval, options_.busy_batch_interval)
-                : options_.batch_interval;
+// earlier ones nobody gains from a half-empty slot, so the pool fills for longer. When they are
+// done, many clients have their answers at once and come back within moments. In both cases fewer
+// than lately means that others are on their way: they are waited for, but not long. A lone client
+// waits for nobody.
+TimePoint Primary::batch_due_at() const {
+    Duration usual = busy() ? std::max(options_.batch_interval, options_.busy_batch_interval)
+                            : options_.batch_interval;
+    TimePoint due = last_slot_at_ + usual;
+    if (pool_.size() >= crowd_) return due;
+    return busy() ? due + usual : std::max(due, gather_since_ + options_.gather_interval);
 }
 
 // P2, P4: a batch whenever the counter is idle and the last slot is T_batch ago or a slot is full,
 // so that a lone request does not wait and a crowd shares slots; an empty slot as a heartbeat.
 void Primary::order_if_due(Now now) {
     if (sealing_ || resigned_ || !window_open()) return;
-    bool batch_due =
-        !pool_.empty() && !starved_ &&
-        (now.mono - last_slot_at_ >= batch_interval() || pool_.size() >= options_.slot_entries);
+    bool batch_due = !pool_.empty() && !starved_ &&
+                     (now.mono >= batch_due_at() || pool_.size() >= options_.slot_entries);
     bool heartbeat_due = now.mono - last_slot_at_ >= options_.heartbeat;
     if (!batch_due && !heartbeat_due) return;
 
@@ -207,6 +218,8 @@ void Primary::order_if_due(Now now) {
         return;
     }
     last_slot_at_ = now.mono;
+    if (!header->entries.empty())
+        crowd_ = std::max<std::size_t>(header->entries.size(), crowd_ * 7 / 8);
     sealing_ = header;
     out_.persist.push_back({PrepareIntent{view_, header}});
     out_.seal =

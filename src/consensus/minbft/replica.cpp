@@ -318,6 +318,7 @@ Delivery Replica::decide(const Link& link) {
     for (const OwnEntry& own : link.own) {
         const EntryHeader& entry = header.entries[own.index];
         in_chain_.erase(in_chain_.find(entry.rid));
+        if (!in_chain_.contains(entry.rid)) bodies_.erase(entry.rd);
     }
     return delivery;
 }
