@@ -99,6 +99,7 @@ void Primary::on_request(const Body& body, Now now) {
                                    "the client has its share of the pool"});
             return;
     }
+    last_request_at_ = now.mono;
     starved_ = false;
     order_if_due(now);
 }
@@ -192,15 +193,20 @@ bool Primary::busy() const {
 
 // A slot costs the same certificates however many requests share it. While databases still work on
 // earlier ones nobody gains from a half-empty slot, so the pool fills for longer. When they are
-// done, many clients have their answers at once and come back within moments. In both cases fewer
-// than lately means that others are on their way: they are waited for, but not long. A lone client
-// waits for nobody.
+// done, many clients have their answers at once and come back within moments: until as many as
+// lately are here and no more come, they wait for each other, but not long. A lone client waits for
+// nobody.
 TimePoint Primary::batch_due_at() const {
-    Duration usual = busy() ? std::max(options_.batch_interval, options_.busy_batch_interval)
-                            : options_.batch_interval;
-    TimePoint due = last_slot_at_ + usual;
-    if (pool_.size() >= crowd_) return due;
-    return busy() ? due + usual : std::max(due, gather_since_ + options_.gather_interval);
+    bool all_here = pool_.size() >= crowd_;
+    if (busy()) {
+        Duration usual = std::max(options_.batch_interval, options_.busy_batch_interval);
+        return last_slot_at_ + (all_here ? usual : 2 * usual);
+    }
+    TimePoint due = last_slot_at_ + options_.batch_interval;
+    if (crowd_ <= 1) return due;
+    TimePoint gathered = gather_since_ + options_.gather_interval;
+    if (all_here) gathered = std::min(gathered, last_request_at_ + options_.batch_interval);
+    return std::max(due, gathered);
 }
 
 // P2, P4: a batch whenever the counter is idle and the last slot is T_batch ago or a slot is full,

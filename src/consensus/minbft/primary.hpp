@@ -87,6 +87,7 @@ private:
     std::map<GroupId, std::uint64_t> outstanding_entries_;
     std::deque<Unexecuted> unexecuted_;
     TimePoint last_slot_at_{};
+    TimePoint last_request_at_{};
     TimePoint gather_since_{};  ///< requests wait and databases do not work, since then
     std::size_t crowd_ = 0;     ///< entries of a slot lately: how many clients come back at once
     HeaderPtr sealing_;
