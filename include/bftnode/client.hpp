@@ -143,6 +143,7 @@ public:
     virtual ~Client() = default;
 
     /// Runs `procedure`. `args` are in the order that the application's catalog.toml declares.
+    /// With an Asio completion token: async_call() in client_asio.hpp.
     virtual void call(std::string_view procedure, std::vector<Value> args, Callback done) = 0;
     std::future<CallResult> call(std::string_view procedure, std::vector<Value> args);
 

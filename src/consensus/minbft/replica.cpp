@@ -110,6 +110,7 @@ void Replica::advance(Now now) {
     drain_votes();
     commit_if_ready();
     deliver_committed();
+    forget_delivered();
     // Delivery moves the window: what waited behind it may go on.
     drain_ordering(now);
     commit_if_ready();
@@ -290,6 +291,14 @@ void Replica::deliver_committed() {
     ready_to_ = std::max(ready_to_, delivered_);
 }
 
+// Not while a log is replayed: a faulty primary may have ordered a request twice, and the second
+// entry needs the body as the first did.
+void Replica::forget_delivered() {
+    for (const Delivery& delivery : out_.deliver)
+        for (const DeliveredEntry& entry : delivery.entries)
+            if (!in_chain_.contains(entry.item.rid)) bodies_.erase(entry.item.rd);
+}
+
 Delivery Replica::decide(const Link& link) {
     const Header& header = *link.prepare.header;
     Delivery delivery{header.slot, {}};
@@ -318,7 +327,6 @@ Delivery Replica::decide(const Link& link) {
     for (const OwnEntry& own : link.own) {
         const EntryHeader& entry = header.entries[own.index];
         in_chain_.erase(in_chain_.find(entry.rid));
-        if (!in_chain_.contains(entry.rid)) bodies_.erase(entry.rd);
     }
     return delivery;
 }

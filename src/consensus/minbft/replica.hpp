@@ -105,6 +105,7 @@ private:
     void commit_if_ready();
     void adopt_own(Commit commit);
     void deliver_committed();
+    void forget_delivered();
     [[nodiscard]] Delivery decide(const Link& link);
     [[nodiscard]] bool has_bodies(const Link& link) const;
     [[nodiscard]] const Body* valid_body(const EntryHeader& entry) const;
