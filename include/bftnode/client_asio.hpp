@@ -1,9 +1,8 @@
 // Calls with Boost.Asio's completion tokens, for programs that use Asio (client.hpp needs no
 // Boost):
 //
-//     bftnode::CallResult paid =
-//         co_await bftnode::async_call(*client, "payment", {1, 7, 120},
-//         boost::asio::use_awaitable);
+//     std::vector<bftnode::Value> args{1, 7, 120};  // not in the next line: GCC 12 refuses it
+//     auto paid = co_await bftnode::async_call(*client, "payment", args, boost::asio::use_awaitable);
 #pragma once
 
 #include "bftnode/client.hpp"

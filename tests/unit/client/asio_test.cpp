@@ -70,11 +70,13 @@ TEST(AsyncCallTest, CanBeAwaited) {
     int answers = 0;
     auto calls = [&]() -> boost::asio::awaitable<void> {
         for (int i = 1; i <= 3; ++i) {
-            auto result = co_await async_call(client, "pay", {i}, boost::asio::use_awaitable);
+            std::vector<Value> args(1, i);  // GCC 12 takes no {...} inside co_await
+            auto result = co_await async_call(client, "pay", args, boost::asio::use_awaitable);
             expect_answer(result, i);
             ++answers;
         }
-        auto failed = co_await async_call(client, "pay", {0}, boost::asio::use_awaitable);
+        std::vector<Value> none(1, 0);
+        auto failed = co_await async_call(client, "pay", none, boost::asio::use_awaitable);
         EXPECT_EQ(failed.error->code, ErrorCode::timeout);
     };
     boost::asio::co_spawn(io, calls(), boost::asio::detached);
