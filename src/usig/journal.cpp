@@ -179,7 +179,7 @@ Result<void> FileJournal::reserve() {
     if (size_ > compact_at_)
         if (auto ok = compact(); !ok) return ok;
     if (cannot_reserve_ || size_ + options_.reserve_bytes <= reserved_) return {};
-    const auto length = 4 * options_.reserve_bytes;
+    const auto length = 2 * options_.reserve_bytes;
     if (::fallocate(file_, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(size_),
                     static_cast<off_t>(length)) == 0) {
         reserved_ = size_ + length;

@@ -37,7 +37,7 @@ public:
         std::uint64_t compact_bytes = 16 * 1024 * 1024;
         /// What reserve() promises, on top of what is in the file: a round of certificates takes
         /// some 20 KiB.
-        std::uint64_t reserve_bytes = 256 * 1024;
+        std::uint64_t reserve_bytes = 64 * 1024;
         /// false in tests that measure nothing about durability.
         bool fsync = true;
     };
