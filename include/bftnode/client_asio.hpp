@@ -2,7 +2,8 @@
 // Boost):
 //
 //     std::vector<bftnode::Value> args{1, 7, 120};  // not in the next line: GCC 12 refuses it
-//     auto paid = co_await bftnode::async_call(*client, "payment", args, boost::asio::use_awaitable);
+//     auto paid = co_await bftnode::async_call(*client, "payment", args,
+//     boost::asio::use_awaitable);
 #pragma once
 
 #include "bftnode/client.hpp"
