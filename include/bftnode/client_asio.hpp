@@ -1,9 +1,8 @@
-// Calls with Boost.Asio's completion tokens, for programs that use Asio (client.hpp needs no
-// Boost):
+// Calls with Boost.Asio's completion tokens; client.hpp by itself needs no Boost.
 //
+//     namespace asio = boost::asio;
 //     std::vector<bftnode::Value> args{1, 7, 120};  // not in the next line: GCC 12 refuses it
-//     auto paid = co_await bftnode::async_call(*client, "payment", args,
-//     boost::asio::use_awaitable);
+//     auto paid = co_await bftnode::async_call(*client, "payment", args, asio::use_awaitable);
 #pragma once
 
 #include "bftnode/client.hpp"
