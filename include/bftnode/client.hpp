@@ -109,7 +109,8 @@ struct Options {
     std::chrono::milliseconds retry_max{24000};
     /// A call without f+1 equal answers ends with ErrorCode::timeout; zero: never.
     std::chrono::milliseconds give_up_after{0};
-    /// Requests that arrive within this time share one signature.
+    /// Requests that arrive within this time share one signature; three times this while several
+    /// at a time do.
     std::chrono::microseconds bundle_interval{1000};
     std::uint32_t bundle_max = 256;
     /// Calls that may wait in this client beyond those outstanding.
@@ -143,6 +144,7 @@ public:
     virtual ~Client() = default;
 
     /// Runs `procedure`. `args` are in the order that the application's catalog.toml declares.
+    /// With an Asio completion token: async_call() in client_asio.hpp.
     virtual void call(std::string_view procedure, std::vector<Value> args, Callback done) = 0;
     std::future<CallResult> call(std::string_view procedure, std::vector<Value> args);
 

@@ -5,6 +5,7 @@
 #include "consensus/signed_bytes.hpp"
 #include "database/call_sql.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <set>
 
@@ -296,9 +297,15 @@ std::optional<Attempt> Batch::read_start(Session& session) {
 
 std::optional<Attempt> Batch::read_chunk(Session& session, std::size_t& at, std::size_t end) {
     bool rejected = false;
+    const auto running = [](const Item& item) { return item.runs(); };
+    const auto first = items_.begin() + static_cast<std::ptrdiff_t>(at);
+    const auto behind = items_.begin() + static_cast<std::ptrdiff_t>(end);
+    const auto expected = static_cast<std::size_t>(std::count_if(first, behind, running));
+    auto left = expected;
     for (; at < end; ++at) {
         Item& item = items_[at];
         if (!item.runs()) continue;
+        session.let_answers_gather(left--);
         switch (read_item(session, item)) {
             case Read::done:
                 break;
@@ -320,6 +327,7 @@ std::optional<Attempt> Batch::read_chunk(Session& session, std::size_t& at, std:
                 return std::nullopt;
         }
     }
+    session.answers_were(expected);
     // What followed a rejected item ran on its effects.
     if (rejected) {
         drain(session);

@@ -7,7 +7,6 @@
 #include "node/render.hpp"
 #include "node/staging.hpp"
 #include "node/topology.hpp"
-#include "usig/protocol.hpp"
 
 #include <openssl/rand.h>
 
@@ -154,28 +153,6 @@ private:
         }
     }
 
-    /// A token for each counter of the host, shared by its USIG service and the counter's role.
-    Result<void> write_tokens(const std::string& host, const fs::path& home) {
-        const consensus::Membership membership = cluster_.membership();
-        usig::protocol::Tokens tokens;
-        const auto add = [&](const consensus::Member& member) -> Result<void> {
-            if (cluster_.host(member.host).name != host) return {};
-            Result<usig::protocol::Token> token = usig::protocol::new_token();
-            if (!token) return token.error();
-            tokens.emplace(member.usig, *token);
-            return {};
-        };
-        for (const consensus::Member& primary : membership.primaries)
-            if (Result<void> done = add(primary); !done) return done;
-        for (const consensus::Group& group : membership.groups)
-            for (const consensus::Member& member : group.members)
-                if (Result<void> done = add(member); !done) return done;
-        if (tokens.empty()) return {};
-        const Result<fs::path> file = staging_.place(home / "usig.tokens");
-        if (!file) return file.error();
-        return usig::protocol::save_tokens(*file, tokens);
-    }
-
     Result<void> write_files() {
         const std::string cluster_text = render(cluster_);
         for (const TopologyHost& host : topology_.hosts) {
@@ -188,7 +165,8 @@ private:
             if (Result<void> done = staging_.copy_folder(topology_.application, home / "app");
                 !done)
                 return done;
-            if (Result<void> done = write_tokens(host.name, home); !done) return done;
+            if (Result<void> done = write_tokens(cluster_, host.name, staging_, home); !done)
+                return done;
         }
         for (const ClusterClient& client : cluster_.clients) {
             const fs::path home = fs::path("clients") / client.name;

@@ -82,6 +82,7 @@ void read_usig(std::optional<TableReader> usig, NodeConfig& config) {
 void read_timing(std::optional<TableReader> timing, NodeConfig& config) {
     if (!timing) return;
     timing->millis("batch_interval_ms", config.primary.batch_interval, 0, 10'000);
+    timing->millis("gather_interval_ms", config.primary.gather_interval, 0, 10'000);
     timing->millis("busy_batch_interval_ms", config.primary.busy_batch_interval, 0, 10'000);
     timing->millis("heartbeat_ms", config.primary.heartbeat, 1, day_ms);
     timing->millis("forward_after_ms", config.replica.forward_after, 1, day_ms);

@@ -1,5 +1,6 @@
 #include "usig/journal.hpp"
 
+#include "base/log.hpp"
 #include "base/sha256.hpp"
 #include "usig/byte_writer.hpp"
 
@@ -33,8 +34,7 @@ Bytes record_of(const std::string& key, ByteView value) {
 Error failure(const std::filesystem::path& path, const char* what) {
     const int code = errno;
     return error(Errc::io, "USIG journal " + path.string() + ": " + what + ": " +
-                               std::strerror(code) +
-                               (code == ENOSPC ? "; free disk space and restart" : ""));
+                               std::strerror(code) + (code == ENOSPC ? "; free disk space" : ""));
 }
 
 bool write_fully(int fd, ByteView bytes) {
@@ -170,7 +170,30 @@ Result<void> FileJournal::put(const std::string& key, ByteView value) {
         return error(Errc::malformed, "USIG journal: record too large");
     if (auto ok = append(key, value); !ok) return ok;
     values_[key] = to_bytes(value);
-    return size_ > compact_at_ ? compact() : Result<void>{};
+    return {};
+}
+
+// Blocks beyond the end of the file: it stays as long as its records, which is what load() goes by.
+Result<void> FileJournal::reserve() {
+    if (failed_) return error(Errc::io, "USIG journal " + folder_.string() + " failed earlier");
+    if (size_ > compact_at_)
+        if (auto ok = compact(); !ok) return ok;
+    if (cannot_reserve_ || size_ + options_.reserve_bytes <= reserved_) return {};
+    const auto length = 2 * options_.reserve_bytes;
+    if (::fallocate(file_, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(size_),
+                    static_cast<off_t>(length)) == 0) {
+        reserved_ = size_ + length;
+        return {};
+    }
+    const auto path = folder_ / "journal";
+    if (errno != EOPNOTSUPP)
+        return error(Errc::exhausted, failure(path, "no room is left for certificates").what);
+    cannot_reserve_ = true;
+    log::warn(
+        "usig_journal_unreserved file={} what=\"this file system cannot reserve room; a disk that "
+        "is full may cost a counter value\"",
+        path.string());
+    return {};
 }
 
 Result<void> FileJournal::sync() {
@@ -191,25 +214,26 @@ Result<void> FileJournal::compact() {
     const auto path = folder_ / "journal";
     const auto next = folder_ / "journal.new";
     const int fd = ::open(next.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-    if (fd < 0) return failure(next, "open");
+    if (fd < 0) return error(Errc::exhausted, failure(next, "open").what);
+    // The journal itself is as it was, and can be appended to.
+    const auto give_up = [&](const char* what) {
+        const auto problem = failure(next, what);
+        ::close(fd);
+        ::unlink(next.c_str());
+        return error(Errc::exhausted, problem.what);
+    };
     std::uint64_t size = 0;
     for (const auto& [key, value] : values_) {
         const auto record = record_of(key, value);
         size += record.size();
-        if (!write_fully(fd, record)) {
-            const auto problem = failure(next, "write");
-            ::close(fd);
-            return problem;
-        }
+        if (!write_fully(fd, record)) return give_up("write");
     }
-    if ((options_.fsync && ::fsync(fd) != 0) || ::rename(next.c_str(), path.c_str()) != 0) {
-        const auto problem = failure(next, "replace");
-        ::close(fd);
-        return problem;
-    }
+    if ((options_.fsync && ::fsync(fd) != 0) || ::rename(next.c_str(), path.c_str()) != 0)
+        return give_up("replace");
     ::close(file_);
     file_ = fd;
     size_ = size;
+    reserved_ = 0;
     compact_at_ = std::max(options_.compact_bytes, 2 * size_);
     if (options_.fsync && !sync_folder(folder_)) {
         failed_ = true;

@@ -19,6 +19,9 @@ public:
     /// Replaces the value of `key`. It outlives this process when put() returns; with sync() it
     /// outlives the machine. Called by one thread at a time.
     virtual Result<void> put(const std::string& key, ByteView value) = 0;
+    /// Makes sure, before a counter is incremented, that what must be put afterwards will find
+    /// room. Errc::exhausted: it would not; nothing has changed, ask again when there is room.
+    virtual Result<void> reserve() = 0;
     /// Everything that was put is durable when this returns.
     virtual Result<void> sync() = 0;
     virtual Result<std::optional<Bytes>> get(const std::string& key) = 0;
@@ -26,11 +29,15 @@ public:
 
 /// An append-only file of checksummed records, held locked; compacted when it has grown. A torn
 /// last record (crash in the middle of a write) is cut off; damage anywhere else refuses to open,
-/// because a value forgotten here is an amnesia (T2) that must not pass unseen.
+/// because a value forgotten here is an amnesia (T2) that must not pass unseen. A full disk is met
+/// by reserve(), before a value is spent that could not be recorded.
 class FileJournal : public Journal {
 public:
     struct Options {
         std::uint64_t compact_bytes = 16 * 1024 * 1024;
+        /// What reserve() promises, on top of what is in the file: a round of certificates takes
+        /// some 20 KiB.
+        std::uint64_t reserve_bytes = 64 * 1024;
         /// false in tests that measure nothing about durability.
         bool fsync = true;
     };
@@ -43,6 +50,7 @@ public:
     ~FileJournal() override;
 
     Result<void> put(const std::string& key, ByteView value) override;
+    Result<void> reserve() override;
     Result<void> sync() override;
     Result<std::optional<Bytes>> get(const std::string& key) override;
 
@@ -58,6 +66,8 @@ private:
     int file_ = -1;
     std::uint64_t size_ = 0;
     std::uint64_t compact_at_ = 0;
+    std::uint64_t reserved_ = 0;   ///< the file has blocks of its own up to here
+    bool cannot_reserve_ = false;  ///< the file system has no way to
     bool failed_ = false;
     std::map<std::string, Bytes> values_;
 };

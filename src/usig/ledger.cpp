@@ -31,6 +31,11 @@ std::optional<Certified> decode_last(ByteView bytes) {
     return in.good() ? std::optional(out) : std::nullopt;
 }
 
+TimePoint steady_now() {
+    return TimePoint(
+        std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
+}
+
 std::string name(UsigId identity) {
     return "USIG identity " + std::to_string(identity.value);
 }
@@ -186,6 +191,13 @@ Result<void> Ledger::put(const std::string& key, ByteView value) {
 Result<void> Ledger::intend(UsigId identity, const Digest& digest) {
     if (fatal_) return *fatal_;
     if (auto problem = trouble(identity)) return *problem;
+    if (auto room = journal_.reserve(); !room) {
+        if (room.error().code != Errc::exhausted)
+            fatal_ = room.error();
+        else if (complaints_.allow(steady_now()))
+            log::error("usig_waits what=\"{}\"", room.error().what);
+        return room;
+    }
     Entry& entry = entries_.at(identity);
     entry.intent = digest;
     return put(entry.key + "/intent",

@@ -3,6 +3,7 @@
 // and 3.15). Synchronous; owned by the thread that owns the backend.
 #pragma once
 
+#include "base/log.hpp"
 #include "base/result.hpp"
 #include "usig/backend.hpp"
 #include "usig/certifier.hpp"
@@ -74,6 +75,7 @@ private:
     Journal& journal_;
     std::map<UsigId, Entry> entries_;
     std::optional<Error> fatal_;
+    log::RateLimit complaints_{1};  ///< about a full disk
 };
 
 }  // namespace bft::usig

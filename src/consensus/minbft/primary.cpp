@@ -171,6 +171,7 @@ void Primary::on_request(const Body& body, Now now) {
     // primary.
     auto group = membership_.owner(body->id.home);
     if (!group || phase_ == Phase::idle) return;
+    if (pool_.empty()) gather_since_ = now.mono;
     auto window = ordered_.find({body->id.home, body->id.client});
     if (window != ordered_.end() && window->second.contains(body->id.cseq)) return;
     switch (pool_.add(*group, body)) {
@@ -186,6 +187,7 @@ void Primary::on_request(const Body& body, Now now) {
                                    "the client has its share of the pool"});
             return;
     }
+    last_request_at_ = now.mono;
     starved_ = false;
     order_if_due(now);
 }
@@ -203,7 +205,9 @@ void Primary::on_status(const Endpoint& from, const Status& status, Now now) {
     std::vector<View> views = found->second.view;
     std::sort(views.begin(), views.end(), std::greater<>());
     leave_view(views[membership_.f]);
+    bool was_busy = busy();
     release_credit();
+    if (was_busy && !busy()) gather_since_ = now.mono;
     starved_ = false;
     order_if_due(now);
 }
@@ -239,7 +243,7 @@ std::optional<TimePoint> Primary::next_deadline() const {
         return newest_ ? std::optional(newest_sent_at_ + options_.heartbeat) : std::nullopt;
     TimePoint heartbeat = last_slot_at_ + options_.heartbeat;
     if (pool_.empty() || starved_) return heartbeat;
-    return std::min(heartbeat, last_slot_at_ + batch_interval());
+    return std::min(heartbeat, batch_due_at());
 }
 
 Output Primary::take_output() {
@@ -285,13 +289,27 @@ void Primary::release_credit() {
     while (!unexecuted_.empty() && unexecuted_.front().slot <= lowest) unexecuted_.pop_front();
 }
 
+bool Primary::busy() const {
+    return std::any_of(outstanding_entries_.begin(), outstanding_entries_.end(),
+                       [](const auto& group) { return group.second > 0; });
+}
+
 // A slot costs the same certificates however many requests share it. While databases still work on
-// earlier ones nobody gains from a half-empty slot, so the pool fills for longer.
-Duration Primary::batch_interval() const {
-    bool busy = std::any_of(outstanding_entries_.begin(), outstanding_entries_.end(),
-                            [](const auto& group) { return group.second > 0; });
-    return busy ? std::max(options_.batch_interval, options_.busy_batch_interval)
-                : options_.batch_interval;
+// earlier ones nobody gains from a half-empty slot, so the pool fills for longer. When they are
+// done, many clients have their answers at once and come back within moments: until as many as
+// lately are here and no more come, they wait for each other, but not long. A lone client waits for
+// nobody.
+TimePoint Primary::batch_due_at() const {
+    bool all_here = pool_.size() >= crowd_;
+    if (busy()) {
+        Duration usual = std::max(options_.batch_interval, options_.busy_batch_interval);
+        return last_slot_at_ + (all_here ? usual : 2 * usual);
+    }
+    TimePoint due = last_slot_at_ + options_.batch_interval;
+    if (crowd_ <= 1) return due;
+    TimePoint gathered = gather_since_ + options_.gather_interval;
+    if (all_here) gathered = std::min(gathered, last_request_at_ + options_.batch_interval);
+    return std::max(due, gathered);
 }
 
 // P2, P4: a batch whenever the counter is idle and the last slot is T_batch ago or a slot is full,
@@ -299,9 +317,8 @@ Duration Primary::batch_interval() const {
 void Primary::order_if_due(Now now) {
     if (!std::holds_alternative<std::monostate>(sealing_) || resigned_) return;
     if (phase_ != Phase::active || !window_open() || quest_ || resign_due_) return;
-    bool batch_due =
-        !pool_.empty() && !starved_ &&
-        (now.mono - last_slot_at_ >= batch_interval() || pool_.size() >= options_.slot_entries);
+    bool batch_due = !pool_.empty() && !starved_ &&
+                     (now.mono >= batch_due_at() || pool_.size() >= options_.slot_entries);
     bool heartbeat_due = now.mono - last_slot_at_ >= options_.heartbeat;
     if (!batch_due && !heartbeat_due) return;
 
@@ -311,6 +328,8 @@ void Primary::order_if_due(Now now) {
         return;
     }
     last_slot_at_ = now.mono;
+    if (!header->entries.empty())
+        crowd_ = std::max<std::size_t>(header->entries.size(), crowd_ * 7 / 8);
     sealing_ = SealingSlot{view_, header};
     out_.persist.push_back({PrepareIntent{view_, header}});
     out_.seal =

@@ -21,6 +21,7 @@ namespace bft::consensus::minbft {
 
 struct PrimaryOptions {
     Duration batch_interval = 5ms;         ///< T_batch: least time between two slots, unless full
+    Duration gather_interval = 25ms;       ///< how long a part of a crowd waits for the rest
     Duration busy_batch_interval = 100ms;  ///< the same while databases still work on earlier slots
     Duration heartbeat = 250ms;            ///< T_hb: an empty slot when there is nothing to order
     std::uint32_t slot_entries = 2000;     ///< B_max
@@ -93,7 +94,8 @@ private:
     void on_status(const Endpoint& from, const Status& status, Now now);
     void order_if_due(Now now);
     [[nodiscard]] bool window_open() const;
-    [[nodiscard]] Duration batch_interval() const;
+    [[nodiscard]] TimePoint batch_due_at() const;
+    [[nodiscard]] bool busy() const;
     [[nodiscard]] HeaderPtr next_header(Now now);
     void adopt(Prepare prepare);
     void note_ordered(const RequestId& rid);
@@ -137,6 +139,9 @@ private:
     std::map<GroupId, std::uint64_t> outstanding_entries_;
     std::deque<Unexecuted> unexecuted_;
     TimePoint last_slot_at_{};
+    TimePoint last_request_at_{};
+    TimePoint gather_since_{};  ///< requests wait and databases do not work, since then
+    std::size_t crowd_ = 0;     ///< entries of a slot lately: how many clients come back at once
     struct SealingSlot {
         View view{};
         HeaderPtr header;

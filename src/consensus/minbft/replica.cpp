@@ -198,6 +198,7 @@ void Replica::advance(Now now) {
     view_change_if_due();
     commit_if_ready();
     deliver_committed();
+    forget_delivered();
     // Delivery moves the window: what waited behind it may go on.
     for (std::uint32_t p = 0; p < ordering_.size(); ++p) drain_ordering(p, now);
     commit_if_ready();

@@ -190,6 +190,7 @@ private:
     void seal(Digest digest);
     void adopt_own(const VoteMessage& message);
     void deliver_committed();
+    void forget_delivered();
     [[nodiscard]] Delivery decide(const Link& link);
     [[nodiscard]] Slot group_commit() const;
 

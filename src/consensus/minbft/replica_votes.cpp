@@ -264,6 +264,14 @@ void Replica::deliver_committed() {
     }
 }
 
+// Not while the log is replayed: a later slot may hold the same request again, and its body is in
+// memory only.
+void Replica::forget_delivered() {
+    for (const Delivery& delivery : out_.deliver)
+        for (const DeliveredEntry& entry : delivery.entries)
+            if (!in_chain_.contains(entry.item.rid)) bodies_.erase(entry.item.rd);
+}
+
 Delivery Replica::decide(const Link& link) {
     const Header& header = *link.prepare.header;
     Delivery delivery{header.slot, {}};
@@ -311,7 +319,6 @@ Delivery Replica::decide(const Link& link) {
         if (is_null(header.slot, own.index)) continue;
         const EntryHeader& entry = header.entries[own.index];
         in_chain_.erase(in_chain_.find(entry.rid));
-        if (!in_chain_.contains(entry.rid)) bodies_.erase(entry.rd);
     }
     return delivery;
 }

@@ -308,6 +308,15 @@ TEST_F(ClientCoreTest, RequestsThatWaitTogetherShareOneSignature) {
         ASSERT_TRUE(root);
         EXPECT_EQ(consensus::bundle_digest(membership.cluster, self, *root), bundles[0].digest);
     }
+    // They come in numbers: the next ones are given more time to gather.
+    submit(6);
+    advance(2ms);
+    EXPECT_EQ(bundles.size(), 1u);
+    advance(1ms);
+    ASSERT_EQ(bundles.size(), 2u);
+    submit(7);  // that was one alone
+    advance(1ms);
+    EXPECT_EQ(bundles.size(), 3u);
 }
 
 TEST_F(ClientCoreTest, OutstandingRequestsStayWithinOneWindow) {

@@ -134,6 +134,61 @@ TEST_F(PrimaryTest, CreditsFollowExecution) {
     EXPECT_TRUE(primary_->take_output().seal);
 }
 
+TEST_F(PrimaryTest, ALoneRequestWaitsForNobody) {
+    order(0ms);
+    request(1, 50ms);  // long after the last slot: at once
+    EXPECT_TRUE(primary_->take_output().seal);
+}
+
+TEST_F(PrimaryTest, ACrowdThatComesBackSharesASlot) {
+    order(0ms);
+    for (std::uint64_t cseq = 1; cseq <= 4; ++cseq) request(cseq, 1ms);
+    EXPECT_EQ(order(10ms).header->entries.size(), 4u);
+    // All have their answers at once; the first to come back waits for the others.
+    status(0, Slot(2), 60ms);
+    request(5, 60ms);
+    status(1, Slot(2), 60ms);
+    EXPECT_FALSE(primary_->take_output().seal);
+    request(6, 70ms);
+    request(7, 75ms);
+    primary_->tick(at(80ms));
+    EXPECT_FALSE(primary_->take_output().seal);
+    request(8, 82ms);  // as many as before, but perhaps one more
+    EXPECT_FALSE(primary_->take_output().seal);
+    EXPECT_EQ(primary_->next_deadline(), at(85ms).mono);
+    EXPECT_EQ(order(85ms).header->entries.size(), 4u);
+}
+
+TEST_F(PrimaryTest, ACrowdThatShrinksIsNotWaitedForLong) {
+    order(0ms);
+    for (std::uint64_t cseq = 1; cseq <= 4; ++cseq) request(cseq, 1ms);
+    order(10ms);
+    for (std::uint32_t position : {0u, 1u}) status(position, Slot(2), 60ms);
+    request(5, 100ms);
+    EXPECT_EQ(primary_->next_deadline(), at(125ms).mono);
+    EXPECT_EQ(order(125ms).header->entries.size(), 1u);
+    for (std::uint64_t slot = 3; slot <= 5; ++slot) {
+        Duration when = 200ms * static_cast<int>(slot);
+        for (std::uint32_t position : {0u, 1u}) status(position, Slot(slot), when);
+        request(slot + 3, when);
+        order(when + 25ms);
+    }
+    for (std::uint32_t position : {0u, 1u}) status(position, Slot(6), 1100ms);
+    request(9, 1100ms);  // alone by now: at once
+    EXPECT_TRUE(primary_->take_output().seal);
+}
+
+TEST_F(PrimaryTest, WhileDatabasesWorkSlotsFill) {
+    order(0ms);
+    for (std::uint64_t cseq = 1; cseq <= 2; ++cseq) request(cseq, 1ms);
+    order(10ms);
+    request(3, 20ms);
+    EXPECT_EQ(primary_->next_deadline(), at(210ms).mono);  // fewer than lately: twice as long
+    request(4, 30ms);
+    EXPECT_EQ(primary_->next_deadline(), at(110ms).mono);
+    EXPECT_EQ(order(110ms).header->entries.size(), 2u);
+}
+
 TEST_F(PrimaryTest, TimeAlwaysIncreases) {
     Prepare first = order(0s);
     Prepare second = order(2s);  // the wall clock stands still in this test

@@ -49,6 +49,10 @@ public:
         written[key] = to_bytes(value);
         return {};
     }
+    Result<void> reserve() override {
+        if (full) return error(Errc::exhausted, "disk full");
+        return {};
+    }
     Result<void> sync() override {
         if (fail) return error(Errc::io, "disk full");
         if (trace != nullptr) trace->push_back("sync");
@@ -65,6 +69,7 @@ public:
     Values written;
     Values durable;
     std::atomic<bool> fail = false;
+    std::atomic<bool> full = false;  ///< reserve() says so
     std::vector<std::string>* trace = nullptr;
 };
 

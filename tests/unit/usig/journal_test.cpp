@@ -5,6 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace bft::usig::test {
 namespace {
@@ -77,15 +81,73 @@ TEST_F(FileJournalTest, StaysSmallAndLosesNothingWhenItIsCompacted) {
     {
         auto journal =
             FileJournal::open(folder_.path(), {.compact_bytes = 4096, .fsync = false}).value();
-        for (int i = 0; i < 2000; ++i)
+        for (int i = 0; i < 2000; ++i) {
+            ASSERT_TRUE(journal->reserve().has_value());
             ASSERT_TRUE(
                 journal->put("k" + std::to_string(i % 7), as_bytes(std::to_string(i))).has_value());
+        }
         EXPECT_LT(std::filesystem::file_size(file_), 8192u);
     }
     auto journal = FileJournal::open(folder_.path()).value();
     EXPECT_EQ(value_of(*journal, "a"), "3");
     for (int i = 1993; i < 2000; ++i)
         EXPECT_EQ(value_of(*journal, "k" + std::to_string(i % 7)), std::to_string(i));
+}
+
+constexpr int no_small_disk = 77;
+
+/// Mounts one of `bytes` on `folder`, for this process only. Needs no privileges where users may
+/// make namespaces.
+bool mount_small_disk(const std::filesystem::path& folder, std::size_t bytes) {
+    const int spaces = CLONE_NEWNS | (::geteuid() == 0 ? 0 : CLONE_NEWUSER);
+    const auto size = "size=" + std::to_string(bytes);
+    return ::unshare(spaces) == 0 &&
+           ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+           ::mount("tmpfs", folder.c_str(), "tmpfs", 0, size.c_str()) == 0;
+}
+
+/// Takes all that is left; how much of it does not matter.
+void fill(const std::filesystem::path& file) {
+    std::ofstream out(file, std::ios::binary);
+    const std::string block(4096, 'x');
+    while (out.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) continue;
+}
+
+/// The number of what went wrong.
+int use_a_full_disk(const std::filesystem::path& folder) {
+    if (!mount_small_disk(folder, 1024 * 1024)) return no_small_disk;
+    auto journal =
+        FileJournal::open(folder / "j", {.compact_bytes = 128 * 1024, .reserve_bytes = 32 * 1024});
+    if (!journal || !(*journal)->reserve()) return 1;
+    fill(folder / "filler");
+    // Whatever was promised is there, and when it is not any more, that is said beforehand.
+    const Bytes value(1000, 7);
+    int rounds = 0;
+    for (; (*journal)->reserve(); ++rounds)
+        for (int i = 0; i < 25; ++i)
+            if (!(*journal)->put("k" + std::to_string(i), value) || !(*journal)->sync()) return 2;
+    if (rounds == 0) return 3;
+    if ((*journal)->reserve().error().code != Errc::exhausted) return 4;
+    std::filesystem::remove(folder / "filler");
+    for (int i = 0; i < 1000; ++i)
+        if (!(*journal)->reserve() || !(*journal)->put("z", value)) return 5;
+    journal->reset();
+    auto again = FileJournal::open(folder / "j");
+    if (!again) return 6;
+    return value_of(**again, "k24") == as_text(value) && value_of(**again, "z") == as_text(value)
+               ? 0
+               : 7;
+}
+
+TEST(FileJournalOnAFullDisk, WhatWasReservedFindsRoomAndTheRestIsRefusedInTime) {
+    TempFolder folder;
+    const auto child = ::fork();
+    if (child == 0) ::_exit(use_a_full_disk(folder.path()));
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == no_small_disk) GTEST_SKIP() << "no small disk can be mounted here";
+    EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

@@ -40,6 +40,16 @@ TEST_F(LedgerTest, IntentIsDurableBeforeTheIncrementAndTheCertificateAfterIt) {
                                             "put last", "sync"));
 }
 
+TEST_F(LedgerTest, AFullDiskSpendsNoValueAndIsNotTheEnd) {
+    ASSERT_TRUE(create("m").has_value());
+    journal_.full = true;
+    EXPECT_EQ(ledger_->intend(id, message("n")).error().code, Errc::exhausted);
+    EXPECT_FALSE(ledger_->fatal().has_value());
+    EXPECT_EQ(backend_.values[id], 1u);
+    journal_.full = false;
+    EXPECT_EQ(create("n")->cv, Counter(2));
+}
+
 TEST_F(LedgerTest, LastIsTheLastCertificateAlsoAfterARestart) {
     EXPECT_EQ(ledger_->last(id).value(), std::nullopt);
     const auto ui = create("m").value();
