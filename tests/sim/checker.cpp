@@ -34,6 +34,10 @@ void Checker::certified(UsigId identity, const Ui& ui, const Digest& digest) {
         fail("S-USIG", "counter " + std::to_string(identity.value) + " went from " +
                            std::to_string(before.value) + " to " + std::to_string(ui.cv.value));
     before = std::max(before, ui.cv);
+    if (auto draft = drafts_.find(digest); draft != drafts_.end()) {
+        certified(draft->second);
+        drafts_.erase(draft);
+    }
 }
 
 void Checker::windows(const minbft::Replica& replica, GroupId group) {

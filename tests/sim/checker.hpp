@@ -102,6 +102,7 @@ private:
         std::map<View, std::pair<Digest, Counter>> accepted;
         Slot delivered{};
     };
+    void certified(const consensus::Commit& commit);
     void check_view_messages(const consensus::Endpoint& from, const consensus::Send& send);
     void accepted_view(const consensus::Endpoint& from, const consensus::NewViewAccept& accept);
     void check_delivery(const consensus::Endpoint& replica, const consensus::Delivery& delivery,
@@ -128,7 +129,8 @@ private:
     using Member = std::pair<GroupId, std::uint32_t>;
     std::unordered_map<Digest, consensus::HeaderPtr, DigestHash> headers_;
     std::map<Digest, consensus::NewView> new_views_;  ///< by nvd
-    std::map<GroupId, std::map<View, std::vector<Slot>>> committing_;  ///< largest COMMITs
+    std::unordered_map<Digest, consensus::Commit, DigestHash> drafts_;  ///< not certified yet
+    std::map<GroupId, std::map<View, std::vector<Slot>>> committing_;   ///< largest COMMITs
     std::map<GroupId, std::map<View, Slot>> kept_;                     ///< delivered on COMMITs of
     std::map<std::pair<View, Slot>, Digest> prepared_;                 ///< S-VIEW1
     std::map<View, std::pair<Digest, Counter>> accepted_views_;        ///< nvd and its counter

@@ -40,13 +40,17 @@ void Checker::new_view(const NewView& new_view) {
 // --- what is certified and counted ---
 
 void Checker::certifying(const Commit& commit) {
+    drafts_.insert_or_assign(commit_digest(membership_.cluster, commit), commit);
+    Endpoint self = Endpoint::replica(commit.group, commit.position);
+    if (correct(self) && commit.view < shown_[self].promised)
+        fail("S-VC-ONCE", name(self) + " commits" + in(commit.view) + ", which it has left");
+}
+
+void Checker::certified(const Commit& commit) {
     auto& tos = committing_[commit.group][commit.view];
     tos.resize(membership_.replicas_per_group());
     Slot& to = tos[commit.position.value];
     to = std::max(to, commit.to);
-    Endpoint self = Endpoint::replica(commit.group, commit.position);
-    if (correct(self) && commit.view < shown_[self].promised)
-        fail("S-VC-ONCE", name(self) + " commits" + in(commit.view) + ", which it has left");
 }
 
 void Checker::processed(const Endpoint& replica, const Prepare& prepare) {
@@ -249,8 +253,10 @@ void Checker::check_delivery(const Endpoint& replica, const Delivery& delivery, 
         const auto* known = reference_.entry(delivery.slot, entry.item.index);
         if (known == nullptr || known->owner != group || known->item != entry.item)
             fail("S-SEQ", name(replica) + " delivered another item" + at(delivery.slot));
-        else if (known->null != (entry.body == nullptr))
+        else if (known->null != (entry.item.kind == ItemKind::nop && !entry.body))
             fail("S-DEC", name(replica) + " decided otherwise" + at(delivery.slot));
+        else if (entry.item.kind == ItemKind::transaction && !entry.body && !again)
+            fail("S-DEC", name(replica) + " delivered without the body" + at(delivery.slot));
         else if (entry.body && entry.body->rd != known->header.rd)
             fail("S-DEC", name(replica) + " delivered another body" + at(delivery.slot));
     }

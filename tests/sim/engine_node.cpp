@@ -55,8 +55,10 @@ void EngineNode::boot() {
 
 bool EngineNode::recover() {
     auto last = cluster_.tpm_of(self_).last(usig_);
-    Result<void> recovered =
-        self_.role == Endpoint::Role::primary ? recover_primary(last) : recover_replica(last);
+    Result<void> recovered = error(Errc::refused, "the TPM has a new epoch");  // the host's check
+    if (!cluster_.tpm_of(self_).was_reset())
+        recovered =
+            self_.role == Endpoint::Role::primary ? recover_primary(last) : recover_replica(last);
     if (recovered) {
         if (!correct_) return true;
         if (must_refuse_)

@@ -259,12 +259,14 @@ LyingPrimary::LyingPrimary(Cluster& cluster, const PrimaryLies& lies, Prng prng)
 
 void LyingPrimary::start() {
     cluster_.time.after(cluster_.plan.tpm_latency + Duration(prng_.below(10'000'000)), [this] {
+        if (stopped_) return;
         order();
         start();
     });
 }
 
 void LyingPrimary::receive(const Network::Packet& packet) {
+    if (stopped_) return;
     if (const auto* body = std::get_if<Body>(&packet->payload())) {
         if (bodies_.emplace((*body)->rd, *body).second && pool_.size() < 1000)
             pool_.push_back(*body);

@@ -68,6 +68,7 @@ class LyingPrimary final : public Node {
 public:
     LyingPrimary(Cluster& cluster, const PrimaryLies& lies, Prng prng);
     void start();
+    void stop() { stopped_ = true; }
     void receive(const Network::Packet& packet) override;
 
 private:
@@ -88,6 +89,7 @@ private:
     std::map<Digest, consensus::Body> bodies_;
     std::vector<consensus::EntryHeader> ordered_;
     std::map<Counter, consensus::Prepare> certified_;
+    bool stopped_ = false;
     bool spoiled_ = false;  ///< correct replicas stop listening: go on for noise only
 };
 

@@ -13,15 +13,34 @@ namespace {
 
 constexpr Duration liveness_bound = 120s;
 
+bool answer_everything(World& world) {
+    if (world.advance(liveness_bound, [&] { return world.all_answered(); })) return true;
+    if (world.cluster.checker.violations().empty())
+        world.cluster.checker.fail("L-REPLY", "requests are not answered: " + world.state());
+    return false;
+}
+
+bool converge(World& world) {
+    world.silence_liars();
+    if (world.advance(liveness_bound, [&] { return world.converged(); })) return true;
+    if (world.cluster.checker.violations().empty())
+        world.cluster.checker.fail("L-CATCHUP", "the core does not converge: " + world.state());
+    return false;
+}
+
 // Once everything is well, it stays so: a correct primary whom nobody has reason to suspect leads
 // on (L-VIEW, L-NOFALSE).
 void stay_calm(World& world) {
     auto view = world.common_view();
     if (!view) return;
-    Endpoint leader = Endpoint::primary(world.cluster.membership.primary_of(*view));
-    if (!world.in_core(leader)) return;
+    auto& leader = world.primaries[world.cluster.membership.primary_of(*view).value];
+    if (!leader || !leader->up() || !world.in_core(leader->self())) return;
+    auto report = leader->primary()->report();
+    if (report.view != *view || report.phase != minbft::Primary::Phase::active) return;
     std::uint64_t before = world.cluster.views_entered;
     world.advance(world.plan.timers.silence * 2 + world.plan.timers.new_view);
+    world.well = true;
+    world.check_bounds();
     if (world.cluster.views_entered != before)
         world.cluster.checker.fail("L-VIEW", "a view with a correct primary ended without a fault");
 }
@@ -47,11 +66,7 @@ RunResult run_seed(const Plan& plan, bool log) {
     world.heal();
     world.stop_clients();
     if (plan.live()) {
-        bool done = world.advance(liveness_bound,
-                                  [&] { return world.all_answered() && world.converged(); });
-        if (!done && world.cluster.checker.violations().empty())
-            world.cluster.checker.fail("L-EXEC", "the cluster did not converge: " + world.state());
-        if (done) stay_calm(world);
+        if (answer_everything(world) && converge(world)) stay_calm(world);
     } else {
         world.advance(2s);
     }

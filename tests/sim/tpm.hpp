@@ -59,6 +59,7 @@ public:
     void never_voids(UsigId identity) { whole_.insert(identity); }
     /// T3: all counters and what they certified are gone; nothing is certified any more under the
     /// old identities, which is what an epoch in the certificate comes to.
+    [[nodiscard]] bool was_reset() const { return broken_; }
     void reset() {
         ++incarnation_;
         queue_.clear();

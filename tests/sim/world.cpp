@@ -1,5 +1,7 @@
 #include "world.hpp"
 
+#include "consensus/select.hpp"
+
 #include <algorithm>
 
 namespace bft::sim {
@@ -122,14 +124,11 @@ void World::lose_machine(std::uint32_t machine) {
             cluster.tpms[machine]->last(*cluster.membership.usig_of(node->self())).has_value();
         if (plan.loss == Plan::Loss::disk)
             node->lose_disk();
-        else if (certified)
+        else
             node->expect_refusal();
-        if (certified) cluster.time.after(10ms, [node] { node->boot(); });
+        if (certified || plan.loss == Plan::Loss::tpm) cluster.time.after(10ms, [node] { node->boot(); });
     }
-    bool liars = std::any_of(replicas.begin(), replicas.end(), [&](const auto& replica) {
-        return replica->self().index == machine && !cluster.correct(replica->self());
-    });
-    if (plan.loss == Plan::Loss::tpm && !liars) cluster.tpms[machine]->reset();
+    if (plan.loss == Plan::Loss::tpm) cluster.tpms[machine]->reset();
 }
 
 void World::power_cut() {
@@ -158,6 +157,12 @@ void World::heal() {
         else
             boot_machine(machine);
     }
+}
+
+void World::silence_liars() {
+    if (scripted) scripted->stop();
+    for (auto& primary : primaries)
+        if (primary && !cluster.correct(primary->self())) primary->crash();
 }
 
 // --- time ---
@@ -196,8 +201,10 @@ void World::check_bounds() {
         auto agreement = node->replica()->agreement().report();
         check(node->self(), "pending requests", agreement.pending,
               with_liar * plan.partitions * minbft::ReplicaOptions{}.pending_per_client);
-        // Slots of the chain: the window, and what a new view brings beyond what was delivered.
-        check(node->self(), "links", agreement.links, 2 * plan.window + plan.checkpoint_every);
+        // The window, and what a new view brings a replica that is behind; once all are well, the
+        // window alone.
+        std::uint64_t behind = well ? 0 : null_retention;
+        check(node->self(), "links", agreement.links, behind + 2 * plan.window);
         check(node->self(), "messages in its own log", agreement.vote_log,
               MessageLimits{}.vote_log);
         check(node->self(), "missing bodies", agreement.missing_bodies, plan.window * 2000);

@@ -33,6 +33,8 @@ public:
     /// No faults from now on; who can comes back; clients make no new calls.
     void heal();
     void stop_clients();
+    /// Byzantine primaries could keep everybody busy for ever without breaking a rule.
+    void silence_liars();
 
     /// Time passes until `limit` or until `enough` says so; false when it did not, or when a
     /// property broke.
@@ -61,6 +63,7 @@ public:
     std::vector<std::unique_ptr<ClientNode>> clients;
     std::unique_ptr<LyingClient> lying_client;
     bool healed = false;
+    bool well = false;  ///< nothing is wrong any more, and all have caught up
 
 private:
     void build();
