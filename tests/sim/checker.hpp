@@ -36,6 +36,10 @@ public:
     }
     [[nodiscard]] const std::vector<Violation>& violations() const { return violations_; }
     void fail(const std::string& property, const std::string& text);
+    /// A rare state was seen (faults.md 3.5).
+    void on_reach(std::function<void(const std::string&)> reach) { reach_ = std::move(reach); }
+    /// The first correct replica accepts this NEW-VIEW.
+    void on_view(std::function<void(const consensus::NewView&)> seen) { on_view_ = std::move(seen); }
 
     // --- what ports and nodes show ---
     /// Every request that any client signed.
@@ -109,7 +113,8 @@ private:
                         const Digest& hd);
     [[nodiscard]] std::map<Slot, Digest> digests(const consensus::minbft::Replica& agreement,
                                                  Slot from, Slot to);
-    void committed_by(const consensus::Endpoint& replica, Slot slot);
+    void committed_by(const consensus::Endpoint& replica, View in_view, Slot slot);
+    void note_view(const consensus::NewView& new_view);
     void check_kept(GroupId group, View view, Slot slot, const consensus::NewView& new_view);
     void check_commit_db(const consensus::Endpoint& from, const consensus::CommitDb& message);
     void check_db_reply(const consensus::Endpoint& from, const consensus::DbReply& reply);
@@ -121,6 +126,8 @@ private:
     const consensus::Membership& membership_;
     std::set<consensus::Endpoint> byzantine_;
     std::vector<Violation> violations_;
+    std::function<void(const std::string&)> reach_ = [](const std::string&) {};
+    std::function<void(const consensus::NewView&)> on_view_ = [](const consensus::NewView&) {};
     std::map<Digest, consensus::Body> bodies_;
     Reference reference_;
 
@@ -134,6 +141,7 @@ private:
     std::map<GroupId, std::map<View, Slot>> kept_;                     ///< delivered on COMMITs of
     std::map<std::pair<View, Slot>, Digest> prepared_;                 ///< S-VIEW1
     std::map<View, std::pair<Digest, Counter>> accepted_views_;        ///< nvd and its counter
+    std::map<View, std::set<GroupId>> complained_;  ///< whose TCs there were
     std::map<Member, std::map<Counter, consensus::LastCommit>> counted_;
     std::map<Member, std::map<Counter, consensus::LastCommit>> shown_last_;  ///< by VIEW-CHANGEs
     std::map<consensus::Endpoint, Shown> shown_;

@@ -76,6 +76,9 @@ void Checker::counted(const Endpoint& replica, const Commit& commit) {
 }
 
 void Checker::found_valid(const Endpoint& replica, const ViewChange& change) {
+    if (change.base.value > 0 && change.log.front().view_change)
+        reach_("a VIEW-CHANGE whose log begins with a VIEW-CHANGE");
+    if (change.base.value > 0) reach_("a VIEW-CHANGE with vouches");
     Member sender{change.group, change.position.value};
     if (!shown_last_[sender].emplace(change.ui.cv, change.last).second) return;
     auto& counted = counted_[sender];
@@ -104,6 +107,8 @@ void Checker::check_view_messages(const Endpoint& from, const Send& send) {
     if (const auto* prepare = std::get_if<Prepare>(&send.payload)) {
         if (from.role != Endpoint::Role::primary) return;
         check_certified(from, prepare->ui.cv, prepare->hd);
+        if (shown.prepared == std::pair(prepare->view, prepare->slot) && send.to.size() > 1)
+            reach_("window full at a primary");
         shown.prepared = std::max(shown.prepared, {prepare->view, prepare->slot});
     } else if (const auto* new_view = std::get_if<NewView>(&send.payload)) {
         if (from.role != Endpoint::Role::primary) return;
@@ -122,6 +127,8 @@ void Checker::check_view_messages(const Endpoint& from, const Send& send) {
         check_certified(from, (*change)->ui.cv,
                         view_change_digest(membership_.cluster, **change));
         shown.promised = std::max(shown.promised, (*change)->view);
+    } else if (const auto* trigger = std::get_if<TriggerCertificate>(&send.payload)) {
+        complained_[trigger->view].insert(trigger->requests.front().group);
     } else if (const auto* accept = std::get_if<NewViewAccept>(&send.payload)) {
         if (from == Endpoint::replica(accept->group, accept->position))
             accepted_view(from, *accept);
@@ -140,9 +147,33 @@ void Checker::accepted_view(const Endpoint& from, const NewViewAccept& accept) {
     if (content == new_views_.end())
         return fail("S-PERSIST", name(from) + " accepts a NEW-VIEW that it has not logged");
     if (!fresh) return;
+    note_view(content->second);
     for (const auto& [group, by_view] : kept_)
         for (const auto& [view, slot] : by_view)
             if (view < accept.view) check_kept(group, view, slot, content->second);
+}
+
+// The states of a view change that a campaign must have seen.
+void Checker::note_view(const NewView& new_view) {
+    on_view_(new_view);
+    auto before = accepted_views_.find(new_view.view);
+    if (before == accepted_views_.begin() ? new_view.view.value > 2
+                                          : std::prev(before)->first + 2 < new_view.view)
+        reach_("two failed views in a row");
+    if (!new_view.nullset.empty()) reach_("NEW-VIEW with a nullset");
+    LastCommit tip;
+    std::set<GroupId> holders;
+    for (const ViewChangeRef& ref : new_view.view_changes) {
+        auto& shown = shown_last_[{ref.group, ref.position.value}];
+        auto last = shown.find(ref.cv);
+        if (last == shown.end() || last->second.before(tip)) continue;
+        if (tip.before(last->second)) holders.clear();
+        tip = last->second;
+        holders.insert(ref.group);
+    }
+    for (GroupId complainer : complained_[new_view.view])
+        if (!tip.none() && !holders.contains(complainer))
+            reach_("the longest chain is of a group that did not complain");
 }
 
 // S-COMMIT-KEEP.
@@ -225,7 +256,7 @@ void Checker::delivered(const Endpoint& replica, const minbft::Replica& agreemen
         check_delivery(replica, delivery, hd->second);
         if (!violations_.empty()) return;
     }
-    committed_by(replica, deliveries.back().slot);
+    committed_by(replica, agreement.view(), deliveries.back().slot);
 }
 
 void Checker::check_delivery(const Endpoint& replica, const Delivery& delivery, const Digest& hd) {
@@ -266,7 +297,7 @@ void Checker::check_delivery(const Endpoint& replica, const Delivery& delivery, 
 
 // S-COMMIT: f+1 positions certified COMMITs of one view that reach there. From then on every later
 // view has it.
-void Checker::committed_by(const Endpoint& replica, Slot slot) {
+void Checker::committed_by(const Endpoint& replica, View in_view, Slot slot) {
     GroupId group = replica.group;
     for (const auto& [view, tos] : committing_[group]) {
         auto reach = static_cast<std::uint32_t>(
@@ -275,6 +306,7 @@ void Checker::committed_by(const Endpoint& replica, Slot slot) {
         Slot& kept = kept_[group][view];
         if (slot <= kept) return;
         kept = slot;
+        if (view < in_view) reach_("quorum completed for an old view");
         for (auto later = accepted_views_.upper_bound(view); later != accepted_views_.end(); ++later)
             if (auto content = new_views_.find(later->second.first); content != new_views_.end())
                 check_kept(group, view, slot, content->second);

@@ -102,6 +102,7 @@ Cluster::Cluster(const Plan& the_plan, bool log)
     // Voids spoil an ordering counter for the view that it is in (P7): that is a fault of its own.
     for (const Member& primary : membership.primaries)
         tpms[primary.host.value]->never_voids(primary.usig);
+    checker.on_reach([this](const std::string& what) { reach(what); });
     network.on_deliver([this](const Endpoint& to, const Network::Packet& packet) {
         trace.mark(static_cast<std::uint64_t>(time.now().time_since_epoch().count()),
                    packet->payload().index() * 64 + to.index);

@@ -18,6 +18,29 @@ constexpr std::uint64_t bounds_every = 256;  // events between two looks at S-BO
 World::World(const Plan& the_plan, bool log)
     : plan(the_plan), cluster(the_plan, log), prng(cluster.split()) {
     build();
+    cluster.checker.on_view([this](const NewView& new_view) { note_bodies(new_view); });
+}
+
+// A kept entry may depend on a single body (H5).
+void World::note_bodies(const NewView& new_view) {
+    for (Slot s = cluster.checker.chain_tip().next(); s <= new_view.slot; s = s.next()) {
+        const Header* header = nullptr;
+        for (const auto& node : replicas)
+            if (node->up() && node->replica()->agreement().chain().at(s) != nullptr)
+                header = node->replica()->agreement().chain().at(s)->prepare.header.get();
+        if (header == nullptr) continue;
+        for (std::uint32_t i = 0; i < header->entries.size(); ++i) {
+            const EntryHeader& entry = header->entries[i];
+            if (std::binary_search(new_view.nullset.begin(), new_view.nullset.end(),
+                                   EntryRef{s, i}))
+                continue;
+            auto group = cluster.membership.owner(entry.rid.home);
+            auto holders = std::count_if(replicas.begin(), replicas.end(), [&](const auto& node) {
+                return node->self().group == group && node->disk().has_body(entry.rd);
+            });
+            if (holders == 1) cluster.reach("a kept entry whose body one replica has");
+        }
+    }
 }
 
 void World::build() {
@@ -204,6 +227,7 @@ void World::check_bounds() {
         // The window, and what a new view brings a replica that is behind; once all are well, the
         // window alone.
         std::uint64_t behind = well ? 0 : null_retention;
+        if (agreement.links >= plan.window) cluster.reach("window full at a replica");
         check(node->self(), "links", agreement.links, behind + 2 * plan.window);
         check(node->self(), "messages in its own log", agreement.vote_log,
               MessageLimits{}.vote_log);

@@ -67,6 +67,7 @@ public:
 
 private:
     void build();
+    void note_bodies(const consensus::NewView& new_view);
     [[nodiscard]] bool all_executed() const;
 };
 
