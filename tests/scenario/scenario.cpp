@@ -21,9 +21,18 @@ const char* kind_of(const Payload& payload) {
     static constexpr const char* names[] = {
         "REQUEST",      "PREPARE",      "COMMIT", "STATUS",    "FETCH-CERT",
         "CERTIFICATES", "FETCH-BODY",   "BODIES", "COMMIT-DB", "DB-REPLY",
-        "VOTER-STATUS", "FETCH-DBITEM", "REPLY",  "REJECTED"};
+        "VOTER-STATUS", "FETCH-DBITEM", "REPLY",  "REJECTED",  "CHECKPOINT",
+        "VOUCH",        "REQ-VC",       "TC",     "VIEW-CHANGE", "NEW-VIEW",
+        "NV-ACCEPT",    "VIEW-CERT",    "RESIGN", "FETCH-HDR", "HEADERS",
+        "FETCH-NV",     "FETCH-VC",     "VIEW-CHANGES"};
     static_assert(std::size(names) == std::variant_size_v<Payload>);
     return names[payload.index()];
+}
+
+/// A star at the end of a name stands for anything.
+bool fits(const std::string& wanted, const std::string& is) {
+    if (!wanted.ends_with('*')) return wanted == is;
+    return is.starts_with(wanted.substr(0, wanted.size() - 1));
 }
 
 Duration duration_of(const std::string& text) {
@@ -83,12 +92,28 @@ std::vector<std::string> Scenario::execute(const std::string& line) {
         rules_.push_back({argument(1), argument(2), argument(4)});
     } else if (command == "allow") {
         rules_.clear();
+        side_.clear();
     } else if (command == "crash") {
         if (auto* node = engine(argument(1))) node->crash();
         if (auto* node = voter(argument(1))) node->crash();
     } else if (command == "boot") {
         if (auto* node = engine(argument(1))) node->boot();
         if (auto* node = voter(argument(1))) node->boot();
+    } else if (command == "pause") {
+        if (auto* node = engine(argument(1))) node->pause();
+    } else if (command == "resume") {
+        if (auto* node = engine(argument(1))) node->resume();
+    } else if (command == "resign") {
+        if (auto* node = engine(argument(1))) node->resign();
+    } else if (command == "lose_disk") {
+        if (auto* node = engine(argument(1))) node->lose_disk();
+    } else if (command == "power_cut") {
+        power_cut();
+    } else if (command == "tpm_away") {
+        Duration wait = duration_of(argument(2));
+        cluster().tpm_of(endpoint(argument(1))).away_until(cluster().time.now() + wait);
+    } else if (command == "split") {
+        split(words);
     } else if (command == "prepare") {
         prepare(words);
     } else if (command == "commit") {
@@ -103,7 +128,7 @@ std::vector<std::string> Scenario::execute(const std::string& line) {
 
 void Scenario::note(const Endpoint& node, const std::string& what) {
     static const std::set<std::string> routine = {"slot_prepared", "slot_appended", "committed",
-                                                  "group_committed"};
+                                                  "group_committed", "checkpoint_stable"};
     if (quiet_ && routine.contains(what.substr(0, what.find(' ')))) return;
     auto& lines = happened_[node];
     auto same = std::find_if(lines.begin(), lines.end(),
@@ -186,6 +211,8 @@ void Scenario::make_cluster(const Words& words) {
     plan_.window = words.number("window", plan_.window);
     plan_.tpm_latency = std::chrono::milliseconds(words.number("tpm_ms", 5));
     plan_.clients = 1;
+    plan_.primaries = small("primaries", 2);
+    plan_.checkpoint_every = words.number("checkpoint", std::max<std::uint64_t>(1, plan_.window / 8));
     bool scripted = words.named.contains("primary") && words.named.at("primary") == "scripted";
     for (const std::string& liar : words.list("byzantine")) {
         if (liar.rfind("replica.", 0) != 0) refuse("byzantine=replica.G.J,...");
@@ -208,7 +235,8 @@ void Scenario::make_cluster(const Words& words) {
     digests_[Slot(0)] = genesis_header_digest(cluster_->membership.cluster);
 
     std::vector<Endpoint> engines = cluster_->membership.all_replicas();
-    if (!scripted) engines.insert(engines.begin(), Endpoint::primary(PrimaryId(0)));
+    for (const Endpoint& primary : cluster_->membership.all_primaries())
+        if (!scripted || primary.index > 0) engines.push_back(primary);
     for (const Endpoint& self : engines)
         engines_[to_string(self)] = std::make_unique<sim::EngineNode>(*cluster_, self);
     for (const Endpoint& self : cluster_->membership.all_voters())
@@ -240,13 +268,26 @@ void Scenario::run(const Words& words) {
 }
 
 bool Scenario::allowed(const Endpoint& from, const Endpoint& to, const Payload& payload) const {
-    auto fits = [](const std::string& wanted, const std::string& is) {
-        return wanted == "*" || wanted == is;
-    };
+    if (side_.contains(from) != side_.contains(to)) return false;
     return std::none_of(rules_.begin(), rules_.end(), [&](const Rule& rule) {
         return fits(rule.message, kind_of(payload)) && fits(rule.from, to_string(from)) &&
                fits(rule.to, to_string(to));
     });
+}
+
+void Scenario::power_cut() {
+    cluster();
+    for (auto& [name, node] : engines_) node->crash();
+    for (auto& [name, node] : voters_) node->crash();
+    for (auto& tpm : cluster_->tpms) tpm->machine_crashed();
+}
+
+void Scenario::split(const Words& words) {
+    cluster();
+    side_.clear();
+    for (std::size_t i = 1; i < words.plain.size(); ++i)
+        for (const auto& [node, at] : cluster_->nodes)
+            if (fits(words.plain[i], to_string(node))) side_.insert(node);
 }
 
 void Scenario::prepare(const Words& words) {
@@ -314,6 +355,9 @@ void Scenario::report(const Words& words) {
         text += node->down_for_good() ? "refused to start" : "down";
     } else if (node != nullptr && node->replica() != nullptr) {
         auto report = node->replica()->agreement().report();
+        if (report.view.value > 0 || !report.active)
+            text += "view=" + std::to_string(report.view.value) +
+                    (report.active ? " " : " inactive ");
         text += "tip=" + std::to_string(report.tip.value) +
                 " committed=" + std::to_string(report.committed.value) +
                 " delivered=" + std::to_string(report.delivered.value) +
@@ -322,7 +366,12 @@ void Scenario::report(const Words& words) {
                 " unanswered=" + std::to_string(node->replica()->executor().report().waiting_slots);
         for (const Endpoint& dead : report.dead) text += " dead=" + to_string(dead);
     } else if (node != nullptr) {
-        text += "tip=" + std::to_string(node->primary()->report().tip.value);
+        auto report = node->primary()->report();
+        static constexpr const char* phases[] = {"idle", "collecting", "active"};
+        if (report.view.value > 0)
+            text += "view=" + std::to_string(report.view.value) + " " +
+                    phases[static_cast<int>(report.phase)] + " ";
+        text += "tip=" + std::to_string(report.tip.value);
     } else if (database != nullptr && database->up()) {
         auto report = database->voter()->report();
         text += "executed=" + std::to_string(report.executed) +

@@ -1,17 +1,22 @@
 // Runs text scenarios: commands drive a small simulated cluster, and the events of each step are
 // compared with what the file says they are.
 //
-//     cluster [f=1] [groups=1] [partitions=2] [workers=1] [window=512] [tpm_ms=5]
-//             [primary=scripted] [byzantine=replica.G.J,..]
+//     cluster [f=1] [groups=1] [partitions=2] [primaries=2] [workers=1] [window=512]
+//             [checkpoint=64] [tpm_ms=5] [primary=scripted] [byzantine=replica.G.J,..]
 //     request NAME home=P [parts=P,Q]      client 0 calls; its answer is an event
-//     run 100ms [quiet]                    virtual time passes; quiet: without the events of
-//     routine drop MESSAGE FROM -> TO              lost from now on; * stands for all allow no more
-//     drops crash NODE | boot NODE               a process; its TPM service lives on prepare slot=N
-//     [entries=A,B] [skip=1] [ts=MS] [to=NODE,..]   by the scripted primary commit NODE slot=N
-//     NODE's own counter certifies it, whatever its engine says report NODE prints where it stands
-//     > ... an event line that the step above must give
+//     run 100ms [quiet]                    virtual time passes; quiet: without routine events
+//     drop MESSAGE FROM -> TO              lost from now on; * stands for all, x* for all x..
+//     split NODE..                         these hear only each other
+//     allow                                no more drops and splits
+//     crash NODE | boot NODE               a process; its TPM service lives on
+//     pause NODE | resume NODE             it stops and goes on with what came meanwhile
+//     lose_disk NODE | tpm_away NODE 1s | resign NODE | power_cut
+//     prepare slot=N [entries=A,B] [skip=1] [ts=MS] [to=NODE,..]   by the scripted primary
+//     commit NODE slot=N                   NODE's own counter certifies it, whatever its engine says
+//     report NODE                          prints where it stands
+//     > ...                                an event line that the step above must give
 //
-// Nodes: primary.0, replica.GROUP.POSITION, voter.D, client.0. Lines of one step are sorted and
+// Nodes: primary.P, replica.GROUP.POSITION, voter.D, client.0. Lines of one step are sorted and
 // counted; what all replicas of a group or all voters say is one line with a star.
 #pragma once
 
@@ -22,6 +27,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -52,6 +58,8 @@ private:
     void commit(const Words& words);
     void report(const Words& words);
     void run(const Words& words);
+    void power_cut();
+    void split(const Words& words);
     [[nodiscard]] bool allowed(const consensus::Endpoint& from, const consensus::Endpoint& to,
                                const consensus::Payload& payload) const;
     [[nodiscard]] sim::EngineNode* engine(const std::string& name);
@@ -66,6 +74,7 @@ private:
     std::unique_ptr<sim::ClientNode> client_;
     std::map<std::string, consensus::Body> bodies_;  ///< by the name that the file gives a request
     std::vector<Rule> rules_;
+    std::set<consensus::Endpoint> side_;  ///< hears only itself
     struct Line {
         std::string what;
         std::uint64_t times = 0;

@@ -1,7 +1,6 @@
 #include "checker.hpp"
 
 #include "consensus/signed_bytes.hpp"
-#include "disk.hpp"
 
 #include <algorithm>
 
@@ -35,62 +34,10 @@ void Checker::certified(UsigId identity, const Ui& ui, const Digest& digest) {
         fail("S-USIG", "counter " + std::to_string(identity.value) + " went from " +
                            std::to_string(before.value) + " to " + std::to_string(ui.cv.value));
     before = std::max(before, ui.cv);
-}
-
-void Checker::certifying(const Commit& commit) {
-    Slot& to = committing_[{commit.group, commit.position.value}];
-    to = std::max(to, commit.to);
-}
-
-void Checker::appended(const Endpoint& replica, const Prepare& prepare) {
-    if (const auto* known = reference_.slot(prepare.slot)) {
-        if (known->hd != prepare.hd)
-            fail("S-CHAIN", name(replica) + " holds another header" + at(prepare.slot));
-        if (known->view == prepare.view && known->hd != prepare.hd)
-            fail("S-VIEW1", "two headers in one view" + at(prepare.slot));
-        return;
+    if (auto draft = drafts_.find(digest); draft != drafts_.end()) {
+        certified(draft->second);
+        drafts_.erase(draft);
     }
-    if (prepare.slot != reference_.tip().next()) {
-        fail("S-CHAIN", name(replica) + " has a gap before" + at(prepare.slot));
-        return;
-    }
-    Digest previous = reference_.tip().value == 0 ? genesis_header_digest(membership_.cluster)
-                                                  : reference_.slot(reference_.tip())->hd;
-    if (prepare.header->previous != previous || header_digest(*prepare.header) != prepare.hd)
-        fail("S-CHAIN", name(replica) + " took a header that does not fit" + at(prepare.slot));
-    reference_.append(prepare);
-}
-
-void Checker::delivered(const Endpoint& replica, const Delivery& delivery) {
-    GroupId group = replica.group;
-    std::uint32_t behind = 0;
-    for (std::uint32_t j = 0; j < membership_.replicas_per_group(); ++j) {
-        auto found = committing_.find({group, j});
-        if (found != committing_.end() && found->second >= delivery.slot) ++behind;
-    }
-    if (behind < membership_.f + 1)
-        fail("S-COMMIT", name(replica) + " delivered with " + std::to_string(behind) + " COMMITs" +
-                             at(delivery.slot));
-    if (auto wrong = reference_.decide(group, delivery.slot, bodies_))
-        return fail("S-DEC", name(replica) + ": " + *wrong);
-
-    const auto* expected = reference_.slot(delivery.slot);
-    std::size_t own = 0;
-    for (const auto& entry : expected->entries) own += entry.owner == group ? 1 : 0;
-    // Once more after a restart: perhaps only what a client may still ask for.
-    bool again = delivery.slot <= shown_[replica].delivered;
-    if (own != delivery.entries.size() && !again)
-        return fail("S-DEC",
-                    name(replica) + " delivered another number of entries" + at(delivery.slot));
-    for (const DeliveredEntry& entry : delivery.entries) {
-        const auto* known = reference_.entry(delivery.slot, entry.item.index);
-        if (known == nullptr || known->owner != group || known->item != entry.item)
-            fail("S-SEQ", name(replica) + " delivered another item" + at(delivery.slot));
-        else if (!entry.body || entry.body->rd != known->header.rd)
-            fail("S-DEC", name(replica) + " delivered without the body" + at(delivery.slot));
-    }
-    Slot& before = shown_[replica].delivered;
-    before = std::max(before, delivery.slot);
 }
 
 void Checker::windows(const minbft::Replica& replica, GroupId group) {
@@ -108,24 +55,9 @@ void Checker::windows(const minbft::Replica& replica, GroupId group) {
 
 // --- what correct nodes say ---
 
-void Checker::check_certified(const Endpoint& from, Counter cv, const Digest& digest) {
-    auto [place, fresh] = shown_[from].certified.emplace(cv, digest);
-    if (!fresh && place->second != digest)
-        fail("S-PERSIST", name(from) + " says two things with one certificate");
-}
-
 void Checker::sending(const Endpoint& from, const Send& send) {
-    if (const auto* prepare = std::get_if<Prepare>(&send.payload)) {
-        if (from.role != Endpoint::Role::primary) return;
-        check_certified(from, prepare->ui.cv, prepare->hd);
-        Slot& shown = shown_[from].prepared;
-        shown = std::max(shown, prepare->slot);
-    } else if (const auto* commit = std::get_if<Commit>(&send.payload)) {
-        if (from != Endpoint::replica(commit->group, commit->position)) return;
-        check_certified(from, commit->ui.cv, commit_digest(membership_.cluster, *commit));
-        Slot& shown = shown_[from].committed;
-        shown = std::max(shown, commit->to);
-    } else if (const auto* items = std::get_if<CommitDb>(&send.payload)) {
+    check_view_messages(from, send);
+    if (const auto* items = std::get_if<CommitDb>(&send.payload)) {
         check_commit_db(from, *items);
     } else if (const auto* answers = std::get_if<DbReply>(&send.payload)) {
         // What a liar asks for is between him and the voter.
@@ -182,9 +114,13 @@ void Checker::check_bodies(const Endpoint& from, const Send& send) {
 
 void Checker::event(const Endpoint& node, const Event& event) {
     switch (event.kind) {
+        case Event::Kind::halted:
+            fail("S-EVID", name(node) + " halted" + at(event.slot) + ": " + event.text);
+            break;
         case Event::Kind::sender_dead:
         case Event::Kind::disagreement:
-            if (correct(event.peer))
+            // A primary says of itself that its counter was spoiled.
+            if (event.peer != node && correct(event.peer))
                 fail("S-EVID", name(node) + " says " + to_string(event.kind) + " of " +
                                    name(event.peer) + at(event.slot) + ": " + event.text);
             break;
@@ -261,29 +197,6 @@ void Checker::accepted(const RequestId& rid, Slot slot, const ItemResult& answer
         fail("S-REPLY", what + " was answered wrongly" + at(slot));
     if (!accepted_.emplace(rid, Accepted{slot, answer.index, invoked, now}).second)
         fail("S-REPLY", what + " was accepted twice");
-}
-
-// --- restarts ---
-
-void Checker::crashed(const Endpoint& node, const SimDisk& disk) {
-    auto found = shown_.find(node);
-    if (found == shown_.end()) return;
-    const Shown& shown = found->second;
-    Slot needed = std::max(shown.prepared, shown.committed);
-    for (Slot s(1); s <= needed; s = s.next()) {
-        if (!disk.has_header(s))
-            return fail("S-PERSIST", name(node) + " lost the header" + at(s) + " after using it");
-        if (node.role != Endpoint::Role::replica || s > shown.committed) continue;
-        for (const auto& entry : reference_.slot(s)->entries)
-            if (entry.owner == node.group && !disk.body(entry.header.rd))
-                return fail("S-PERSIST", name(node) + " lost a body" + at(s) + " after COMMIT");
-    }
-}
-
-void Checker::recovered(const Endpoint& node, Slot tip, Slot committed) {
-    const Shown& shown = shown_[node];
-    if (tip < shown.prepared || tip < shown.committed || committed < shown.committed)
-        fail("S-PERSIST", name(node) + " came back behind what it had said");
 }
 
 // --- at the end ---

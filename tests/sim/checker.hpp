@@ -4,6 +4,7 @@
 
 #include "consensus/engine.hpp"
 #include "consensus/minbft/group_replica.hpp"
+#include "consensus/minbft/primary.hpp"
 #include "consensus/voter.hpp"
 #include "reference.hpp"
 
@@ -12,6 +13,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace bft::sim {
@@ -34,6 +36,10 @@ public:
     }
     [[nodiscard]] const std::vector<Violation>& violations() const { return violations_; }
     void fail(const std::string& property, const std::string& text);
+    /// A rare state was seen (faults.md 3.5).
+    void on_reach(std::function<void(const std::string&)> reach) { reach_ = std::move(reach); }
+    /// The first correct replica accepts this NEW-VIEW.
+    void on_view(std::function<void(const consensus::NewView&)> seen) { on_view_ = std::move(seen); }
 
     // --- what ports and nodes show ---
     /// Every request that any client signed.
@@ -42,10 +48,19 @@ public:
     void certified(UsigId identity, const consensus::Ui& ui, const Digest& digest);
     /// A COMMIT draft on its way to the TPM, whoever's.
     void certifying(const consensus::Commit& commit);
-    /// S-CHAIN, S-VIEW1: a correct replica logged this slot as part of its chain.
-    void appended(const consensus::Endpoint& replica, const consensus::Prepare& prepare);
-    /// S-DEC, S-SEQ: a correct replica delivered a slot.
-    void delivered(const consensus::Endpoint& replica, const consensus::Delivery& delivery);
+    /// Every header that anybody logged.
+    void header(const Digest& hd, const consensus::HeaderPtr& header) { headers_[hd] = header; }
+    void header(const consensus::HeaderPtr& header);
+    /// Every NEW-VIEW that anybody logged.
+    void new_view(const consensus::NewView& new_view);
+    /// S-VIEW1: a correct replica processed this PREPARE in its primary's stream.
+    void processed(const consensus::Endpoint& replica, const consensus::Prepare& prepare);
+    /// S-HIDE: a correct replica counted a peer's COMMIT, or found a VIEW-CHANGE valid.
+    void counted(const consensus::Endpoint& replica, const consensus::Commit& commit);
+    void found_valid(const consensus::Endpoint& replica, const consensus::ViewChange& change);
+    /// S-CHAIN, S-COMMIT, S-COMMIT-KEEP, S-DEC, S-SEQ: a correct replica delivered these slots.
+    void delivered(const consensus::Endpoint& replica, const consensus::minbft::Replica& agreement,
+                   const std::vector<consensus::Delivery>& deliveries);
     /// S-WINDOW, after a correct replica delivered.
     void windows(const consensus::minbft::Replica& replica, GroupId group);
     /// S-SEQ, S-PERSIST, S-REPLY, S-CONF: a correct node sends.
@@ -62,7 +77,10 @@ public:
                   TimePoint invoked, TimePoint now);
     /// S-PERSIST: what a crash left of a correct node's log, against what it had shown.
     void crashed(const consensus::Endpoint& node, const SimDisk& disk);
-    void recovered(const consensus::Endpoint& node, Slot tip, Slot committed);
+    void recovered(const consensus::Endpoint& node,
+                   const consensus::minbft::Replica::Report& report);
+    void recovered(const consensus::Endpoint& node,
+                   const consensus::minbft::Primary::Report& report);
 
     // --- at the end ---
     /// S-DB-EQ, S-VOTER-ORDER: rows and sequence numbers of a correct database.
@@ -71,7 +89,9 @@ public:
     /// The serial execution of the whole chain gives the same as what was accepted step by step.
     void finish();
 
+    /// The last slot that a correct replica delivered.
     [[nodiscard]] Slot chain_tip() const { return reference_.tip(); }
+    [[nodiscard]] std::uint64_t views() const { return accepted_views_.size(); }
     [[nodiscard]] const Reference& reference() const { return reference_; }
     [[nodiscard]] std::uint64_t accepted_count() const { return accepted_.size(); }
     [[nodiscard]] std::uint64_t digest() const;
@@ -79,10 +99,23 @@ public:
 private:
     struct Shown {  ///< by a correct node, over all its incarnations
         std::map<Counter, Digest> certified;
-        Slot prepared{};
-        Slot committed{};
+        std::pair<View, Slot> prepared{};
+        consensus::LastCommit committed;
+        Counter committed_cv{};
+        View promised{};  ///< of its newest VIEW-CHANGE
+        std::map<View, std::pair<Digest, Counter>> accepted;
         Slot delivered{};
     };
+    void certified(const consensus::Commit& commit);
+    void check_view_messages(const consensus::Endpoint& from, const consensus::Send& send);
+    void accepted_view(const consensus::Endpoint& from, const consensus::NewViewAccept& accept);
+    void check_delivery(const consensus::Endpoint& replica, const consensus::Delivery& delivery,
+                        const Digest& hd);
+    [[nodiscard]] std::map<Slot, Digest> digests(const consensus::minbft::Replica& agreement,
+                                                 Slot from, Slot to);
+    void committed_by(const consensus::Endpoint& replica, View in_view, Slot slot);
+    void note_view(const consensus::NewView& new_view);
+    void check_kept(GroupId group, View view, Slot slot, const consensus::NewView& new_view);
     void check_commit_db(const consensus::Endpoint& from, const consensus::CommitDb& message);
     void check_db_reply(const consensus::Endpoint& from, const consensus::DbReply& reply);
     void check_reply(const consensus::Endpoint& from, const consensus::Reply& reply);
@@ -93,12 +126,24 @@ private:
     const consensus::Membership& membership_;
     std::set<consensus::Endpoint> byzantine_;
     std::vector<Violation> violations_;
+    std::function<void(const std::string&)> reach_ = [](const std::string&) {};
+    std::function<void(const consensus::NewView&)> on_view_ = [](const consensus::NewView&) {};
     std::map<Digest, consensus::Body> bodies_;
     Reference reference_;
 
     std::map<std::pair<UsigId, Counter>, Digest> certificates_;
     std::map<UsigId, Counter> counters_;
-    std::map<std::pair<GroupId, std::uint32_t>, Slot> committing_;  ///< largest COMMIT per position
+    using Member = std::pair<GroupId, std::uint32_t>;
+    std::unordered_map<Digest, consensus::HeaderPtr, DigestHash> headers_;
+    std::map<Digest, consensus::NewView> new_views_;  ///< by nvd
+    std::unordered_map<Digest, consensus::Commit, DigestHash> drafts_;  ///< not certified yet
+    std::map<GroupId, std::map<View, std::vector<Slot>>> committing_;   ///< largest COMMITs
+    std::map<GroupId, std::map<View, Slot>> kept_;                     ///< delivered on COMMITs of
+    std::map<std::pair<View, Slot>, Digest> prepared_;                 ///< S-VIEW1
+    std::map<View, std::pair<Digest, Counter>> accepted_views_;        ///< nvd and its counter
+    std::map<View, std::set<GroupId>> complained_;  ///< whose TCs there were
+    std::map<Member, std::map<Counter, consensus::LastCommit>> counted_;
+    std::map<Member, std::map<Counter, consensus::LastCommit>> shown_last_;  ///< by VIEW-CHANGEs
     std::map<consensus::Endpoint, Shown> shown_;
     std::map<std::pair<GroupId, Slot>, std::uint64_t> windows_;
     struct Executed {

@@ -25,7 +25,10 @@ Membership make_membership(const Plan& plan) {
     m.f_database = plan.f;
     std::uint32_t n = plan.replicas();
     std::uint32_t usig = 0;
-    m.primaries.push_back({HostId(n), UsigId(usig++)});
+    for (std::uint32_t p = 0; p < plan.primaries; ++p)
+        m.primaries.push_back({HostId(plan.primary_machine(p)), UsigId(usig++)});
+    for (std::uint32_t h = 0; h < plan.machines(); ++h)
+        m.host_keys[HostId(h)] = {2, static_cast<std::uint8_t>(h)};
     for (std::uint32_t g = 1; g <= plan.groups; ++g) {
         Group group{GroupId(g), {}};
         for (std::uint32_t j = 0; j < n; ++j) group.members.push_back({HostId(j), UsigId(usig++)});
@@ -60,7 +63,13 @@ void Trace::line(TimePoint now, const std::string& what) {
 void Cluster::event(const Endpoint& node, const Event& event) {
     if (correct(node)) {
         checker.event(node, event);
+        if (event.kind == Event::Kind::suspected) ++suspicions;
+        if (event.kind == Event::Kind::view_entered) ++views_entered;
+        if (event.kind == Event::Kind::suspected && nobody_to_blame)
+            checker.fail("L-NOFALSE", to_string(node) + " suspects " + to_string(event.peer) +
+                                          " without reason: " + event.text);
         reach(to_string(event.kind));
+        if (event.kind == Event::Kind::suspected) reach("suspected: " + event.text);
         if (event.kind == Event::Kind::dropped) reach("dropped: " + event.text);
     }
     if (!listening()) return;
@@ -76,6 +85,7 @@ Cluster::Cluster(const Plan& the_plan, bool log)
     : plan(the_plan),
       prng(the_plan.seed),
       trace(log),
+      tokens(prng.next()),
       membership(make_membership(plan)),
       voter_membership(plan.mutation == Mutation::voters_trust_f ? with_f(membership, plan.f - 1)
                                                                  : membership),
@@ -85,11 +95,14 @@ Cluster::Cluster(const Plan& the_plan, bool log)
       lenient(make_lenient(plan)),
       verifier(membership, lenient ? *lenient : tokens),
       network(time, verifier, checker, plan.network, split()) {
-    for (std::uint32_t host = 0; host <= plan.replicas(); ++host) {
-        bool of_primary = host == plan.replicas();
-        TpmSpeed speed{plan.tpm_latency, plan.tpm_jitter, of_primary ? 0 : plan.tpm_void_permille};
+    for (std::uint32_t host = 0; host < plan.machines(); ++host) {
+        TpmSpeed speed{plan.tpm_latency, plan.tpm_jitter, plan.tpm_void_permille};
         tpms.push_back(std::make_unique<SimTpm>(time, tokens, checker, speed, split()));
     }
+    // Voids spoil an ordering counter for the view that it is in (P7): that is a fault of its own.
+    for (const Member& primary : membership.primaries)
+        tpms[primary.host.value]->never_voids(primary.usig);
+    checker.on_reach([this](const std::string& what) { reach(what); });
     network.on_deliver([this](const Endpoint& to, const Network::Packet& packet) {
         trace.mark(static_cast<std::uint64_t>(time.now().time_since_epoch().count()),
                    packet->payload().index() * 64 + to.index);

@@ -37,7 +37,6 @@ public:
     virtual void receive(const Network::Packet& packet) = 0;
 };
 
-/// Machines: 0 .. 2f carry position j of every group and voter j; the next one carries the primary.
 struct Cluster {
     Cluster(const Plan& plan, bool log);
 
@@ -63,6 +62,10 @@ struct Cluster {
     /// An engine's event: to the checker, the probes and whoever listens.
     void event(const consensus::Endpoint& node, const consensus::Event& event);
     [[nodiscard]] const Bytes& client_key(ClientId id) const { return membership.clients.at(id); }
+    /// The identity key of a node's host.
+    [[nodiscard]] Bytes sign(const consensus::Endpoint& node, const Digest& digest) const {
+        return tokens.sign(*membership.identity_key(node), digest);
+    }
 
     const Plan& plan;
     Prng prng;
@@ -79,6 +82,9 @@ struct Cluster {
     std::vector<std::unique_ptr<SimTpm>> tpms;  ///< by host
     std::map<consensus::Endpoint, Node*> nodes;
     std::map<std::string, std::uint64_t> reached;
+    std::uint64_t suspicions = 0;     ///< of correct replicas
+    std::uint64_t views_entered = 0;  ///< likewise
+    bool nobody_to_blame = false;     ///< a suspicion breaks L-NOFALSE now
     std::function<void(const consensus::Endpoint&, const std::string&)> listener;
 };
 

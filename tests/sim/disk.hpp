@@ -10,58 +10,90 @@
 
 #include <functional>
 #include <map>
+#include <unordered_map>
 #include <vector>
 
 namespace bft::sim {
 
 class SimDisk final : public consensus::LogReader {
 public:
-    SimDisk(Timeline& time, Duration sync_latency, Prng prng)
-        : time_(time), sync_latency_(sync_latency), prng_(prng) {}
+    SimDisk(Timeline& time, const consensus::Membership& membership, Duration sync_latency,
+            Prng prng)
+        : time_(time), membership_(membership), sync_latency_(sync_latency), prng_(prng) {}
 
     void append(std::vector<consensus::Persist> records, std::function<void()> durable);
-    void crash();
-    /// Never fired for callbacks of before the last crash.
-    [[nodiscard]] std::size_t records() const { return records_.size(); }
+    /// `tail`: so many synced records go, too (outside the model).
+    void crash(std::size_t tail = 0);
+    /// Everything is gone (T2).
+    void lose();
+    /// Its owner lies: it serves no bodies.
+    void hide_bodies() { hide_bodies_ = true; }
 
     [[nodiscard]] std::optional<consensus::Prepare> prepare(PrimaryId primary,
                                                             Counter cv) const override;
     [[nodiscard]] std::optional<consensus::Commit> vote(GroupId group, Position position,
                                                         Counter cv) const override;
+    [[nodiscard]] std::optional<consensus::NewView> new_view(PrimaryId primary,
+                                                             Counter cv) const override;
+    [[nodiscard]] consensus::ViewChangePtr view_change(GroupId group, Position position,
+                                                       Counter cv) const override;
+    [[nodiscard]] consensus::HeaderPtr header(const Digest& hd) const override;
+    [[nodiscard]] consensus::ViewCertPtr view_cert(const Digest& nvd) const override;
     [[nodiscard]] consensus::Body body(const Digest& rd) const override;
 
     /// What recover() of the role that wrote this log gets.
-    [[nodiscard]] consensus::minbft::Primary::Recovered primary_log() const;
+    [[nodiscard]] consensus::minbft::Primary::Recovered primary_log(PrimaryId self) const;
     [[nodiscard]] consensus::minbft::Replica::Recovered replica_log(GroupId group,
                                                                     Position position) const;
 
-    /// For checkers: what survives. The newest certificate's record may be lost (ADR 5), its intent
-    /// never.
-    [[nodiscard]] bool has_header(Slot slot) const {
-        return by_slot_.contains(slot) ||
-               (prepare_intent_ && prepare_intent_->header->slot == slot);
+    // For checkers: what survives.
+    [[nodiscard]] bool has_body(const Digest& rd) const { return state_.bodies.contains(rd); }
+    [[nodiscard]] Slot snapshot_slot() const {
+        return state_.snapshot ? state_.snapshot->slot : Slot(0);
+    }
+    /// The newest certificate's record may be lost (ADR 5), its intent never.
+    [[nodiscard]] const std::optional<consensus::PrepareIntent>& prepare_intent() const {
+        return state_.prepare_intent;
+    }
+    [[nodiscard]] const std::optional<consensus::CommitIntent>& commit_intent() const {
+        return state_.commit_intent;
     }
 
 private:
-    void index(const consensus::LogRecord& record);
+    /// What the records say together.
+    struct State {
+        std::map<std::pair<PrimaryId, Counter>, consensus::Prepare> prepares;
+        std::map<std::pair<PrimaryId, Counter>, consensus::NewViewRecord> new_views;
+        std::map<std::tuple<GroupId, Position, Counter>, consensus::Commit> commits;
+        std::map<std::tuple<GroupId, Position, Counter>, consensus::ViewChangePtr> changes;
+        std::unordered_map<Digest, consensus::HeaderPtr, DigestHash> by_digest;
+        std::map<Digest, consensus::HeaderPtr> headers;  ///< of HeaderRecords
+        std::map<Digest, consensus::ViewCertPtr> certs;
+        std::unordered_map<Digest, consensus::Body, DigestHash> bodies;
+        std::optional<consensus::PrepareIntent> prepare_intent;
+        std::optional<consensus::NewViewIntent> new_view_intent;
+        std::optional<consensus::CommitIntent> commit_intent;
+        std::optional<consensus::ViewChangeIntent> change_intent;
+        std::optional<consensus::ViewRecord> view;
+        std::optional<consensus::VouchRecord> vouches;
+        std::optional<consensus::StableCert> stable;
+        std::optional<consensus::SnapshotRecord> snapshot;
+        Slot executed{};
+    };
+    void apply(const consensus::LogRecord& record);
     void start_sync();
 
     Timeline& time_;
+    const consensus::Membership& membership_;
     Duration sync_latency_;
     Prng prng_;
     std::vector<consensus::LogRecord> records_;
-    std::size_t synced_ = 0;
+    std::size_t synced_ = 0;  ///< of records_
+    State state_;             ///< of all of them: a running process reads what it wrote
+    bool hide_bodies_ = false;
     bool syncing_ = false;
     std::uint64_t incarnation_ = 0;
     std::vector<std::pair<std::size_t, std::function<void()>>> waiting_;
-
-    std::map<Counter, consensus::Prepare> prepares_;
-    std::map<Slot, Digest> by_slot_;
-    std::map<std::tuple<GroupId, Position, Counter>, consensus::Commit> votes_;
-    std::map<Digest, consensus::Body> bodies_;
-    std::optional<consensus::PrepareIntent> prepare_intent_;
-    std::optional<consensus::CommitIntent> commit_intent_;
-    Slot executed_{};
 };
 
 }  // namespace bft::sim

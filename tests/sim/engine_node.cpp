@@ -6,14 +6,36 @@ namespace bft::sim {
 
 using namespace consensus;
 
+minbft::PrimaryOptions primary_options(const Plan& plan) {
+    minbft::PrimaryOptions options;
+    options.window = plan.window;
+    options.heartbeat = plan.timers.heartbeat;
+    return options;
+}
+
+minbft::ReplicaOptions replica_options(const Plan& plan) {
+    minbft::ReplicaOptions options;
+    options.window = plan.window;
+    options.checkpoint_every = plan.checkpoint_every;
+    options.order_patience = plan.timers.order;
+    options.body_patience = plan.timers.body;
+    options.silence_patience = plan.timers.silence;
+    options.new_view_patience = plan.timers.new_view;
+    options.patience_max = plan.timers.max;
+    return options;
+}
+
 EngineNode::EngineNode(Cluster& cluster, Endpoint self)
     : cluster_(cluster),
       self_(self),
       usig_(*cluster.membership.usig_of(self)),
       correct_(cluster.correct(self)),
-      disk_(cluster.time, cluster.plan.disk_latency, cluster.split()) {
+      disk_(cluster.time, cluster.membership, cluster.plan.disk_latency, cluster.split()),
+      signer_(cluster.tokens, *cluster.membership.identity_key(self)) {
     cluster.nodes[self] = this;
 }
+
+// --- life and death ---
 
 // The USIG service works through its queue before it answers last().
 void EngineNode::boot() {
@@ -33,54 +55,73 @@ void EngineNode::boot() {
 
 bool EngineNode::recover() {
     auto last = cluster_.tpm_of(self_).last(usig_);
-    Result<void> recovered;
-    const Membership& membership = cluster_.membership;
-    if (self_.role == Endpoint::Role::primary) {
-        minbft::PrimaryOptions options;
-        options.window = cluster_.plan.window;
-        auto engine =
-            std::make_unique<minbft::Primary>(membership, PrimaryId(self_.index), options);
-        auto log = disk_.primary_log();
-        Counter logged = log.prepares.empty() ? Counter(0) : log.prepares.back().ui.cv;
-        if (last && last->second.cv > logged) cluster_.reach("primary restarts by last() (T1)");
-        recovered = engine->recover(std::move(log), last);
-        primary_ = engine.get();
-        engine_ = std::move(engine);
-    } else {
-        minbft::ReplicaOptions options;
-        options.window = cluster_.plan.window;
-        Position position(self_.index);
-        auto engine = std::make_unique<minbft::GroupReplica>(membership, self_.group, position,
-                                                             options, minbft::ExecutorOptions{});
-        auto log = disk_.replica_log(self_.group, position);
-        Counter logged = log.own_commits.empty() ? Counter(0) : log.own_commits.back().ui.cv;
-        if (last && last->second.cv > logged)
-            cluster_.reach("replica restarts by last() (T1)");
-        else if (last)
-            cluster_.reach("replica restarts from its log (T0)");
-        recovered = engine->recover(std::move(log), last);
-        replica_ = engine.get();
-        engine_ = std::move(engine);
-    }
+    Result<void> recovered = error(Errc::refused, "the TPM has a new epoch");  // the host's check
+    if (!cluster_.tpm_of(self_).was_reset())
+        recovered =
+            self_.role == Endpoint::Role::primary ? recover_primary(last) : recover_replica(last);
     if (recovered) {
         if (!correct_) return true;
-        if (replica_ != nullptr) {
-            auto report = replica_->agreement().report();
-            cluster_.checker.recovered(self_, report.tip, report.committed);
-        } else {
-            Slot tip = primary_->report().tip;
-            cluster_.checker.recovered(self_, tip, Slot(0));
-        }
+        if (must_refuse_)
+            cluster_.checker.fail("S-PERSIST", to_string(self_) + " came back without its past");
+        if (replica_ != nullptr)
+            cluster_.checker.recovered(self_, replica_->agreement().report());
+        else
+            cluster_.checker.recovered(self_, primary_->report());
         return true;
     }
     engine_.reset();
     replica_ = nullptr;
     primary_ = nullptr;
     refused_ = true;
-    if (correct_)
+    cluster_.log(self_, "refuses to start: " + recovered.error().what);
+    if (must_refuse_)
+        cluster_.reach("refuses to start without its past (T2, T3)");
+    else if (correct_)
         cluster_.checker.fail(
             "S-PERSIST", to_string(self_) + " refused to come back: " + recovered.error().what);
     return false;
+}
+
+void EngineNode::note_restart(const std::optional<std::pair<Digest, Ui>>& last, Counter logged) {
+    std::string who = self_.role == Endpoint::Role::primary ? "primary" : "replica";
+    if (last && last->second.cv > logged)
+        cluster_.reach(who + " restarts by last() (T1)");
+    else if (last)
+        cluster_.reach(who + " restarts from its log (T0)");
+}
+
+Result<void> EngineNode::recover_primary(const std::optional<std::pair<Digest, Ui>>& last) {
+    auto engine = std::make_unique<minbft::Primary>(cluster_.membership, PrimaryId(self_.index),
+                                                    primary_options(cluster_.plan), signer_);
+    auto log = disk_.primary_log(PrimaryId(self_.index));
+    Counter logged{};
+    for (const Prepare& each : log.prepares) logged = std::max(logged, each.ui.cv);
+    for (const NewViewRecord& each : log.new_views)
+        logged = std::max(logged, each.new_view.ui.cv);
+    note_restart(last, logged);
+    Result<void> recovered = engine->recover(std::move(log), last);
+    primary_ = engine.get();
+    engine_ = std::move(engine);
+    return recovered;
+}
+
+Result<void> EngineNode::recover_replica(const std::optional<std::pair<Digest, Ui>>& last) {
+    Position position(self_.index);
+    auto engine = std::make_unique<minbft::GroupReplica>(
+        cluster_.membership, self_.group, position, replica_options(cluster_.plan),
+        minbft::ExecutorOptions{}, signer_);
+    auto log = disk_.replica_log(self_.group, position);
+    Counter logged{};
+    for (const Commit& each : log.own_commits) logged = std::max(logged, each.ui.cv);
+    for (const ViewChangePtr& each : log.view_changes)
+        if (each->group == self_.group && each->position == position)
+            logged = std::max(logged, each->ui.cv);
+    note_restart(last, logged);
+    if (log.snapshot) cluster_.reach("replica restarts from a snapshot");
+    Result<void> recovered = engine->recover(std::move(log), last);
+    replica_ = engine.get();
+    engine_ = std::move(engine);
+    return recovered;
 }
 
 void EngineNode::crash() {
@@ -91,14 +132,58 @@ void EngineNode::crash() {
     replica_ = nullptr;
     primary_ = nullptr;
     outputs_.clear();
+    paused_work_.clear();
+    paused_ = false;
     timer_at_.reset();
     draining_ = false;
-    disk_.crash();
-    if (correct_) cluster_.checker.crashed(self_, disk_);
+    disk_.crash(cluster_.plan.mutation == Mutation::disk_loses_tail ? 3 : 0);
+    if (correct_ && !must_refuse_) cluster_.checker.crashed(self_, disk_);
 }
 
+void EngineNode::lose_disk() {
+    crash();
+    disk_.lose();
+    if (cluster_.tpm_of(self_).last(usig_)) expect_refusal();
+}
+
+void EngineNode::resign() {
+    if (primary_ == nullptr || paused_) return;
+    primary_->resign(cluster_.now());
+    pump();
+}
+
+void EngineNode::pause() {
+    if (!up() || paused_) return;
+    cluster_.log(self_, "pause");
+    paused_ = true;
+}
+
+void EngineNode::resume() {
+    if (!paused_) return;
+    cluster_.log(self_, "resume");
+    paused_ = false;
+    std::vector<std::function<void()>> work = std::exchange(paused_work_, {});
+    std::uint64_t incarnation = incarnation_;
+    for (auto& each : work) {
+        if (incarnation != incarnation_) return;
+        each();
+    }
+}
+
+void EngineNode::alive(std::uint64_t incarnation, const std::function<void()>& what) {
+    if (incarnation != incarnation_) return;
+    if (!paused_)
+        what();
+    else
+        paused_work_.push_back(what);
+}
+
+// --- input and output ---
+
 void EngineNode::receive(const Network::Packet& packet) {
-    if (!up()) return;
+    constexpr std::size_t paused_max = 20'000;  // then the kernel's buffers are full
+    if (!up() || (paused_ && paused_work_.size() >= paused_max)) return;
+    if (paused_) return alive(incarnation_, [this, packet] { receive(packet); });
     if (auto answer = answer_fetch(disk_, *packet)) {
         std::vector<Send> sends{std::move(*answer)};
         if (liar_) liar_->rewrite(sends);
@@ -108,7 +193,10 @@ void EngineNode::receive(const Network::Packet& packet) {
         }
         return;
     }
-    if (liar_) liar_->saw(*packet);
+    if (liar_) {
+        liar_->saw(*packet);
+        if (!liar_->hears(*packet)) return;
+    }
     engine_->receive(*packet, cluster_.now());
     pump();
 }
@@ -116,7 +204,8 @@ void EngineNode::receive(const Network::Packet& packet) {
 void EngineNode::pump() {
     Output output = engine_->take_output();
     if (!output.empty()) {
-        if (correct_ || replica_ != nullptr) observe(output);
+        if (liar_) liar_->corrupt(output);
+        observe(output);
         auto queued = std::make_shared<Queued>();
         bool must_wait = std::any_of(output.persist.begin(), output.persist.end(),
                                      [](const Persist& p) { return p.durable; });
@@ -129,29 +218,43 @@ void EngineNode::pump() {
         std::function<void()> durable;
         if (must_wait)
             durable = [this, queued, incarnation = incarnation_] {
-                if (incarnation != incarnation_) return;
-                queued->durable = true;
-                drain();
+                alive(incarnation, [this, queued] {
+                    queued->durable = true;
+                    drain();
+                });
             };
         if (!records.empty()) disk_.append(std::move(records), std::move(durable));
     }
     drain();
-    arm_timer();
+    if (up()) arm_timer();
 }
 
 // What checkers see of an engine's state: at once, whether or not the world ever learns of it.
 void EngineNode::observe(const Output& output) {
-    for (const Persist& persist : output.persist) {
-        if (const auto* intent = std::get_if<CommitIntent>(&persist.record))
-            cluster_.checker.certifying(intent->commit);
-        const auto* prepare = std::get_if<PrepareRecord>(&persist.record);
-        if (correct_ && replica_ != nullptr && prepare != nullptr)
-            cluster_.checker.appended(self_, prepare->prepare);
-    }
+    for (const Persist& persist : output.persist) observe(persist.record);
     if (!correct_ || replica_ == nullptr || output.deliver.empty()) return;
-    for (const Delivery& delivery : output.deliver) cluster_.checker.delivered(self_, delivery);
+    cluster_.checker.delivered(self_, replica_->agreement(), output.deliver);
     if (replica_->agreement().delivered().value % 4 == 0)
         cluster_.checker.windows(replica_->agreement(), self_.group);
+}
+
+void EngineNode::observe(const LogRecord& record) {
+    Checker& checker = cluster_.checker;
+    if (const auto* intent = std::get_if<CommitIntent>(&record)) {
+        checker.certifying(intent->commit);
+    } else if (const auto* prepare = std::get_if<PrepareRecord>(&record)) {
+        checker.header(prepare->prepare.hd, prepare->prepare.header);
+        if (correct_ && replica_ != nullptr) checker.processed(self_, prepare->prepare);
+    } else if (const auto* header = std::get_if<HeaderRecord>(&record)) {
+        checker.header(header->header);
+    } else if (const auto* new_view = std::get_if<NewViewRecord>(&record)) {
+        checker.new_view(new_view->new_view);
+    } else if (correct_ && replica_ != nullptr) {
+        if (const auto* commit = std::get_if<CommitRecord>(&record))
+            checker.counted(self_, commit->commit);
+        else if (const auto* change = std::get_if<ViewChangeRecord>(&record))
+            checker.found_valid(self_, *change->change);
+    }
 }
 
 void EngineNode::drain() {
@@ -168,12 +271,13 @@ void EngineNode::drain() {
 
 void EngineNode::perform(Output output) {
     if (output.seal)
-        cluster_.tpm_of(self_).create(usig_, output.seal->digest,
-                                      [this, incarnation = incarnation_](Ui ui) {
-                                          if (incarnation != incarnation_) return;
-                                          engine_->sealed(std::move(ui), cluster_.now());
-                                          pump();
-                                      });
+        cluster_.tpm_of(self_).create(
+            usig_, output.seal->digest, [this, incarnation = incarnation_](Ui ui) {
+                alive(incarnation, [this, ui] {
+                    engine_->sealed(ui, cluster_.now());
+                    pump();
+                });
+            });
     if (liar_) liar_->rewrite(output.send);
     for (const Send& send : output.send) {
         if (correct_) cluster_.checker.sending(self_, send);
@@ -188,12 +292,14 @@ void EngineNode::arm_timer() {
     TimePoint when = std::max(*deadline, cluster_.time.now());
     timer_at_ = when;
     cluster_.time.at(when, [this, when, incarnation = incarnation_] {
-        if (incarnation != incarnation_ || timer_at_ != when) return;
-        timer_at_.reset();
-        auto due = engine_->next_deadline();
-        if (due && *due <= cluster_.time.now()) engine_->tick(cluster_.now());
-        if (liar_) liar_->tick();
-        pump();
+        alive(incarnation, [this, when] {
+            if (timer_at_ != when) return;
+            timer_at_.reset();
+            auto due = engine_->next_deadline();
+            if (due && *due <= cluster_.time.now()) engine_->tick(cluster_.now());
+            if (liar_) liar_->tick();
+            pump();
+        });
     });
 }
 

@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace bft::sim {
 
@@ -16,6 +17,10 @@ class Liar {
 public:
     virtual ~Liar() = default;
     virtual void saw(const consensus::Verified& message) = 0;
+    /// False: the engine never gets it.
+    virtual bool hears(const consensus::Verified&) { return true; }
+    /// May change what the engine puts out before anything of it is performed.
+    virtual void corrupt(consensus::Output&) {}
     /// May change, drop or add.
     virtual void rewrite(std::vector<consensus::Send>& sends) = 0;
     virtual void tick() = 0;
@@ -28,6 +33,13 @@ public:
     void boot();
     /// The process dies. What its disk had not synced may be lost.
     void crash();
+    /// The process stops and later goes on where it was, with everything that came meanwhile.
+    void pause();
+    void resume();
+    /// T2: its disk is empty from now on. It must not come back.
+    void lose_disk();
+    /// P7: as an operator, or a host whose TPM does not answer, would have it.
+    void resign();
     [[nodiscard]] bool up() const { return engine_ != nullptr; }
     [[nodiscard]] bool down_for_good() const { return refused_; }
     void receive(const Network::Packet& packet) override;
@@ -35,6 +47,9 @@ public:
     [[nodiscard]] const consensus::Endpoint& self() const { return self_; }
     [[nodiscard]] const SimDisk& disk() const { return disk_; }
     void set_liar(std::unique_ptr<Liar> liar) { liar_ = std::move(liar); }
+    [[nodiscard]] SimDisk& mutable_disk() { return disk_; }
+    /// Its identity is lost (T2, T3): to come back would be the violation.
+    void expect_refusal() { must_refuse_ = true; }
 
     /// Null for a primary, or when down.
     [[nodiscard]] const consensus::minbft::GroupReplica* replica() const { return replica_; }
@@ -47,26 +62,40 @@ private:
         bool durable = false;
     };
     [[nodiscard]] bool recover();
+    [[nodiscard]] Result<void> recover_primary(const std::optional<std::pair<Digest, consensus::Ui>>&);
+    [[nodiscard]] Result<void> recover_replica(const std::optional<std::pair<Digest, consensus::Ui>>&);
+    void note_restart(const std::optional<std::pair<Digest, consensus::Ui>>& last, Counter logged);
     void pump();
     void drain();
     void perform(consensus::Output output);
     void arm_timer();
     void observe(const consensus::Output& output);
+    void observe(const consensus::LogRecord& record);
+    /// Runs `what` now, or after a pause; not at all when the process has died meanwhile.
+    void alive(std::uint64_t incarnation, const std::function<void()>& what);
 
     Cluster& cluster_;
     consensus::Endpoint self_;
     UsigId usig_;
     bool correct_;
     SimDisk disk_;
+    TokenSigner signer_;
     std::unique_ptr<consensus::Engine> engine_;
     consensus::minbft::GroupReplica* replica_ = nullptr;
     consensus::minbft::Primary* primary_ = nullptr;
     std::unique_ptr<Liar> liar_;
     std::deque<std::shared_ptr<Queued>> outputs_;
+    std::vector<std::function<void()>> paused_work_;
     std::optional<TimePoint> timer_at_;
     std::uint64_t incarnation_ = 0;
     bool draining_ = false;
+    bool paused_ = false;
     bool refused_ = false;
+    bool must_refuse_ = false;
 };
+
+/// The engines' options under a plan.
+[[nodiscard]] consensus::minbft::PrimaryOptions primary_options(const Plan& plan);
+[[nodiscard]] consensus::minbft::ReplicaOptions replica_options(const Plan& plan);
 
 }  // namespace bft::sim

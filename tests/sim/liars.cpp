@@ -29,7 +29,11 @@ Digest random_digest(Prng& prng) {
 
 LyingReplica::LyingReplica(Cluster& cluster, const Endpoint& self, const ReplicaLies& lies,
                            Prng prng)
-    : cluster_(cluster), self_(self), lies_(lies), prng_(prng) {
+    : cluster_(cluster),
+      self_(self),
+      lies_(lies),
+      prng_(prng),
+      lies_of_views_(cluster, self, lies, prng_.split()) {
     auto others = cluster.membership.replicas(self.group, Position(self.index));
     shunned_ = others[prng_.below(others.size())];
 }
@@ -41,10 +45,12 @@ void LyingReplica::send(std::vector<Endpoint> to, Payload payload) {
 void LyingReplica::saw(const Verified& message) {
     if (const auto* prepare = std::get_if<Prepare>(&message.payload()))
         remember(prepares_, *prepare);
+    lies_of_views_.saw(message);
 }
 
 void LyingReplica::rewrite(std::vector<Send>& sends) {
     if (lies_.silent) return sends.clear();
+    lies_of_views_.rewrite(sends);
     std::vector<Send> changed;
     for (Send& send : sends) {
         if (lies_.selective) std::erase(send.to, shunned_);
@@ -68,6 +74,8 @@ void LyingReplica::rewrite(std::vector<Send>& sends) {
             if (auto* found = std::get_if<Certificates>(&send.payload)) {
                 if (prng_.chance(500)) continue;
                 if (!found->prepares.empty()) found->prepares.erase(found->prepares.begin());
+                if (!found->view_changes.empty()) found->view_changes.pop_back();
+                if (!found->new_views.empty()) found->new_views.back().hd = random_digest(prng_);
                 if (!found->commits.empty()) found->commits.back().nvd = random_digest(prng_);
             }
             if (auto* found = std::get_if<Bodies>(&send.payload)) {
@@ -80,7 +88,7 @@ void LyingReplica::rewrite(std::vector<Send>& sends) {
             if (auto* status = std::get_if<Status>(&send.payload); status && prng_.chance(300)) {
                 status->delivered = Slot(UINT64_MAX);
                 status->low = Slot(prng_.next());
-                status->ordering_seen = Counter(UINT64_MAX);
+                for (Counter& seen : status->ordering_seen) seen = Counter(UINT64_MAX);
                 for (Counter& seen : status->votes_seen) seen = Counter(prng_.next());
             }
         }
@@ -153,8 +161,13 @@ void LyingReplica::forge_prepare() {
          std::move(prepare));
 }
 
+void LyingReplica::corrupt(Output& output) {
+    lies_of_views_.corrupt(output);
+}
+
 void LyingReplica::tick() {
     if (lies_.silent) return;
+    lies_of_views_.tick();
     if (!prepares_.empty() && prng_.chance(200)) {
         if (lies_.early_commit) certify_commit(prepares_.back(), true);
         if (lies_.wrong_commit && prng_.chance(200))
@@ -207,7 +220,7 @@ void LyingClient::act() {
     PartitionId home(static_cast<std::uint32_t>(prng_.between(1, cluster_.plan.partitions)));
     GroupId group = *m.owner(home);
     std::vector<Endpoint> all = m.replicas(group);
-    all.push_back(Endpoint::primary(PrimaryId(0)));
+    for (const Endpoint& primary : m.all_primaries()) all.push_back(primary);
     ClientSeq& next = next_[home];
     next = prng_.chance(20) ? next + prng_.between(1, 1u << 20) : next.next();
     ClientSeq low(next.value > 100 ? next.value - 100 : 0);
@@ -246,18 +259,22 @@ LyingPrimary::LyingPrimary(Cluster& cluster, const PrimaryLies& lies, Prng prng)
 
 void LyingPrimary::start() {
     cluster_.time.after(cluster_.plan.tpm_latency + Duration(prng_.below(10'000'000)), [this] {
+        if (stopped_) return;
         order();
         start();
     });
 }
 
 void LyingPrimary::receive(const Network::Packet& packet) {
+    if (stopped_) return;
     if (const auto* body = std::get_if<Body>(&packet->payload())) {
         if (bodies_.emplace((*body)->rd, *body).second && pool_.size() < 1000)
             pool_.push_back(*body);
     } else if (const auto* fetch = std::get_if<FetchCertificates>(&packet->payload())) {
         if (lies_.withholds && prng_.chance(800)) return;
-        Certificates found{fetch->stream, {}, {}};
+        if (fetch->stream != StreamId::ordering(PrimaryId(0))) return;
+        Certificates found;
+        found.stream = fetch->stream;
         for (auto it = certified_.lower_bound(fetch->from);
              it != certified_.end() && it->first <= fetch->to && found.prepares.size() < 64; ++it)
             found.prepares.push_back(it->second);

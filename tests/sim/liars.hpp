@@ -4,6 +4,7 @@
 #include "cluster.hpp"
 #include "engine_node.hpp"
 #include "plan.hpp"
+#include "view_liars.hpp"
 
 #include <deque>
 #include <map>
@@ -19,6 +20,7 @@ public:
                  Prng prng);
 
     void saw(const consensus::Verified& message) override;
+    void corrupt(consensus::Output& output) override;
     void rewrite(std::vector<consensus::Send>& sends) override;
     void tick() override;
 
@@ -35,6 +37,7 @@ private:
     consensus::Endpoint shunned_;              ///< selective: never spoken to
     std::deque<consensus::Prepare> prepares_;  ///< lately seen
     std::deque<consensus::CommitDb> items_;    ///< lately sent
+    LiesOfViews lies_of_views_;
 };
 
 /// Requests that break the client's rules, with valid signatures.
@@ -59,11 +62,13 @@ private:
     bool stopped_ = false;
 };
 
-/// View 0's primary, scripted: orders honest requests mixed with what the plan says.
+/// View 0's primary, scripted: orders honest requests mixed with what the plan says. In its later
+/// views nothing comes from it.
 class LyingPrimary final : public Node {
 public:
     LyingPrimary(Cluster& cluster, const PrimaryLies& lies, Prng prng);
     void start();
+    void stop() { stopped_ = true; }
     void receive(const Network::Packet& packet) override;
 
 private:
@@ -84,6 +89,7 @@ private:
     std::map<Digest, consensus::Body> bodies_;
     std::vector<consensus::EntryHeader> ordered_;
     std::map<Counter, consensus::Prepare> certified_;
+    bool stopped_ = false;
     bool spoiled_ = false;  ///< correct replicas stop listening: go on for noise only
 };
 

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -17,21 +18,51 @@ using bft::sim::RunResult;
 
 // A campaign of a thousand seeds that misses one of these does not test what it is meant to test.
 constexpr const char* must_be_reached[] = {
+    "NEW-VIEW with a nullset",
     "NOP executed",
+    "TPM away",
+    "a VIEW-CHANGE whose log begins with a VIEW-CHANGE",
+    "a VIEW-CHANGE with vouches",
+    "a kept entry whose body one replica has",
+    "a primary certifies an invalid NEW-VIEW",
+    "a replica certifies a VIEW-CHANGE that hides a COMMIT",
     "body_missing",
+    "checkpoint_stable",
     "disagreement",
     "dropped: item beyond the window",
     "dropped: over the sender's quota",
     "duplicate_ordered",
     "gap",
     "item of several partitions executed",
+    "item with a partition of another group executed",
     "message refused by the Verifier",
+    "network split",
+    "new_view_accepted",
+    "nullified",
+    "power cut of everything",
     "primary restarts by last() (T1)",
+    "primary restarts from its log (T0)",
+    "process paused",
+    "quorum completed for an old view",
+    "refuses to start without its past (T2, T3)",
     "replica restarts by last() (T1)",
+    "replica restarts from a snapshot",
     "replica restarts from its log (T0)",
+    "run in which nobody may be suspected",
     "sender_dead",
+    "suspected: body_missing",
+    "suspected: dead",
+    "suspected: no_new_view",
+    "suspected: request_not_ordered",
+    "suspected: resigned",
+    "suspected: silent",
+    "the longest chain is of a group that did not complain",
+    "two failed views in a row",
+    "view_active",
     "voter asks for a gap",
     "voter looks an answer up",
+    "window full at a primary",
+    "window full at a replica",
 };
 
 struct Arguments {
@@ -43,6 +74,7 @@ struct Arguments {
     double minutes = 0;
     std::uint64_t failures_max = 10;
     std::string mutation = "none";
+    std::string failing;  ///< file that failing seeds are appended to
 };
 
 Mutation mutation_named(const std::string& name) {
@@ -66,13 +98,22 @@ void print(std::uint64_t seed, const std::vector<bft::sim::Violation>& violation
     std::fflush(stdout);
 }
 
+void note(std::uint64_t seed, const std::vector<bft::sim::Violation>& violations,
+          const Arguments& arguments) {
+    if (arguments.failing.empty()) return;
+    std::ofstream file(arguments.failing, std::ios::app);
+    file << seed << ' ' << violations.front().property << ' '
+         << violations.front().text.substr(0, violations.front().text.find('\n')) << '\n';
+}
+
 int replay(const Arguments& arguments) {
     auto plan = make_plan(arguments.seed, mutation_named(arguments.mutation));
     std::printf("%s\n", plan.text().c_str());
     RunResult result = run_seed(plan, arguments.log);
-    std::printf("slots=%llu answered=%llu events=%llu hash=%016llx\n",
+    std::printf("slots=%llu answered=%llu views=%llu events=%llu hash=%016llx\n",
                 static_cast<unsigned long long>(result.slots),
                 static_cast<unsigned long long>(result.answered),
+                static_cast<unsigned long long>(result.views),
                 static_cast<unsigned long long>(result.events),
                 static_cast<unsigned long long>(result.hash));
     if (result.violations.empty()) return 0;
@@ -87,14 +128,16 @@ int many(const Arguments& arguments) {
     std::vector<std::uint64_t> failing;
     std::uint64_t slots = 0;
     std::uint64_t answered = 0;
+    std::uint64_t views = 0;
     std::uint64_t done = 0;
     std::map<std::string, std::uint64_t> reached;
     auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
     auto report = [&](const char* end) {
         std::printf(
-            "\r%llu of %llu seeds, %llu slots, %llu answers, %.0f slots/s, %zu failed%s",
+            "\r%llu of %llu seeds, %llu slots, %llu views, %llu answers, %.0f slots/s, %zu failed%s",
             static_cast<unsigned long long>(done), static_cast<unsigned long long>(arguments.count),
-            static_cast<unsigned long long>(slots), static_cast<unsigned long long>(answered),
+            static_cast<unsigned long long>(slots), static_cast<unsigned long long>(views),
+            static_cast<unsigned long long>(answered),
             static_cast<double>(slots) / std::max(seconds(), 1e-9), failing.size(), end);
         std::fflush(stdout);
     };
@@ -109,11 +152,13 @@ int many(const Arguments& arguments) {
             result.violations.push_back({"S-DET", "two runs of this seed differ"});
         slots += result.slots;
         answered += result.answered;
+        views += result.views;
         for (const auto& [what, times] : result.reached) reached[what] += times;
         ++done;
         if (!result.violations.empty()) {
             failing.push_back(seed);
             print(seed, result.violations, arguments);
+            note(seed, result.violations, arguments);
             if (failing.size() >= arguments.failures_max) break;
         }
         if (Clock::now() - shown > std::chrono::seconds(5)) {
@@ -156,6 +201,7 @@ int main(int argc, char** argv) {
     app.add_option("--minutes", arguments.minutes,
                    "stop after this time; an unfinished campaign fails");
     app.add_option("--failures", arguments.failures_max, "stop after this many failing seeds");
+    app.add_option("--failing", arguments.failing, "append failing seeds to this file");
     app.add_option("--mutation", arguments.mutation,
                    "break a rule on purpose (tests of the checkers)");
     CLI11_PARSE(app, argc, argv);

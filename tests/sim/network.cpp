@@ -34,6 +34,7 @@ void Network::send(const Endpoint& from, const Send& send) {
     for (const Endpoint& to : send.to) {
         ++sent_;
         if (filter_ && !filter_(from, to, send.payload)) continue;
+        if (lost_first(from, to, send.payload)) continue;
         Link& way = link(from, to);
         carry(way, to, packet, {});
         if (healed_) continue;
@@ -51,9 +52,21 @@ void Network::send(const Endpoint& from, const Send& send) {
     }
 }
 
+bool Network::lost_first(const Endpoint& from, const Endpoint& to, const Payload& payload) {
+    if (!faults_.first_view_messages_lost || healed_) return false;
+    bool of_views = std::holds_alternative<TriggerCertificate>(payload) ||
+                    std::holds_alternative<ViewChangePtr>(payload) ||
+                    std::holds_alternative<NewView>(payload) ||
+                    std::holds_alternative<NewViewAccept>(payload) ||
+                    std::holds_alternative<ViewChanges>(payload);
+    return of_views && first_lost_.emplace(from, to, payload.index()).second;
+}
+
 void Network::carry(Link& link, const Endpoint& to, const Packet& packet, Duration extra) {
     if (!healed_) {
         if (link.cut_until > time_.now() || prng_.chance(faults_.loss_permille)) return;
+        if (split_until_ > time_.now() && side_.contains(packet->from()) != side_.contains(to))
+            return;
         if (prng_.chance(faults_.reorder_permille)) extra += Duration(prng_.below(10'000'000));
     }
     Duration latency = link.latency + Duration(prng_.below(100'000)) + extra;
@@ -71,6 +84,7 @@ void Network::cut(const Endpoint& from, const Endpoint& to, TimePoint when) {
 
 void Network::heal() {
     healed_ = true;
+    split_until_ = {};
     for (auto& [ends, link] : links_) {
         link.latency = link.healthy;
         link.clogged_until = {};

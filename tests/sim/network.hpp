@@ -13,6 +13,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace bft::sim {
@@ -40,6 +41,11 @@ public:
     void cut(const consensus::Endpoint& from, const consensus::Endpoint& to, TimePoint when);
     /// No faults from now on; ordinary latencies.
     void heal();
+    /// No node of `side` hears one outside of it, nor the other way round, until `when`.
+    void split(std::set<consensus::Endpoint> side, TimePoint when) {
+        side_ = std::move(side);
+        split_until_ = when;
+    }
 
     [[nodiscard]] std::uint64_t sent() const { return sent_; }
     [[nodiscard]] std::uint64_t refused() const { return refused_; }
@@ -53,6 +59,8 @@ private:
         bool fresh = true;
     };
     Link& link(const consensus::Endpoint& from, const consensus::Endpoint& to);
+    [[nodiscard]] bool lost_first(const consensus::Endpoint& from, const consensus::Endpoint& to,
+                                  const consensus::Payload& payload);
     void carry(Link& link, const consensus::Endpoint& to, const Packet& packet, Duration extra);
 
     Timeline& time_;
@@ -63,6 +71,9 @@ private:
     Deliver deliver_;
     Filter filter_;
     bool healed_ = false;
+    std::set<consensus::Endpoint> side_;
+    TimePoint split_until_{};
+    std::set<std::tuple<consensus::Endpoint, consensus::Endpoint, std::size_t>> first_lost_;
     std::map<std::pair<consensus::Endpoint, consensus::Endpoint>, Link> links_;
     std::vector<std::pair<consensus::Endpoint, Packet>> recorded_;
     std::uint64_t sent_ = 0;

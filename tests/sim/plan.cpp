@@ -41,12 +41,30 @@ void choose_byzantine(Plan& plan, Prng& prng) {
             plan.byzantine.insert(Endpoint::voter(VoterId(d)));
 }
 
+// Any number of primaries but one (F3); a scripted one leads view 0.
+void choose_leaders(Plan& plan, Prng& prng) {
+    LeaderLies& l = plan.leader_lies;
+    for (bool* lie : {&l.bad_new_views, &l.two_new_views, &l.equivocates, &l.omits,
+                      &l.hides_bodies, &l.falls_silent, &l.delays, &l.censors})
+        *lie = prng.chance(350);
+    std::uint32_t correct = plan.scripted_primary() ? 1 : 0;
+    if (plan.scripted_primary() && !plan.gone.empty()) plan.primaries_beside_replicas = false;
+    for (std::uint32_t p = correct; p < plan.primaries; ++p)
+        if (!plan.gone.contains(plan.primary_machine(p)) && coin(prng)) correct = p;
+    for (std::uint32_t p = 0; p < plan.primaries; ++p)
+        if (p != correct && !(p == 0 && plan.scripted_primary()) && prng.chance(400))
+            plan.byzantine.insert(Endpoint::primary(PrimaryId(p)));
+}
+
 void choose_lies(Plan& plan, Prng& prng) {
     ReplicaLies& r = plan.replica_lies;
     for (bool* lie : {&r.wrong_commit, &r.early_commit, &r.selective, &r.forged_items,
                       &r.wrong_replies, &r.garbage_answers})
         *lie = coin(prng);
     r.silent = prng.chance(150);
+    for (bool* lie : {&r.hides_commits, &r.late_commits, &r.two_changes, &r.false_vouches,
+                      &r.wrong_checkpoints, &r.accepts_anything, &r.complains, &r.hides_bodies})
+        *lie = prng.chance(350);
     VoterLies& v = plan.voter_lies;
     v.wrong_results = coin(prng);
     v.wrong_digests = coin(prng);
@@ -58,6 +76,7 @@ void choose_lies(Plan& plan, Prng& prng) {
             *lie = prng.chance(350);
         if (p.any()) plan.byzantine.insert(Endpoint::primary(PrimaryId(0)));
     }
+    choose_leaders(plan, prng);
     plan.byzantine_client = coin(prng);
     ClientLies& c = plan.client_lies;
     for (bool* lie : {&c.two_contents, &c.replays, &c.one_replica, &c.bad_partitions})
@@ -74,6 +93,46 @@ void choose_network(Plan& plan, Prng& prng) {
     net.clogs = coin(prng);
     net.cuts = coin(prng);
     net.slow_links = coin(prng);
+    net.splits = coin(prng);
+    net.swizzles = prng.chance(250);
+    net.first_view_messages_lost = prng.chance(250);
+}
+
+// Patience must exceed what TPMs and queues cost a correct primary (section 8).
+void choose_timers(Plan& plan, Prng& prng) {
+    Duration tpm = (plan.tpm_latency + plan.tpm_jitter) * static_cast<int>(plan.groups + 1);
+    Timers& t = plan.timers;
+    t.heartbeat = between(prng, 50ms, 250ms);
+    t.order = between(prng, 400ms, 1s) + tpm * 6;
+    t.body = between(prng, 300ms, 1s) + tpm * 6;
+    t.silence = between(prng, 200ms, 1s) + t.heartbeat + tpm * 6;
+    t.new_view = between(prng, 1s, 2s) + tpm * 12;
+    t.max = t.new_view * 4;
+}
+
+void choose_bounds(Plan& plan, Prng& prng) {
+    if (prng.chance(500)) {
+        plan.checkpoint_every = prng.between(1, 16);
+        plan.window = plan.checkpoint_every * prng.between(4, 12);
+    }
+    if (prng.chance(200)) plan.voter_sender_bytes = prng.between(8, 64) * 1024;
+    if (prng.chance(200)) plan.voter_answers = static_cast<std::uint32_t>(prng.between(1, 16));
+}
+
+// Faults of whole processes and machines.
+void choose_faults(Plan& plan, Prng& prng) {
+    plan.crashes = coin(prng);
+    plan.role_crashes = coin(prng);
+    plan.primary_crashes = coin(prng);
+    plan.power_cuts = prng.chance(200);
+    plan.pauses = prng.chance(300);
+    plan.tpm_outages = prng.chance(250);
+    plan.resigns = prng.chance(250);
+    plan.chaotic_start = prng.chance(200);
+    if (coin(prng))
+        while (plan.gone.size() < prng.between(1, plan.f))
+            plan.gone.insert(static_cast<std::uint32_t>(prng.below(plan.replicas())));
+    plan.loss = static_cast<Plan::Loss>(prng.below(3));
 }
 
 // What a mutation needs to show: somebody who makes use of the broken rule.
@@ -107,6 +166,7 @@ void suit_mutation(Plan& plan) {
             break;
         case Mutation::database_not_atomic:
         case Mutation::send_before_sync:
+        case Mutation::disk_loses_tail:
             plan.crashes = true;
             plan.primary_crashes = true;
             plan.disk_latency = 10ms;
@@ -141,26 +201,23 @@ Plan make_plan(std::uint64_t seed, Mutation mutation) {
     plan.multi_permille = prng.chance(200) ? 1000 : static_cast<std::uint32_t>(prng.below(600));
     plan.think = between(prng, 0ms, coin(prng) ? 5ms : 200ms);
     plan.workers = static_cast<std::uint32_t>(prng.between(1, 4));
-    plan.chaos = between(prng, 500ms, 3s);
+    plan.chaos = between(prng, 500ms, coin(prng) ? 3s : 8s);
 
     plan.tpm_latency = between(prng, 500us, coin(prng) ? 5ms : 50ms);
     if (coin(prng)) plan.tpm_jitter = between(prng, 0ms, plan.tpm_latency);
     if (prng.chance(150)) plan.tpm_void_permille = 50;
+    plan.primaries = static_cast<std::uint32_t>(prng.between(2, 3));
+    plan.primaries_beside_replicas = coin(prng);
+    choose_timers(plan, prng);
     plan.disk_latency = between(prng, 50us, coin(prng) ? 1ms : 10ms);
     plan.database_latency = between(prng, 200us, coin(prng) ? 2ms : 30ms);
     if (coin(prng)) plan.database_retry_permille = 100;
     // Tiny bounds now and then, so that every bound is met.
-    if (prng.chance(200)) plan.window = prng.between(4, 32);
-    if (prng.chance(200)) plan.voter_sender_bytes = prng.between(8, 64) * 1024;
-    if (prng.chance(200)) plan.voter_answers = static_cast<std::uint32_t>(prng.between(1, 16));
+    choose_bounds(plan, prng);
 
     if (!prng.chance(100)) choose_network(plan, prng);
-    plan.crashes = coin(prng);
-    plan.role_crashes = coin(prng);
-    plan.primary_crashes = coin(prng);
-    if (coin(prng))
-        while (plan.gone.size() < prng.between(1, plan.f))
-            plan.gone.insert(static_cast<std::uint32_t>(prng.below(plan.replicas())));
+    // Now and then nothing is wrong, and nobody may be suspected.
+    if (!prng.chance(60)) choose_faults(plan, prng);
     if (!prng.chance(200)) {
         choose_byzantine(plan, prng);
         choose_lies(plan, prng);
@@ -191,8 +248,22 @@ const char* to_string(Mutation mutation) {
             return "reply_before_commit";
         case Mutation::too_many_liars:
             return "too_many_liars";
+        case Mutation::disk_loses_tail:
+            return "disk_loses_tail";
     }
     return "unknown";
+}
+
+bool Plan::calm() const {
+    const NetworkFaults& net = network;
+    bool network_faults = net.loss_permille + net.reorder_permille > 0 || net.clogs || net.cuts ||
+                          net.slow_links || net.splits || net.swizzles;
+    bool primaries_lie = false;
+    for (const Endpoint& node : byzantine)
+        primaries_lie = primaries_lie || node.role == Endpoint::Role::primary;
+    bool stops = crashes || role_crashes || primary_crashes || power_cuts || pauses || tpm_outages ||
+                 resigns || chaotic_start || !gone.empty();
+    return mutation == Mutation::none && !network_faults && !primaries_lie && !stops;
 }
 
 std::string Plan::text() const {
@@ -200,18 +271,38 @@ std::string Plan::text() const {
     auto us = [](Duration d) {
         return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(d).count());
     };
-    out << "seed=" << seed << " f=" << f << " groups=" << groups << " partitions=" << partitions
+    auto flag = [&](const char* name, bool on) {
+        if (on) out << ' ' << name;
+    };
+    out << "seed=" << seed << " f=" << f << " primaries=" << primaries
+        << (primaries_beside_replicas ? "+" : "") << " groups=" << groups << " partitions=" << partitions
         << " clients=" << clients << " depth=" << client_depth << " multi=" << multi_permille
         << " workers=" << workers << " chaos_us=" << us(chaos) << " tpm_us=" << us(tpm_latency)
         << "+" << us(tpm_jitter) << " voids=" << tpm_void_permille
         << " disk_us=" << us(disk_latency) << " database_us=" << us(database_latency)
-        << " window=" << window << " loss=" << network.loss_permille
+        << " window=" << window << "/" << checkpoint_every << " patience_us=" << us(timers.order)
+        << "/" << us(timers.body) << "/" << us(timers.silence) << "/" << us(timers.new_view)
+        << " loss=" << network.loss_permille
         << " dup=" << network.duplicate_permille << " reorder=" << network.reorder_permille
-        << " replay=" << network.replay_permille << (network.clogs ? " clogs" : "")
-        << (network.cuts ? " cuts" : "") << (network.slow_links ? " slow_links" : "")
-        << (crashes ? " crashes" : "") << (role_crashes ? " role_crashes" : "")
-        << (primary_crashes ? " primary_crashes" : "");
-    for (std::uint32_t machine : gone) out << " gone=" << machine;
+        << " replay=" << network.replay_permille ;
+    flag("clogs", network.clogs);
+    flag("cuts", network.cuts);
+    flag("slow_links", network.slow_links);
+    flag("splits", network.splits);
+    flag("swizzles", network.swizzles);
+    flag("first_view_messages_lost", network.first_view_messages_lost);
+    flag("crashes", crashes);
+    flag("role_crashes", role_crashes);
+    flag("primary_crashes", primary_crashes);
+    flag("power_cuts", power_cuts);
+    flag("pauses", pauses);
+    flag("tpm_outages", tpm_outages);
+    flag("resigns", resigns);
+    flag("chaotic_start", chaotic_start);
+    flag("scripted_primary", scripted_primary());
+    static constexpr const char* losses[] = {"", " (disk lost)", " (TPM reset)"};
+    for (std::uint32_t machine : gone)
+        out << " gone=" << machine << losses[static_cast<int>(loss)];
     for (const Endpoint& node : byzantine) out << " byzantine=" << consensus::to_string(node);
     return out.str();
 }

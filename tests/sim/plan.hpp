@@ -20,6 +20,10 @@ struct NetworkFaults {
     bool clogs = false;       ///< single links stop for a while, then deliver all
     bool cuts = false;        ///< one direction between two machines is lost for a while
     bool slow_links = false;  ///< some links are 20 to 100 times slower
+    bool splits = false;      ///< two sides that do not hear each other, for a while
+    bool swizzles = false;    ///< nodes fall silent one by one and come back in another order
+    /// The first copy of every view-change message on every link is lost (B11).
+    bool first_view_messages_lost = false;
 };
 
 /// How a Byzantine replica lies; any combination.
@@ -31,6 +35,16 @@ struct ReplicaLies {
     bool wrong_replies = false;
     bool garbage_answers = false;  ///< to FETCH, and lying STATUS
     bool silent = false;
+
+    // View change (faults.md D1-D9).
+    bool hides_commits = false;  ///< VIEW-CHANGEs that end with an older COMMIT
+    bool late_commits = false;   ///< an old COMMIT once more, with a new counter value
+    bool two_changes = false;    ///< two VIEW-CHANGEs for one view
+    bool false_vouches = false;  ///< far too high, or far too low
+    bool wrong_checkpoints = false;
+    bool accepts_anything = false;  ///< NV-ACCEPT for whatever comes
+    bool complains = false;         ///< REQ-VC all the time, for any view
+    bool hides_bodies = false;
 };
 struct VoterLies {
     bool wrong_results = false;
@@ -45,10 +59,22 @@ struct PrimaryLies {
     bool skips_counter = false;
     bool equivocates = false;
     bool invalid_headers = false;
+    /// In view 0: a script plays the primary, and later views of its get nothing.
     [[nodiscard]] bool any() const {
         return withholds || bogus_requests || duplicates || skips_counter || equivocates ||
                invalid_headers;
     }
+};
+/// What a primary-capable node with a correct engine makes of its words; any combination.
+struct LeaderLies {
+    bool bad_new_views = false;   ///< another N, nullset or set of VIEW-CHANGEs
+    bool two_new_views = false;   ///< a second one, with the next counter value, to some
+    bool equivocates = false;     ///< a second PREPARE for a slot, to some
+    bool omits = false;           ///< NEW-VIEWs and PREPAREs not to all
+    bool hides_bodies = false;    ///< answers no FETCH-BODY
+    bool falls_silent = false;    ///< after some slots of each view
+    bool delays = false;          ///< everything late, as late as it dares
+    bool censors = false;         ///< never orders one client
 };
 struct ClientLies {
     bool two_contents = false;  ///< different requests under one id
@@ -69,14 +95,27 @@ enum class Mutation : std::uint8_t {
     client_trusts_one,       ///< a client believes the first reply
     reply_before_commit,     ///< a voter answers before its database committed
     too_many_liars,          ///< f+1 lying databases
+    disk_loses_tail,         ///< a crash takes synced records, too
 };
 const char* to_string(Mutation mutation);
+
+/// The replicas' patience; the rest of the timers are the engines' defaults.
+struct Timers {
+    Duration heartbeat = 250ms;
+    Duration order = 2s;
+    Duration body = 1s;
+    Duration silence = 2s;
+    Duration new_view = 4s;
+    Duration max = 60s;
+};
 
 struct Plan {
     std::uint64_t seed = 0;
     Mutation mutation = Mutation::none;
 
     std::uint32_t f = 1;
+    std::uint32_t primaries = 2;
+    bool primaries_beside_replicas = false;  ///< all but the first share machines with replicas
     std::uint32_t groups = 2;
     std::uint32_t partitions = 4;
     std::uint32_t clients = 3;
@@ -93,6 +132,8 @@ struct Plan {
     Duration database_latency = 1ms;
     std::uint32_t database_retry_permille = 0;
     std::uint64_t window = 512;
+    std::uint64_t checkpoint_every = 64;
+    Timers timers;
     std::uint64_t voter_sender_bytes = 1 << 20;
     std::uint32_t voter_answers = 8192;
 
@@ -100,19 +141,38 @@ struct Plan {
     bool crashes = false;
     bool role_crashes = false;  ///< single processes die, the machine and its TPM service live on
     bool primary_crashes = false;
+    bool power_cuts = false;   ///< everything at once
+    bool pauses = false;       ///< processes stop for a while and go on (SIGSTOP)
+    bool tpm_outages = false;  ///< a machine's TPM does not answer for a while
+    bool resigns = false;
+    bool chaotic_start = false;  ///< nodes start one after the other, in any order
+    /// What happens to machines that are gone.
+    enum class Loss : std::uint8_t { crash, disk, tpm };
+    Loss loss = Loss::crash;
     std::set<std::uint32_t> gone;  ///< machines that stay down after a while
 
     std::set<consensus::Endpoint> byzantine;
     ReplicaLies replica_lies;
     VoterLies voter_lies;
     PrimaryLies primary_lies;  ///< any: view 0's primary is scripted
+    LeaderLies leader_lies;    ///< of the other Byzantine primaries
     bool byzantine_client = false;
     ClientLies client_lies;
 
-    /// Everything pending must be answered once the network heals: not without a correct primary,
-    /// since no view change replaces it.
-    [[nodiscard]] bool live() const { return !primary_lies.any(); }
+    /// Everything pending must be answered once the faults end. Not outside the model.
+    [[nodiscard]] bool live() const {
+        return mutation != Mutation::counter_rolls_back;
+    }
+    /// Nobody has a reason to suspect a primary: no faults at all, or only such that a correct
+    /// primary is not to blame for (L-NOFALSE).
+    [[nodiscard]] bool calm() const;
+    [[nodiscard]] bool scripted_primary() const { return primary_lies.any(); }
     [[nodiscard]] std::uint32_t replicas() const { return 2 * f + 1; }
+    /// Machines 0 .. 2f carry position j of every group and voter j.
+    [[nodiscard]] std::uint32_t primary_machine(std::uint32_t p) const {
+        return p > 0 && primaries_beside_replicas ? (p - 1) % replicas() : replicas() + p;
+    }
+    [[nodiscard]] std::uint32_t machines() const { return replicas() + primaries; }
     [[nodiscard]] std::string text() const;
 };
 

@@ -28,20 +28,20 @@ ItemResult execute_on(const Reference::Entry& entry, std::map<PartitionId, Rows>
 
 }  // namespace
 
-void Reference::append(const Prepare& prepare) {
-    SlotEntries slot{prepare.header, prepare.hd, prepare.view, {}};
-    std::uint64_t seed = slot_seed(prepare.header->previous);
+void Reference::append(const HeaderPtr& header, const Digest& hd) {
+    SlotEntries slot{header, hd, {}};
+    std::uint64_t seed = slot_seed(header->previous);
     std::uint32_t index = 0;
-    for (const EntryHeader& header : prepare.header->entries) {
+    for (const EntryHeader& each : header->entries) {
         Entry entry;
-        entry.header = header;
-        entry.owner = membership_.owner(header.rid.home).value_or(GroupId(0));
+        entry.header = each;
+        entry.owner = membership_.owner(each.rid.home).value_or(GroupId(0));
         entry.item.index = index;
-        entry.item.rid = header.rid;
-        entry.item.rd = header.rd;
-        entry.item.ts_ms = prepare.header->ts_ms;
+        entry.item.rid = each.rid;
+        entry.item.rd = each.rd;
+        entry.item.ts_ms = header->ts_ms;
         entry.item.seed = seed + index;
-        for (PartitionId p : header.parts) {
+        for (PartitionId p : each.parts) {
             Seq& next = chain_next_.try_emplace(p, Seq(1)).first->second;
             entry.item.seqs.push_back({p, next});
             next = next.next();
@@ -57,27 +57,27 @@ const Reference::Entry* Reference::entry(Slot where, std::uint32_t index) const 
     return found == nullptr || index >= found->entries.size() ? nullptr : &found->entries[index];
 }
 
-std::optional<std::string> Reference::decide(GroupId group, Slot upto,
+std::optional<std::string> Reference::decide(GroupId group, Slot slot,
+                                             const std::set<std::uint32_t>& null,
                                              const std::map<Digest, Body>& bodies) {
-    Slot& done = decided_[group];
-    while (done < upto) {
-        if (done >= tip()) return "slot " + std::to_string(upto.value) + " is beyond the chain";
-        for (Entry& entry : slots_[done.value].entries) {
-            if (entry.owner != group) continue;
-            auto body = bodies.find(entry.header.rd);
-            if (body == bodies.end())
-                return "slot " + std::to_string(done.value + 1) +
-                       " was committed although no valid body exists";
-            if (body->second->id != entry.header.rid || body->second->parts != entry.header.parts)
-                return "slot " + std::to_string(done.value + 1) +
-                       " was committed with a body of another request";
-            entry.body = body->second;
-            bool fresh = windows_[{entry.header.rid.home, entry.header.rid.client}].insert(
-                entry.header.rid.cseq, entry.body->ack_low);
-            entry.item.kind = fresh ? ItemKind::transaction : ItemKind::nop;
-            entry.decided = true;
-        }
-        done = done.next();
+    std::string where = "slot " + std::to_string(slot.value);
+    if (slot > tip()) return where + " is beyond the chain";
+    if (slot != decided_[group].next()) return where + " was delivered after a gap";
+    decided_[group] = slot;
+    for (Entry& entry : slots_[slot.value - 1].entries) {
+        if (entry.owner != group) continue;
+        entry.decided = true;
+        entry.item.kind = ItemKind::nop;
+        entry.null = null.contains(entry.item.index);
+        if (entry.null) continue;
+        auto body = bodies.find(entry.header.rd);
+        if (body == bodies.end()) return where + " was committed although no valid body exists";
+        if (body->second->id != entry.header.rid || body->second->parts != entry.header.parts)
+            return where + " was committed with a body of another request";
+        entry.body = body->second;
+        if (windows_[{entry.header.rid.home, entry.header.rid.client}].insert(
+                entry.header.rid.cseq, entry.body->ack_low))
+            entry.item.kind = ItemKind::transaction;
     }
     return std::nullopt;
 }

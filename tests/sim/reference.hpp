@@ -8,6 +8,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,27 +24,27 @@ public:
         consensus::DbItem item;  ///< kind and the rest only once decided
         consensus::Body body;    ///< once decided
         bool decided = false;
+        bool null = false;  ///< decided, and as a no-op
         bool executed = false;
         consensus::ItemResult result;
     };
     struct SlotEntries {
         consensus::HeaderPtr header;
         Digest hd;
-        View view{};
         std::vector<Entry> entries;
     };
 
-    /// The chain's next slot.
-    void append(const consensus::Prepare& prepare);
+    /// The chain's next slot, as the first group delivered it: from then on it is final.
+    void append(const consensus::HeaderPtr& header, const Digest& hd);
     [[nodiscard]] Slot tip() const { return Slot(slots_.size()); }
     [[nodiscard]] const SlotEntries* slot(Slot slot) const {
         return slot.value == 0 || slot > tip() ? nullptr : &slots_[slot.value - 1];
     }
     [[nodiscard]] const Entry* entry(Slot slot, std::uint32_t index) const;
 
-    /// `group` committed everything up to `slot`: its entries get their decisions. Returns what is
-    /// wrong, if anything.
-    std::optional<std::string> decide(GroupId group, Slot slot,
+    /// `group` delivered its next slot; entries of `null` are no-ops. Returns what is wrong, if
+    /// anything.
+    std::optional<std::string> decide(GroupId group, Slot slot, const std::set<std::uint32_t>& null,
                                       const std::map<Digest, consensus::Body>& bodies);
     [[nodiscard]] Slot decided(GroupId group) const {
         auto found = decided_.find(group);

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 namespace bft::sim {
@@ -23,12 +24,13 @@ struct TpmSpeed {
 
 class SimTpm {
 public:
-    SimTpm(Timeline& time, TokenTable& tokens, Checker& checker, TpmSpeed speed, Prng prng)
+    SimTpm(Timeline& time, const TokenTable& tokens, Checker& checker, TpmSpeed speed, Prng prng)
         : time_(time), tokens_(tokens), checker_(checker), speed_(speed), prng_(prng) {}
 
     using Done = std::function<void(consensus::Ui)>;
 
     void create(UsigId identity, const Digest& digest, Done done) {
+        if (broken_) return;
         queue_.push_back({identity, digest, std::move(done)});
         ++waiting_[identity];
         start();
@@ -52,9 +54,20 @@ public:
         waiting_.clear();
         busy_ = false;
     }
-    void set_speed(TpmSpeed speed) { speed_ = speed; }
-    /// Voids spoil an ordering counter for good (P7), so a primary's TPM has none.
-    [[nodiscard]] const TpmSpeed& speed() const { return speed_; }
+    /// Nothing is certified until then (T5).
+    void away_until(TimePoint when) { away_until_ = when; }
+    void never_voids(UsigId identity) { whole_.insert(identity); }
+    /// T3: all counters and what they certified are gone; nothing is certified any more under the
+    /// old identities, which is what an epoch in the certificate comes to.
+    [[nodiscard]] bool was_reset() const { return broken_; }
+    void reset() {
+        ++incarnation_;
+        queue_.clear();
+        waiting_.clear();
+        last_.clear();
+        busy_ = false;
+        broken_ = true;
+    }
 
     /// Test of the tests: forgets the next increment of `identity`, so that the certificate after
     /// it has the same value.
@@ -72,6 +85,7 @@ private:
         busy_ = true;
         auto jitter = static_cast<std::uint64_t>(speed_.jitter.count());
         Duration wait = speed_.latency + Duration(prng_.below(jitter + 1));
+        if (away_until_ > time_.now()) wait += away_until_ - time_.now();
         time_.after(wait, [this, incarnation = incarnation_] {
             if (incarnation != incarnation_) return;
             Operation operation = std::move(queue_.front());
@@ -85,9 +99,8 @@ private:
     }
 
     consensus::Ui certify(const Operation& operation) {
-        std::uint32_t voids = prng_.chance(speed_.void_permille)
-                                  ? static_cast<std::uint32_t>(prng_.between(1, 2))
-                                  : 0;
+        bool spoils = prng_.chance(speed_.void_permille) && !whole_.contains(operation.identity);
+        std::uint32_t voids = spoils ? static_cast<std::uint32_t>(prng_.between(1, 2)) : 0;
         Counter& cv = counters_[operation.identity];
         cv = cv + (voids + 1);
         consensus::Ui ui = tokens_.certify(operation.identity, cv, voids, operation.digest);
@@ -101,7 +114,7 @@ private:
     }
 
     Timeline& time_;
-    TokenTable& tokens_;
+    const TokenTable& tokens_;
     Checker& checker_;
     TpmSpeed speed_;
     Prng prng_;
@@ -110,6 +123,9 @@ private:
     std::map<UsigId, Counter> counters_;
     std::map<UsigId, std::pair<Digest, consensus::Ui>> last_;
     std::optional<UsigId> roll_back_;
+    std::set<UsigId> whole_;
+    TimePoint away_until_{};
+    bool broken_ = false;
     bool busy_ = false;
     std::uint64_t incarnation_ = 0;
 };

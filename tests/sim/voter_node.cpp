@@ -79,6 +79,11 @@ void VoterNode::pump() {
     for (Execution& execution : output.execute) {
         if (execution.item.kind == ItemKind::nop) cluster_.reach("NOP executed");
         if (execution.item.seqs.size() > 1) cluster_.reach("item of several partitions executed");
+        for (const PartitionSeq& s : execution.item.seqs)
+            if (cluster_.membership.owner(s.partition) != execution.group) {
+                cluster_.reach("item with a partition of another group executed");
+                break;
+            }
         database_.execute(std::move(execution));
     }
     arm_timer();

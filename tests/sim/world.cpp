@@ -1,0 +1,340 @@
+#include "world.hpp"
+
+#include "consensus/select.hpp"
+
+#include <algorithm>
+
+namespace bft::sim {
+
+using namespace consensus;
+
+namespace {
+
+constexpr std::uint64_t instant_events_max = 200'000;
+constexpr std::uint64_t bounds_every = 256;  // events between two looks at S-BOUND
+
+}  // namespace
+
+World::World(const Plan& the_plan, bool log)
+    : plan(the_plan), cluster(the_plan, log), prng(cluster.split()) {
+    build();
+    cluster.checker.on_view([this](const NewView& new_view) { note_bodies(new_view); });
+}
+
+// A kept entry may depend on a single body (H5).
+void World::note_bodies(const NewView& new_view) {
+    for (Slot s = cluster.checker.chain_tip().next(); s <= new_view.slot; s = s.next()) {
+        const Header* header = nullptr;
+        for (const auto& node : replicas)
+            if (node->up() && node->replica()->agreement().chain().at(s) != nullptr)
+                header = node->replica()->agreement().chain().at(s)->prepare.header.get();
+        if (header == nullptr) continue;
+        for (std::uint32_t i = 0; i < header->entries.size(); ++i) {
+            const EntryHeader& entry = header->entries[i];
+            if (std::binary_search(new_view.nullset.begin(), new_view.nullset.end(),
+                                   EntryRef{s, i}))
+                continue;
+            auto group = cluster.membership.owner(entry.rid.home);
+            auto holders = std::count_if(replicas.begin(), replicas.end(), [&](const auto& node) {
+                return node->self().group == group && node->disk().has_body(entry.rd);
+            });
+            if (holders == 1) cluster.reach("a kept entry whose body one replica has");
+        }
+    }
+}
+
+void World::build() {
+    for (std::uint32_t p = 0; p < plan.primaries; ++p) {
+        Endpoint self = Endpoint::primary(PrimaryId(p));
+        if (p == 0 && plan.scripted_primary()) {
+            scripted = std::make_unique<LyingPrimary>(cluster, plan.primary_lies, prng.split());
+            primaries.push_back(nullptr);
+            continue;
+        }
+        auto node = std::make_unique<EngineNode>(cluster, self);
+        if (!cluster.correct(self))
+            node->set_liar(
+                std::make_unique<LyingLeader>(cluster, *node, plan.leader_lies, prng.split()));
+        primaries.push_back(std::move(node));
+    }
+    for (const Endpoint& self : cluster.membership.all_replicas()) {
+        auto node = std::make_unique<EngineNode>(cluster, self);
+        if (!cluster.correct(self))
+            node->set_liar(
+                std::make_unique<LyingReplica>(cluster, self, plan.replica_lies, prng.split()));
+        replicas.push_back(std::move(node));
+    }
+    for (std::uint32_t d = 0; d < plan.replicas(); ++d)
+        voters.push_back(std::make_unique<VoterNode>(cluster, VoterId(d), prng.split()));
+    for (std::uint32_t c = 0; c < plan.clients; ++c)
+        clients.push_back(std::make_unique<ClientNode>(cluster, ClientId(c), prng.split()));
+    if (plan.byzantine_client)
+        lying_client = std::make_unique<LyingClient>(cluster, ClientId(plan.clients),
+                                                     plan.client_lies, prng.split());
+}
+
+void World::start() {
+    // A9: one after the other, in any order.
+    auto later = [&](auto& node) {
+        Duration wait{};
+        if (plan.chaotic_start)
+            wait = Duration(prng.below(static_cast<std::uint64_t>(plan.chaos.count())));
+        if (wait == Duration{}) return node->boot();
+        cluster.time.after(wait, [&node] { node->boot(); });
+    };
+    for (auto& replica : replicas) later(replica);
+    for (auto& voter : voters) later(voter);
+    for (auto& primary : primaries)
+        if (primary) later(primary);
+    if (scripted) scripted->start();
+    for (auto& client : clients) client->start();
+    if (lying_client) lying_client->start();
+}
+
+bool World::gone(const Endpoint& node) const {
+    auto host = cluster.membership.host_of(node);
+    return host && plan.gone.contains(host->value);
+}
+
+EngineNode* World::replica(std::uint32_t group, std::uint32_t position) {
+    Endpoint wanted = Endpoint::replica(GroupId(group), Position(position));
+    for (auto& node : replicas)
+        if (node->self() == wanted) return node.get();
+    return nullptr;
+}
+
+// --- faults ---
+
+void World::crash_machine(std::uint32_t machine) {
+    bool liars = false;
+    auto crash = [&](EngineNode& node) {
+        if (cluster.membership.host_of(node.self())->value != machine) return;
+        if (cluster.correct(node.self()))
+            node.crash();
+        else
+            liars = true;
+    };
+    for (auto& primary : primaries)
+        if (primary) crash(*primary);
+    for (auto& replica : replicas) crash(*replica);
+    if (machine < voters.size()) voters[machine]->crash();
+    if (!liars) cluster.tpms[machine]->machine_crashed();
+}
+
+void World::boot_machine(std::uint32_t machine) {
+    auto boot = [&](EngineNode& node) {
+        if (cluster.membership.host_of(node.self())->value == machine) node.boot();
+    };
+    if (plan.gone.contains(machine)) return;
+    for (auto& primary : primaries)
+        if (primary) boot(*primary);
+    for (auto& replica : replicas) boot(*replica);
+    if (machine < voters.size()) voters[machine]->boot();
+}
+
+// T2, T3: who comes back without its log, or without its counter, must say so and stay away.
+void World::lose_machine(std::uint32_t machine) {
+    crash_machine(machine);
+    if (plan.loss == Plan::Loss::crash) return;
+    std::vector<EngineNode*> victims;
+    for (auto* nodes : {&primaries, &replicas})
+        for (auto& node : *nodes)
+            if (node && cluster.membership.host_of(node->self())->value == machine &&
+                cluster.correct(node->self()))
+                victims.push_back(node.get());
+    for (EngineNode* node : victims) {
+        bool certified =
+            cluster.tpms[machine]->last(*cluster.membership.usig_of(node->self())).has_value();
+        if (plan.loss == Plan::Loss::disk)
+            node->lose_disk();
+        else
+            node->expect_refusal();
+        if (certified || plan.loss == Plan::Loss::tpm) cluster.time.after(10ms, [node] { node->boot(); });
+    }
+    if (plan.loss == Plan::Loss::tpm) cluster.tpms[machine]->reset();
+}
+
+void World::power_cut() {
+    cluster.reach("power cut of everything");
+    for (std::uint32_t machine = 0; machine < plan.machines(); ++machine) crash_machine(machine);
+    for (std::uint32_t machine = 0; machine < plan.machines(); ++machine)
+        cluster.time.after(Duration(prng.below(50'000'000)),
+                           [this, machine] { boot_machine(machine); });
+}
+
+void World::stop_clients() {
+    for (auto& client : clients) client->stop();
+    if (lying_client) lying_client->stop();
+}
+
+void World::heal() {
+    healed = true;
+    cluster.network.heal();
+    for (auto* nodes : {&primaries, &replicas})
+        for (auto& node : *nodes)
+            if (node) node->resume();
+    for (std::uint32_t machine = 0; machine < plan.machines(); ++machine) {
+        cluster.tpms[machine]->away_until({});
+        if (plan.gone.contains(machine))
+            crash_machine(machine);
+        else
+            boot_machine(machine);
+    }
+}
+
+void World::silence_liars() {
+    if (scripted) scripted->stop();
+    for (auto& primary : primaries)
+        if (primary && !cluster.correct(primary->self())) primary->crash();
+}
+
+// --- time ---
+
+bool World::advance(TimePoint limit, const std::function<bool()>& enough) {
+    TimePoint instant = cluster.time.now();
+    std::uint64_t at_instant = 0;
+    while (cluster.checker.violations().empty()) {
+        if (cluster.time.steps() % bounds_every == 0) {
+            check_bounds();
+            if (enough && enough()) return true;
+        }
+        if (!cluster.time.step(limit)) return enough && enough();
+        at_instant = cluster.time.now() == instant ? at_instant + 1 : 0;
+        instant = cluster.time.now();
+        if (at_instant > instant_events_max) {
+            cluster.checker.fail("L-TIME", "time stands still: a node is busy with nothing");
+            return false;
+        }
+    }
+    return false;
+}
+
+// --- judgement ---
+
+// S-BOUND: what engines hold, against what they are allowed to hold.
+void World::check_bounds() {
+    auto check = [&](const Endpoint& node, const char* what, std::uint64_t is, std::uint64_t max) {
+        if (is > max)
+            cluster.checker.fail("S-BOUND", to_string(node) + " holds " + std::to_string(is) +
+                                                " " + what + ", allowed " + std::to_string(max));
+    };
+    std::uint64_t with_liar = plan.clients + 1;
+    for (const auto& node : replicas) {
+        if (!node->up() || !cluster.correct(node->self())) continue;
+        auto agreement = node->replica()->agreement().report();
+        check(node->self(), "pending requests", agreement.pending,
+              with_liar * plan.partitions * minbft::ReplicaOptions{}.pending_per_client);
+        // The window, and what a new view brings a replica that is behind; once all are well, the
+        // window alone.
+        std::uint64_t behind = well ? 0 : null_retention;
+        if (agreement.links >= plan.window) cluster.reach("window full at a replica");
+        check(node->self(), "links", agreement.links, behind + 2 * plan.window);
+        check(node->self(), "messages in its own log", agreement.vote_log,
+              MessageLimits{}.vote_log);
+        check(node->self(), "missing bodies", agreement.missing_bodies, plan.window * 2000);
+        check(node->self(), "undecided or unanswered slots",
+              node->replica()->executor().report().waiting_slots,
+              minbft::ExecutorOptions{}.slots_kept + plan.window);
+        check(node->self(), "outputs", node->waiting(), 100'000);
+    }
+    for (const auto& node : voters) {
+        if (!node->up()) continue;
+        auto report = node->voter()->report();
+        // The smallest charge for an item is 288 bytes.
+        check(node->self(), "waiting items", report.waiting,
+              replicas.size() * (plan.voter_sender_bytes / 288 + 1));
+        check(node->self(), "items in flight", report.in_flight, 64);
+    }
+    for (const auto& node : primaries)
+        if (node && node->up())
+            check(node->self(), "pooled requests", node->primary()->report().pooled,
+                  with_liar * plan.groups * minbft::PrimaryOptions{}.client_pool);
+}
+
+bool World::all_answered() const {
+    return std::all_of(clients.begin(), clients.end(),
+                       [](const auto& client) { return client->outstanding() == 0; });
+}
+
+std::optional<View> World::common_view() const {
+    std::optional<View> view;
+    for (const auto& node : replicas) {
+        if (!in_core(node->self())) continue;
+        if (!node->up()) return std::nullopt;
+        auto report = node->replica()->agreement().report();
+        if (!report.active || (view && *view != report.view)) return std::nullopt;
+        view = report.view;
+    }
+    return view;
+}
+
+bool World::converged() const {
+    Slot tip = cluster.checker.chain_tip();
+    for (const auto& node : replicas) {
+        if (!in_core(node->self())) continue;
+        if (!node->up()) return false;
+        auto report = node->replica()->agreement().report();
+        // Heartbeats go on: the tip itself moves while everybody follows.
+        if (report.delivered + 8 < tip || node->replica()->executor().executed() + 8 < tip)
+            return false;
+    }
+    return common_view() && all_executed();
+}
+
+bool World::all_executed() const {
+    for (const auto& node : voters) {
+        if (!in_core(node->self())) continue;
+        if (!node->up()) return false;
+        for (const auto& [partition, next] : cluster.checker.reference().next()) {
+            auto mine = node->database().next().find(partition);
+            if (mine == node->database().next().end() || mine->second != next) return false;
+        }
+    }
+    return true;
+}
+
+std::string World::state() const {
+    std::size_t outstanding = 0;
+    for (const auto& client : clients) outstanding += client->outstanding();
+    std::string text = "delivered " + std::to_string(cluster.checker.chain_tip().value) + ", " +
+                       std::to_string(outstanding) + " calls without answer";
+    auto who = [&](const auto& node) {
+        text += "\n    " + to_string(node->self());
+        if (!cluster.correct(node->self())) text += " (byzantine)";
+        if (!node->up()) text += " down";
+        return node->up();
+    };
+    for (const auto& node : primaries) {
+        if (!node || !who(node)) continue;
+        auto report = node->primary()->report();
+        static constexpr const char* phases[] = {"idle", "collecting", "active"};
+        text += " view=" + std::to_string(report.view.value) + " " +
+                phases[static_cast<int>(report.phase)] +
+                " tip=" + std::to_string(report.tip.value) +
+                " pooled=" + std::to_string(report.pooled);
+    }
+    for (const auto& node : replicas) {
+        if (!who(node)) continue;
+        auto report = node->replica()->agreement().report();
+        text += " view=" + std::to_string(report.view.value) + (report.active ? "" : " inactive") +
+                (report.halted ? " halted" : "") + " tip=" + std::to_string(report.tip.value) +
+                " committed=" + std::to_string(report.committed.value) +
+                " delivered=" + std::to_string(report.delivered.value) +
+                " stable=" + std::to_string(report.stable.value) +
+                " executed=" + std::to_string(node->replica()->executor().executed().value) +
+                " pending=" + std::to_string(report.pending) +
+                " missing=" + std::to_string(report.missing_bodies) +
+                " log=" + std::to_string(report.vote_log);
+        for (const Endpoint& dead : report.dead) text += " dead=" + to_string(dead);
+    }
+    for (const auto& node : voters) {
+        if (!who(node)) continue;
+        auto report = node->voter()->report();
+        text += " executed=" + std::to_string(report.executed) +
+                " waiting=" + std::to_string(report.waiting) +
+                " in_flight=" + std::to_string(report.in_flight);
+    }
+    return text;
+}
+
+}  // namespace bft::sim

@@ -1,0 +1,74 @@
+// All nodes of a simulated cluster, and what can be done to them.
+#pragma once
+
+#include "client_node.hpp"
+#include "cluster.hpp"
+#include "engine_node.hpp"
+#include "liars.hpp"
+#include "voter_node.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bft::sim {
+
+class World {
+public:
+    World(const Plan& plan, bool log);
+
+    /// Boots everybody and starts the clients.
+    void start();
+    void crash_machine(std::uint32_t machine);
+    void boot_machine(std::uint32_t machine);
+    /// The machine's disks and TPM suffer what the plan says about machines that are gone.
+    void lose_machine(std::uint32_t machine);
+    void power_cut();
+    /// Nodes that are gone, or lie, are not in the core.
+    [[nodiscard]] bool gone(const consensus::Endpoint& node) const;
+    [[nodiscard]] bool in_core(const consensus::Endpoint& node) const {
+        return cluster.correct(node) && !gone(node);
+    }
+    /// No faults from now on; who can comes back; clients make no new calls.
+    void heal();
+    void stop_clients();
+    /// Byzantine primaries could keep everybody busy for ever without breaking a rule.
+    void silence_liars();
+
+    /// Time passes until `limit` or until `enough` says so; false when it did not, or when a
+    /// property broke.
+    bool advance(TimePoint limit, const std::function<bool()>& enough = nullptr);
+    bool advance(Duration time, const std::function<bool()>& enough = nullptr) {
+        return advance(cluster.time.now() + time, enough);
+    }
+
+    [[nodiscard]] bool all_answered() const;
+    /// The core is in one active view, and everything that was ordered is executed everywhere.
+    [[nodiscard]] bool converged() const;
+    /// The view of the core, if it is one.
+    [[nodiscard]] std::optional<View> common_view() const;
+    [[nodiscard]] std::string state() const;
+    void check_bounds();
+
+    [[nodiscard]] EngineNode* replica(std::uint32_t group, std::uint32_t position);
+
+    const Plan& plan;
+    Cluster cluster;
+    Prng prng;
+    std::vector<std::unique_ptr<EngineNode>> primaries;  ///< null: view 0's scripted one
+    std::unique_ptr<LyingPrimary> scripted;
+    std::vector<std::unique_ptr<EngineNode>> replicas;
+    std::vector<std::unique_ptr<VoterNode>> voters;
+    std::vector<std::unique_ptr<ClientNode>> clients;
+    std::unique_ptr<LyingClient> lying_client;
+    bool healed = false;
+    bool well = false;  ///< nothing is wrong any more, and all have caught up
+
+private:
+    void build();
+    void note_bodies(const consensus::NewView& new_view);
+    [[nodiscard]] bool all_executed() const;
+};
+
+}  // namespace bft::sim
