@@ -124,7 +124,8 @@ int main(int argc, char** argv) {
                  "accept certificates of software in place of a TPM: for trials only");
     app.add_option("--insecure-misbehave", arguments.misbehave,
                    "for tests: lie on purpose; wrong-commit, wrong-commit-db, wrong-result, "
-                   "wrong-reply, silence, garbage, or several with commas");
+                   "wrong-reply, wrong-page, forged-signature, silence, garbage, or several with "
+                   "commas");
     app.footer(footer);
     CLI11_PARSE(app, argc, argv);
     try {

@@ -240,7 +240,7 @@ Result<void> Node::open_exchange() {
         [this] { return overloaded(); }, options);
     environment_ = std::make_unique<roles::Environment>(
         roles::Environment{loop_, clock_, membership_, *exchange_, events_,
-                           [this](const Error& failure) { fatal(failure); }});
+                           [this](const Error& failure) { fatal(failure); }, false});
     return {};
 }
 

@@ -14,9 +14,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLOORS = {
     "base": 0,
     "consensus": 1, "catalog": 1,
-    "wire": 2, "crypto": 2, "usig": 2, "storage": 2, "net": 2, "database": 2, "metrics": 2,
+    "wire": 2, "crypto": 2, "usig": 2, "storage": 2, "net": 2, "database": 2, "metrics": 2, "http": 2,
     "host": 3, "client": 3,
-    "roles": 4, "http": 4,
+    "roles": 4,
     "node": 5,
 }
 
