@@ -58,7 +58,9 @@ export class BftClient {
   #flushing;
   #open = new Set();
   #byId = new Map(); // events: `home/cseq` -> request
-  #closed = new AbortController();
+  #inFlight = new Set();
+  #again = [];
+  #closed = false;
   #feed;
 
   /** `key` is of loadOrCreateKey() or importKey(), and the manifest must know it. */
@@ -96,12 +98,14 @@ export class BftClient {
 
   /** Ends every call that is outstanding. */
   close() {
-    this.#closed.abort();
+    this.#closed = true;
     this.#feed?.close();
     for (const request of [...this.#open]) this.#fail(request, 'timeout', 'the client was closed');
+    for (const exchange_ of this.#inFlight) exchange_.abort();
   }
 
   async #submit(procedure, args, page) {
+    if (this.#closed) throw new Error('the client is closed');
     const call = prepareCall(this.manifest, procedure, args);
     const started = performance.now();
     const { cseq, ackLow } = await this.sequences.take(call.home);
@@ -142,13 +146,26 @@ export class BftClient {
       for (const request of requests) this.#fail(request, 'timeout', `not sent, it could not be signed: ${error.message}`);
       return;
     }
-    const groups = new Map();
+    this.#send(requests);
+  }
+
+  /** Group by group: one exchange with a replica carries many requests; a page comes alone. */
+  #send(requests) {
+    const lists = new Map();
     for (const request of requests) {
-      if (request.page) this.#attempt([request]);
-      else if (groups.has(request.group)) groups.get(request.group).push(request);
-      else groups.set(request.group, [request]);
+      const name = request.page ? request : request.group;
+      if (lists.get(name)?.length < BUNDLE_MAX) lists.get(name).push(request);
+      else {
+        if (lists.has(name)) this.#attempt(lists.get(name));
+        lists.set(name, [request]);
+      }
     }
-    for (const together of groups.values()) this.#attempt(together);
+    for (const together of lists.values()) this.#attempt(together);
+  }
+
+  /** What becomes due at about the same time is sent again together. */
+  #sendAgain(request) {
+    if (this.#again.push(request) === 1) setTimeout(() => this.#send(this.#again.splice(0)), 10);
   }
 
   /** Requests of one group to each replica that has not answered all of them; again later, to those that still have not. */
@@ -158,7 +175,7 @@ export class BftClient {
     const patience = Math.min(this.retryAfterMs * 2 ** requests[0].attempts, this.retryMaxMs) * (0.8 + 0.4 * Math.random());
     for (const request of requests) {
       ++request.attempts;
-      request.retry = setTimeout(() => this.#attempt([request]), patience);
+      request.retry = setTimeout(() => this.#sendAgain(request), patience);
     }
     this.manifest.groups.get(requests[0].group).forEach((_, position) => {
       const asked = requests.filter((request) => request.tally.missing().includes(position));
@@ -183,7 +200,7 @@ export class BftClient {
     const body = JSON.stringify(single ? requests[0].signed : { transactions: requests.map((request) => request.signed) });
     let answer;
     try {
-      answer = await exchange(this.fetchFn, this.#url(host, requests[0]), body, { timeoutMs, signal: this.#closed.signal });
+      answer = await exchange(this.fetchFn, this.#url(host, requests[0]), body, { timeoutMs, inFlight: this.#inFlight });
     } catch (error) {
       return everyone(error.message);
     }
@@ -209,11 +226,11 @@ export class BftClient {
   #listen(onTrouble) {
     this.#feed = new EventFeed(this.manifest, {
       fetch: this.fetchFn, cache: this.cache, client: this.id.toString(), alg: this.alg, onTrouble,
-      onCommit: async (group, position, transaction) => {
+      onCommit: (group, position, transaction, digest) => {
         const request = this.#byId.get(`${transaction.home}/${transaction.cseq}`);
         if (!request || request.group !== group) return;
         try {
-          await request.tally.event(position, transaction, performance.now() - request.started);
+          request.tally.event(position, transaction, digest, performance.now() - request.started);
         } catch (error) {
           onTrouble?.(request.tally.members[position], error.message);
         }
@@ -229,6 +246,8 @@ export class BftClient {
     }
     const verdict = request.tally.verdict();
     if (verdict.state === 'confirmed') this.#confirm(request, verdict.votes);
+    else if (verdict.state === 'refused' && verdict.reason === 'stale')
+      this.#fail(request, 'timeout', 'the replicas have forgotten this request: it may or may not have been executed', 'stale');
     else if (verdict.state === 'refused')
       this.#fail(request, 'refused', `refused by ${this.manifest.quorum} replicas: ${verdict.text || verdict.reason}`, verdict.reason);
     else if (verdict.state === 'stale_manifest')

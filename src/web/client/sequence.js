@@ -24,8 +24,8 @@ export class Sequences {
     if (!state) this.#homes.set(home, (state = { next: undefined, open: new Set(), waiting: [] }));
     // The clock only says where to begin: what was used before a reload, or by another tab, lies below.
     if (state.open.size === 0) state.next = Math.max(state.next ?? 0, Date.now() * 1000);
-    if (state.waiting.length > 0 || state.next - this.#low(state) >= WINDOW)
-      await new Promise((resolve) => state.waiting.push(resolve));
+    // Again after waking up: somebody who came meanwhile may have taken the place.
+    while (state.next - this.#low(state) >= WINDOW) await new Promise((resolve) => state.waiting.push(resolve));
     const cseq = state.next++;
     state.open.add(cseq);
     return { cseq, ackLow: this.#low(state) };
@@ -34,7 +34,6 @@ export class Sequences {
   finish(home, cseq) {
     const state = this.#homes.get(home);
     state.open.delete(cseq);
-    // One after the other: each that starts takes a number.
     for (let room = WINDOW - (state.next - this.#low(state)); room > 0 && state.waiting.length > 0; --room)
       state.waiting.shift()();
     if (--this.#outstanding === 0) {

@@ -6,6 +6,7 @@ import { answerDigest, leafIsSigned, pageDigest, refusalDigest, repliesDigest, r
 import { merkleFold } from './merkle.js';
 
 const COMPARED = ['outcome', 'code', 'slot', 'index', 'ts_ms', 'rdig', 'page'];
+const OVER_QUOTA = 'refused: over_quota'; // no final word: it has room later
 
 export class Tally {
   /** `request`: {client, home, cseq, rd (hex), group, raw (base64url)}. */
@@ -31,8 +32,7 @@ export class Tally {
   }
 
   /** What a signed event says; its signature has been verified, and is no receipt's part by itself. */
-  async event(position, transaction, ms) {
-    const digest = toHex(await answerDigest(this.request.group, transaction));
+  event(position, transaction, digest, ms) {
     this.#isMine(transaction);
     return this.#add(position, { kind: 'answer', digest, answer: transaction, ms });
   }
@@ -45,7 +45,7 @@ export class Tally {
     vote = { position, host: this.members[position], ...vote };
     const before = this.votes.get(position);
     // The first valid word counts; one that adds the result to the same word may come later.
-    const better = !before || before.kind === 'bad' ||
+    const better = !before || before.kind === 'bad' || before.digest === OVER_QUOTA ||
       (before.digest === vote.digest && before.result === undefined && vote.result !== undefined);
     if (better) this.votes.set(position, vote);
     else if (before.digest !== vote.digest && vote.kind !== 'bad') before.changed = vote;

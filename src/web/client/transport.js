@@ -23,12 +23,11 @@ async function boundedText(response, max) {
   }
 }
 
-/** {status, body}: the parsed JSON. Throws TransportError when there is none in time. */
-export async function exchange(fetchFn, url, body, { timeoutMs, signal }) {
+/** {status, body}: the parsed JSON. Throws TransportError when there is none in time. `inFlight`: for whoever ends them all. */
+export async function exchange(fetchFn, url, body, { timeoutMs, inFlight }) {
   const own = new AbortController();
   const timer = setTimeout(() => own.abort(), timeoutMs);
-  const stop = () => own.abort();
-  signal?.addEventListener('abort', stop);
+  inFlight?.add(own);
   try {
     const response = await fetchFn(url, {
       method: body === undefined ? 'GET' : 'POST',
@@ -45,6 +44,6 @@ export async function exchange(fetchFn, url, body, { timeoutMs, signal }) {
     throw new TransportError(error instanceof SyntaxError ? 'answered with something that is no JSON' : 'is not reachable');
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', stop);
+    inFlight?.delete(own);
   }
 }
