@@ -216,6 +216,8 @@ class FakeReplica {
     if (url.pathname === '/v1/manifest') return this.#json(response, 200, this.cluster.document);
     if (url.pathname === '/v1/status') return this.#json(response, 200, this.cluster.status(this));
     if (url.pathname === '/v1/events') return this.#events(url, response);
+    if (url.pathname === '/v1/pages') return this.#json(response, 200, { pages: this.cluster.pages.map((procedure) => ({ procedure, template: sha(procedure).toString('hex') })) });
+    if (request.method === 'GET') return response.writeHead(404).end();
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     ++this.requests;
@@ -326,6 +328,7 @@ export class FakeCluster {
     cluster.f = f;
     cluster.ledger = new Ledger();
     cluster.checked = new Map();
+    cluster.pages = [];
     cluster.clientKeys = Object.fromEntries(Object.entries(clients).map(([name, alg]) => [name, makeKey(alg)]));
     cluster.replicas = Array.from({ length: 2 * f + 1 }, (_, i) => new FakeReplica(cluster, i, `host${i + 1}`));
     await Promise.all(cluster.replicas.map((replica) => replica.listen()));
