@@ -197,19 +197,22 @@ void Exchange::dropped(VerifyPool::Lane lane, const Dropped& drop) {
 
 // --- clients without a link ---
 
-bool Exchange::submit(const Endpoint& to, Body request,
-                      std::function<void(const Body&)> accepted) {
+bool Exchange::submit(const Endpoint& to, Body request, Submission then) {
     if (tap_full_ || overloaded_()) return false;
     std::size_t bytes = request->raw.size();
     Message message{Endpoint::of_client(request->id.client), to, std::move(request)};
     bool room = pool_.submit(
         lane_of_requests, bytes,
-        [this, message = std::move(message),
-         accepted = std::move(accepted)]() -> std::function<void()> {
+        [this, message = std::move(message), then = std::move(then)]() -> std::function<void()> {
             auto outcome = std::make_shared<Outcome>(check(message));
-            return [this, outcome, accepted] {
-                if (const auto* verified = std::get_if<Verified>(outcome.get()))
-                    accepted(std::get<Body>(verified->payload()));
+            return [this, outcome, then] {
+                if (const auto* refused = std::get_if<Refused>(outcome.get())) {
+                    ++rejected_;
+                    return then.refused(refused->answer);
+                }
+                const auto* verified = std::get_if<Verified>(outcome.get());
+                if (verified != nullptr && then.accepted)
+                    then.accepted(std::get<Body>(verified->payload()));
                 conclude(lane_of_requests, *outcome);
             };
         });

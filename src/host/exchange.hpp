@@ -75,11 +75,15 @@ public:
     void observe(Observer observer) { observer_ = std::move(observer); }
     void observed(const consensus::Endpoint& self, const consensus::Reply& reply);
 
+    /// What became of a request before its endpoint saw it. Only who handed it in learns that it was
+    /// refused: others may have handed in a forged one under the same id.
+    struct Submission {
+        std::function<void(const consensus::Body&)> accepted;  ///< genuine and admissible; may be empty
+        std::function<void(const consensus::Rejected&)> refused;
+    };
     /// A request that came another way than over its client's link, for the endpoint `to` of this
-    /// process. `accepted` is called when it proved genuine and admissible, before the endpoint gets it;
-    /// a refusal goes to the tap. False: too many wait already, and this one was not taken.
-    bool submit(const consensus::Endpoint& to, consensus::Body request,
-                std::function<void(const consensus::Body&)> accepted);
+    /// process. False: too many wait already, and this one was not taken.
+    bool submit(const consensus::Endpoint& to, consensus::Body request, Submission then);
     [[nodiscard]] const Misbehaviour& misbehaviour() const { return misbehaviour_; }
 
     struct Report {

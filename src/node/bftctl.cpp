@@ -57,6 +57,8 @@ int main(int argc, char** argv) {
         {"status", add_status(app)},
         {"call", add_call(app)},
         {"check", add_check(app)},
+        {"manifest", add_manifest(app)},
+        {"verify-receipt", add_verify_receipt(app)},
     };
     try {
         app.parse(argc, argv);
