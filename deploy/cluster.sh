@@ -24,7 +24,8 @@
 #   --tpm-delay-ms N   make the TPMs slower (0)
 #   --http tls|plain   an HTTP front for each host with replicas (none)
 #   --origins "A B"    whose pages may use the fronts, such as http://127.0.0.1:8080 (none)
-#   --web-clients N    further clients web1..webN with P-256 keys (0)
+#   --clients "A B"    further clients beside bench and admin (none)
+#   --web-clients N    and web1..webN with P-256 keys (0)
 #
 # BFT_BUILD names the folder of the built programs (build/release). BFT_NODE_ARGS_<host> holds further
 # arguments for that host's daemon. Only what these commands started is ever stopped: each process has a
@@ -177,14 +178,20 @@ list_pids() {
     done
 }
 
+quoted_list() { # WORD...: as TOML wants them
+    local list="" word
+    for word in "$@"; do list+="\"$word\", "; done
+    echo "${list%, }"
+}
+
 write_topology() {
     local ports group partition list host number=0
     mapfile -t ports < <(free_ports $((3 * (replicas + 1))))
     echo "name = \"local\""
     echo "f = $f"
     echo "application = \"$app\""
-    echo "clients = [\"bench\", \"admin\"]"
-    echo "origins = [$(printf '"%s", ' $origins | sed 's/"", //; s/, $//')]"
+    echo "clients = [$(quoted_list bench admin $more_clients)]"
+    echo "origins = [$(quoted_list $origins)]"
     for ((number = 1; number <= web_clients; ++number)); do
         printf '\n[[client]]\nname = "web%d"\nkind = "p256"\n' "$number"
     done
@@ -216,7 +223,7 @@ write_topology() {
 
 init() { # DIR OPTIONS...
     local groups=2 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 tpm_delay_ms=0 replicas host name
-    local http=none origins="" web_clients=0
+    local http=none origins="" more_clients="" web_clients=0
     dir=$(realpath -m "$1")
     pool_mb=64
     shift
@@ -233,6 +240,7 @@ init() { # DIR OPTIONS...
                 case "$2" in tls | plain) http=$2 ;; *) fail "--http must be tls or plain, not '$2'" ;; esac
                 ;;
             --origins) origins=$2 ;;
+            --clients) more_clients=$2 ;;
             *) fail "unknown option '$1'; see: deploy/cluster.sh --help" ;;
         esac
         shift 2
