@@ -133,8 +133,8 @@ std::string render(const ClusterFile& cluster) {
             << "name = " << quoted(host.name) << "\n"
             << "address = " << quoted(host.address) << "\n"
             << "key = " << quoted(hex(host.key)) << "\n"
-            << (host.web_key.empty() ? "" : "web_key = " + quoted(hex(host.web_key)) + "\n")
-            << (host.http.empty() ? "" : "http = " + quoted(host.http) + "\n");
+            << (host.web_key.empty() ? "" : "web_key = " + node::quoted(hex(host.web_key)) + "\n")
+            << (host.http.empty() ? "" : "http = " + node::quoted(host.http) + "\n");
     for (const ClusterIdentity& primary : cluster.primaries) {
         out << "\n[[primary]]\n";
         render_identity(out, primary);
