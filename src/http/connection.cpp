@@ -26,7 +26,8 @@ using boost::system::error_code;
 using Plain = beast::tcp_stream;
 using Secure = beast::ssl_stream<beast::tcp_stream>;
 
-constexpr std::size_t read_bytes_max = 64 * 1024;
+constexpr std::size_t read_bytes = 16 * 1024;
+constexpr std::size_t buffer_bytes_max = 96 * 1024;  // a header of the largest bound, and one read
 constexpr std::size_t sse_write_bytes = 64 * 1024;
 const auto lost_event = std::make_shared<const std::string>(R"({"type":"lost"})");
 
@@ -160,37 +161,51 @@ private:
         parser_.emplace();
         parser_->header_limit(limits().header_bytes);
         parser_->body_limit(limits().body_bytes);
+        parser_->eager(true);
         began_ = false;
         mark_idle(true);
         wait(limits().idle_timeout, [this] { abandon(); });
-        read_some();
+        if (buffer_.size() > 0)
+            parse();
+        else
+            read_some();
     }
 
+    // By hand rather than with Beast's composed read: the first byte of a header sets another clock than
+    // the wait for it, and a header's end decides about the body.
     void read_some() {
-        web::async_read_some(stream_, buffer_, *parser_,
-                             [self = self()](error_code failure, std::size_t) {
-                                 if (self->server() != nullptr) self->got_some(failure);
-                             });
+        stream_.async_read_some(buffer_.prepare(read_bytes),
+                                [self = self()](const error_code& failure, std::size_t count) {
+                                    if (self->server() == nullptr) return;
+                                    self->buffer_.commit(count);
+                                    if (self->too_late_)
+                                        self->answer(error_response(408, "timeout",
+                                                                    "the request did not come in time"),
+                                                     true);
+                                    else if (failure)
+                                        self->abandon();
+                                    else
+                                        self->parse();
+                                });
     }
 
-    void got_some(const error_code& failure) {
-        if (too_late_)
-            return answer(error_response(408, "timeout", "the request did not come in time"), true);
+    void parse() {
+        if (!std::exchange(began_, true)) expect_rest(limits().header_timeout);
+        error_code failure;
+        std::size_t used = parser_->put(buffer_.data(), failure);
+        buffer_.consume(used);
+        if (failure == web::error::need_more) failure = {};
+        if (!failure && buffer_.size() > buffer_bytes_max - read_bytes)
+            failure = web::error::header_limit;
         if (failure) {
             auto response = explain(failure);
             if (!response) return abandon();
             ++report().malformed;
             return answer(std::move(*response), true);
         }
-        if (!parser_->is_header_done()) {
-            if (!std::exchange(began_, true)) expect_rest(limits().header_timeout);
-            return read_some();
-        }
         if (parser_->is_done()) return dispatch();
-        if (!body_expected_) {
-            body_expected_ = true;
-            if (!expect_body()) return;
-        }
+        if (parser_->is_header_done() && !std::exchange(body_expected_, true) && !expect_body())
+            return;
         read_some();
     }
 
@@ -359,7 +374,7 @@ private:
                                [self = self()](const error_code& failure, std::size_t count) {
                                    if (self->server() == nullptr) return;
                                    self->drained_ += count;
-                                   if (failure || self->drained_ > 4 * read_bytes_max)
+                                   if (failure || self->drained_ > 16 * read_bytes)
                                        return self->abandon();
                                    self->drain();
                                });
@@ -447,6 +462,7 @@ private:
         out_ += "\r\n";
         parser_.reset();
         ready_ = true;
+        writing_ = true;  // the head goes out before any event
         open(std::make_shared<Subscription>(self()));
         write_out();
         watch_for_end();
@@ -517,7 +533,7 @@ private:
     std::optional<websocket::stream<S>> socket_;
     asio::steady_timer deadline_;
     std::uint64_t turn_ = 0;  ///< of the timer
-    beast::flat_buffer buffer_{read_bytes_max};
+    beast::flat_buffer buffer_{buffer_bytes_max};
     std::optional<web::request_parser<web::string_body>> parser_;
     std::optional<web::response<web::string_body>> response_;
     std::optional<web::response_serializer<web::string_body>> serializer_;

@@ -17,7 +17,7 @@ TEST_F(ServerTest, AnswersSeveralRequestsOnOneConnection) {
     start({});
     RawClient client(port);
     for (int i = 0; i < 3; ++i) {
-        ASSERT_TRUE(client.send("GET /items/a%2Fb?q=1 HTTP/1.1\r\nHost: x\r\n\r\n"));
+        ASSERT_TRUE(client.send("GET /items/a%20b?q=1 HTTP/1.1\r\nHost: x\r\n\r\n"));
         std::string response = client.response();
         EXPECT_TRUE(response.starts_with("HTTP/1.1 200")) << response;
     }
