@@ -76,8 +76,8 @@ class Gateway:
         self.command = [harness.BFTNODE, "--role=gateway", "--config", config]
 
     def __enter__(self):
-        self.process = subprocess.Popen([str(word) for word in self.command], stdin=subprocess.DEVNULL,
-                                        stderr=self.log.open("w"))
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen([str(word) for word in self.command], stdin=subprocess.DEVNULL, stderr=log)
         harness.wait_until(self.is_ready, f"the gateway, see {self.log}")
         return self
 
