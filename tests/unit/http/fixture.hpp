@@ -69,8 +69,9 @@ public:
         }
         return ended_;
     }
+    void forget() { read_.clear(); }
     void shrink_receive_buffer() {
-        int bytes = 4096;
+        int bytes = 64 * 1024;
         ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     }
     void close() { socket_.close(); }
