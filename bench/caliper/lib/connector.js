@@ -69,8 +69,7 @@ class BftnodeConnector extends ConnectorBase {
     async installSmartContract() {}
 
     /**
-     * Workers never see init(), and nobody tells them that all is over: the connection lives from context to release. An
-     * event stream left open would keep the worker's process for ever.
+     * Workers never see init(), and nobody tells them that all is over: the client lives from context to release.
      */
     async getContext() {
         this.target = this.config.mode === 'gateway' ? openGateway(this.config) : await openDirect(this.config, this.workerIndex);
@@ -106,6 +105,9 @@ async function ConnectorFactory(workerIndex) {
     const network = CaliperUtils.parseYaml(CaliperUtils.resolvePath(ConfigUtil.get(ConfigUtil.keys.NetworkConfig)));
     const config = network.bftnode;
     if (!config || !['direct', 'gateway'].includes(config.mode)) throw new Error('the network configuration needs bftnode.mode: direct or gateway');
+    // A worker ends when nothing is left to do, which a connection that HTTP keeps alive delays for minutes. When the
+    // manager is gone there is nobody to tell anything.
+    if (workerIndex >= 0 && process.send) process.once('disconnect', () => process.exit());
     return new BftnodeConnector(workerIndex, config);
 }
 
