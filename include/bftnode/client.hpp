@@ -99,7 +99,8 @@ struct CallResult {
     std::chrono::nanoseconds latency{};
     std::uint32_t attempts = 0;            ///< 1 unless it had to be sent again
     std::vector<std::string> disagreeing;  ///< hosts whose replicas said something else
-    /// If one was wanted: what f+1 replicas signed, as JSON, for `bftctl verify-receipt` and anybody else.
+    /// If one was wanted: what f+1 replicas signed, as JSON, for `bftctl verify-receipt` and
+    /// anybody else.
     std::string receipt;
 
     /// The transaction was executed and not aborted.

@@ -171,8 +171,7 @@ Result<Application> Application::load(const std::filesystem::path& folder) {
 }
 
 Result<Application> Application::parse(const std::string& where, std::string_view catalog_toml,
-                                       std::string_view schema_sql,
-                                       std::string_view procedures_sql,
+                                       std::string_view schema_sql, std::string_view procedures_sql,
                                        const std::map<std::string, std::string>& pages) {
     const std::string prefix = where.empty() ? "" : where + "/";
     std::vector<Problem> problems;

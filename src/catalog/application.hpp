@@ -1,6 +1,6 @@
-// An application is a folder: schema.sql, procedures.sql, catalog.toml (docs/adr/0004), and templates
-// in pages/ if it has any. The
-// catalog says how each procedure is called and which partitions a call touches.
+// An application is a folder: schema.sql, procedures.sql, catalog.toml (docs/adr/0004), and
+// templates in pages/ if it has any. The catalog says how each procedure is called and which
+// partitions a call touches.
 #pragma once
 
 #include "base/bytes.hpp"
@@ -69,8 +69,8 @@ struct Problem {
     [[nodiscard]] std::string text() const;
 };
 
-/// The number of characters of a UTF-8 text; nullopt when it is none. Overlong forms, surrogates and
-/// what is beyond U+10FFFF are refused, as the server would, but here on every node alike.
+/// The number of characters of a UTF-8 text; nullopt when it is none. Overlong forms, surrogates
+/// and what is beyond U+10FFFF are refused, as the server would, but here on every node alike.
 std::optional<std::size_t> utf8_characters(std::string_view text);
 
 class Application {
@@ -78,8 +78,8 @@ public:
     /// Reads and checks the folder, the determinism rules included. On failure the error holds
     /// every problem, one "file:line: reason" each, separated by line ends.
     static Result<Application> load(const std::filesystem::path& folder);
-    /// The same from texts. `where` is the folder's name in problems, `pages` holds the templates by
-    /// procedure.
+    /// The same from texts. `where` is the folder's name in problems, `pages` holds the templates
+    /// by procedure.
     static Result<Application> parse(const std::string& where, std::string_view catalog_toml,
                                      std::string_view schema_sql, std::string_view procedures_sql,
                                      const std::map<std::string, std::string>& pages = {});

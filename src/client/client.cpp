@@ -272,9 +272,9 @@ void ClientImpl::take_calls() {
     }
     for (Submitted& call : submitted) {
         std::uint64_t token = next_token_++;
-        auto taken = core_.submit(token, call.prepared.home, std::move(call.prepared.parts),
-                                  call.prepared.read_only, std::move(call.prepared.op), now(),
-                                  call.receipt);
+        auto taken =
+            core_.submit(token, call.prepared.home, std::move(call.prepared.parts),
+                         call.prepared.read_only, std::move(call.prepared.op), now(), call.receipt);
         if (taken) {
             calls_.emplace(token, Call{std::move(call.done), call.since});
             continue;
@@ -391,8 +391,8 @@ bool ClientImpl::well_signed(const consensus::Reply& reply) {
     auto host = membership_.host_of(consensus::Endpoint::replica(reply.group, reply.position));
     if (!host || !reply.signature) return false;
     bft::Digest leaf = consensus::answer_digest(reply);
-    auto root = bft::merkle_fold(leaf, reply.signature->bundle_index,
-                                 reply.signature->bundle_count, reply.signature->bundle_path);
+    auto root = bft::merkle_fold(leaf, reply.signature->bundle_index, reply.signature->bundle_count,
+                                 reply.signature->bundle_path);
     if (!root) return false;
     // The replies of a bundle share a signature: one check serves all that come in a row.
     GoodBundle bundle{*root, reply.signature->signature};

@@ -61,8 +61,8 @@ public:
                ClientSeq first, std::uint64_t seed);
 
     /// One call. `token` comes back in Finished. Requires sorted `parts` that contain `home`.
-    /// Errc::exhausted: too many wait; Errc::not_found: nobody owns a partition. With `receipt` only
-    /// signed replies count.
+    /// Errc::exhausted: too many wait; Errc::not_found: nobody owns a partition. With `receipt`
+    /// only signed replies count.
     Result<void> submit(std::uint64_t token, PartitionId home, std::vector<PartitionId> parts,
                         bool read_only, Bytes op, TimePoint now, bool receipt = false);
 
@@ -119,8 +119,7 @@ private:
 
         /// The signed words are the same.
         [[nodiscard]] bool agrees(const Vote& o) const {
-            return slot == o.slot && answer.same_answer(o.answer) && rd == o.rd &&
-                   ts_ms == o.ts_ms;
+            return slot == o.slot && answer.same_answer(o.answer) && rd == o.rd && ts_ms == o.ts_ms;
         }
     };
     struct Outstanding {

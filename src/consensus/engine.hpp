@@ -116,8 +116,8 @@ struct Output {
     std::optional<Draft> seal;
     std::vector<Send> send;
     std::vector<Delivery> deliver;
-    /// Each transaction's full answer, once, when f_D+1 databases agree; for observers, and only if they
-    /// asked for it (ExecutorOptions::observed).
+    /// Each transaction's full answer, once, when f_D+1 databases agree; for observers, and only if
+    /// they asked for it (ExecutorOptions::observed).
     std::vector<Reply> answered;
     std::vector<Event> events;
 

@@ -249,8 +249,8 @@ struct FetchDbItems {
     Seq to{};
 };
 
-/// A host's signature over a bundle of its answers and refusals (signed_bytes.hpp), and the place of
-/// one of them in the bundle.
+/// A host's signature over a bundle of its answers and refusals (signed_bytes.hpp), and the place
+/// of one of them in the bundle.
 struct ReplySignature {
     std::uint32_t bundle_index = 0;
     std::uint32_t bundle_count = 1;

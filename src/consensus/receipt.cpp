@@ -9,8 +9,8 @@ namespace bft::consensus {
 
 bool reply_signed_by(SignatureChecker& checker, ByteView key, const Digest& cluster, GroupId group,
                      Position position, const Digest& leaf, const ReplySignature& signature) {
-    auto root = merkle_fold(leaf, signature.bundle_index, signature.bundle_count,
-                            signature.bundle_path);
+    auto root =
+        merkle_fold(leaf, signature.bundle_index, signature.bundle_count, signature.bundle_path);
     return root && checker.signed_by(key, replies_digest(cluster, group, position, *root),
                                      signature.signature);
 }

@@ -14,8 +14,8 @@ namespace bft::consensus {
 
 struct Receipt {
     Digest cluster;
-    Reply answer;  ///< position and signature mean nothing; the result may be missing
-    Digest page;   ///< zero: none was rendered
+    Reply answer;   ///< position and signature mean nothing; the result may be missing
+    Digest page;    ///< zero: none was rendered
     Bytes request;  ///< raw; may be empty
     std::optional<std::string> html;
 
@@ -28,8 +28,8 @@ struct Receipt {
     std::vector<Signed> signatures;
 };
 
-/// Does the bundle that `signature` covers contain `leaf`, and did the holder of `key` sign it for this
-/// replica?
+/// Does the bundle that `signature` covers contain `leaf`, and did the holder of `key` sign it for
+/// this replica?
 [[nodiscard]] bool reply_signed_by(SignatureChecker& checker, ByteView key, const Digest& cluster,
                                    GroupId group, Position position, const Digest& leaf,
                                    const ReplySignature& signature);

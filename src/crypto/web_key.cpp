@@ -3,6 +3,7 @@
 #include "base/invariant.hpp"
 #include "crypto/key_file.hpp"
 
+#include <boost/asio/ip/address.hpp>
 #include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -13,8 +14,6 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
-
-#include <boost/asio/ip/address.hpp>
 
 namespace bft::crypto {
 
@@ -95,9 +94,9 @@ bool add_extension(X509* certificate, X509* issuer, int nid, const std::string& 
 }
 
 bool set_name(X509_NAME* name, const std::string& common_name) {
-    return X509_NAME_add_entry_by_txt(
-               name, "CN", MBSTRING_UTF8,
-               reinterpret_cast<const unsigned char*>(common_name.c_str()), -1, -1, 0) == 1;
+    return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
+                                      reinterpret_cast<const unsigned char*>(common_name.c_str()),
+                                      -1, -1, 0) == 1;
 }
 
 // Everything but names and extensions. An hour into the past, for clocks that differ.
@@ -170,8 +169,9 @@ Result<WebKey> WebKey::load(const std::filesystem::path& file) {
     OPENSSL_cleanse(text->data(), text->size());
     ERR_clear_error();
     if (key == nullptr || !is_p256(key.get()))
-        return error(Errc::malformed, "key file " + file.string() +
-                                          " holds no unencrypted P-256 private key in PEM (PKCS#8)");
+        return error(Errc::malformed,
+                     "key file " + file.string() +
+                         " holds no unencrypted P-256 private key in PEM (PKCS#8)");
     return WebKey(key.release());
 }
 
@@ -190,10 +190,10 @@ Bytes WebKey::sign(const Digest& digest) const {
     HashContext ctx(EVP_MD_CTX_new());
     Bytes der(128);
     std::size_t size = der.size();
-    bool ok = ctx != nullptr &&
-              EVP_DigestSignInit(ctx.get(), nullptr, EVP_sha256(), nullptr, key_.get()) == 1 &&
-              EVP_DigestSign(ctx.get(), der.data(), &size, digest.bytes.data(),
-                             digest.bytes.size()) == 1;
+    bool ok =
+        ctx != nullptr &&
+        EVP_DigestSignInit(ctx.get(), nullptr, EVP_sha256(), nullptr, key_.get()) == 1 &&
+        EVP_DigestSign(ctx.get(), der.data(), &size, digest.bytes.data(), digest.bytes.size()) == 1;
     const unsigned char* at = der.data();
     SignaturePtr pair(ok ? d2i_ECDSA_SIG(nullptr, &at, static_cast<long>(size)) : nullptr);
     Bytes signature(2 * coordinate_bytes);
@@ -218,8 +218,7 @@ bool verify_web(ByteView public_key, const Digest& digest, ByteView signature) {
     SignaturePtr pair(ECDSA_SIG_new());
     BIGNUM* r = BN_bin2bn(signature.data(), coordinate_bytes, nullptr);
     BIGNUM* s = BN_bin2bn(signature.data() + coordinate_bytes, coordinate_bytes, nullptr);
-    if (pair == nullptr || r == nullptr || s == nullptr ||
-        ECDSA_SIG_set0(pair.get(), r, s) != 1) {
+    if (pair == nullptr || r == nullptr || s == nullptr || ECDSA_SIG_set0(pair.get(), r, s) != 1) {
         BN_free(r);
         BN_free(s);
         return false;
@@ -227,19 +226,17 @@ bool verify_web(ByteView public_key, const Digest& digest, ByteView signature) {
     unsigned char* der = nullptr;
     int size = i2d_ECDSA_SIG(pair.get(), &der);
     HashContext ctx(EVP_MD_CTX_new());
-    bool good =
-        size > 0 && key != nullptr && ctx != nullptr &&
-        EVP_DigestVerifyInit(ctx.get(), nullptr, EVP_sha256(), nullptr, key.get()) == 1 &&
-        EVP_DigestVerify(ctx.get(), der, static_cast<std::size_t>(size), digest.bytes.data(),
-                         digest.bytes.size()) == 1;
+    bool good = size > 0 && key != nullptr && ctx != nullptr &&
+                EVP_DigestVerifyInit(ctx.get(), nullptr, EVP_sha256(), nullptr, key.get()) == 1 &&
+                EVP_DigestVerify(ctx.get(), der, static_cast<std::size_t>(size),
+                                 digest.bytes.data(), digest.bytes.size()) == 1;
     OPENSSL_free(der);
     if (!good) ERR_clear_error();
     return good;
 }
 
 WebAuthority::WebAuthority(const std::string& cluster)
-    : key_(WebKey::generate()),
-      certificate_(authority_certificate(key_, cluster).release()) {}
+    : key_(WebKey::generate()), certificate_(authority_certificate(key_, cluster).release()) {}
 
 WebAuthority::~WebAuthority() {
     X509_free(certificate_);

@@ -1,6 +1,6 @@
 // P-256 keys, for what browsers can do: TLS certificates, and signatures for and by clients whose
-// WebCrypto lacks Ed25519. Public keys are the uncompressed point, 65 bytes; signatures are r and s,
-// 64 bytes, over SHA-256 of a digest's 32 bytes (docs/http.md).
+// WebCrypto lacks Ed25519. Public keys are the uncompressed point, 65 bytes; signatures are r and
+// s, 64 bytes, over SHA-256 of a digest's 32 bytes (docs/http.md).
 #pragma once
 
 #include "base/bytes.hpp"

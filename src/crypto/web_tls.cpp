@@ -35,14 +35,15 @@ Result<std::unique_ptr<ssl::context>> make_web_tls_context(const std::filesystem
     boost::system::error_code code;
     context->use_certificate_chain_file(certificate.string(), code);
     if (code)
-        return error(Errc::malformed, "cannot use the certificate " + certificate.string() + ": " +
-                                          code.message());
+        return error(Errc::malformed,
+                     "cannot use the certificate " + certificate.string() + ": " + code.message());
     context->use_private_key(boost::asio::buffer(*key_text), ssl::context::pem, code);
     OPENSSL_cleanse(key_text->data(), key_text->size());
     if (code || SSL_CTX_check_private_key(native) != 1) {
         ERR_clear_error();
-        return error(Errc::malformed, "the key " + key.string() + " is not that of the certificate " +
-                                          certificate.string());
+        return error(
+            Errc::malformed,
+            "the key " + key.string() + " is not that of the certificate " + certificate.string());
     }
     SSL_CTX_set_options(native, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_session_cache_mode(native, SSL_SESS_CACHE_OFF);

@@ -66,19 +66,21 @@ public:
 
     /// Replies that ask for it are signed by `signer` before they leave over links. Before start().
     void sign_with(ReplySigner& signer) { signer_ = &signer; }
-    /// Sees each reply and refusal on its way to a client's link. True: the client is served already, and
-    /// a missing link is no loss.
-    using ClientTap = std::function<bool(const consensus::Endpoint& from, const consensus::Payload&)>;
+    /// Sees each reply and refusal on its way to a client's link. True: the client is served
+    /// already, and a missing link is no loss.
+    using ClientTap =
+        std::function<bool(const consensus::Endpoint& from, const consensus::Payload&)>;
     void tap_clients(ClientTap tap) { tap_ = std::move(tap); }
     /// Sees every answer that observed() is given.
     using Observer = std::function<void(const consensus::Endpoint& self, const consensus::Reply&)>;
     void observe(Observer observer) { observer_ = std::move(observer); }
     void observed(const consensus::Endpoint& self, const consensus::Reply& reply);
 
-    /// What became of a request before its endpoint saw it. Only who handed it in learns that it was
-    /// refused: others may have handed in a forged one under the same id.
+    /// What became of a request before its endpoint saw it. Only who handed it in learns that it
+    /// was refused: others may have handed in a forged one under the same id.
     struct Submission {
-        std::function<void(const consensus::Body&)> accepted;  ///< genuine and admissible; may be empty
+        std::function<void(const consensus::Body&)>
+            accepted;  ///< genuine and admissible; may be empty
         std::function<void(const consensus::Rejected&)> refused;
     };
     /// A request that came another way than over its client's link, for the endpoint `to` of this
@@ -147,7 +149,7 @@ private:
     ClientTap tap_;
     Observer observer_;
     bool tap_full_ = false;  ///< lane 1 is congested
-    VerifyPool pool_;  // last: its workers read what is above
+    VerifyPool pool_;        // last: its workers read what is above
 };
 
 }  // namespace bft::host

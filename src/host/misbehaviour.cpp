@@ -53,8 +53,8 @@ Result<Misbehaviour> Misbehaviour::parse(std::string_view text) {
 }
 
 std::string Misbehaviour::text() const {
-    static constexpr std::array names{"wrong-commit", "wrong-commit-db",  "wrong-result",
-                                      "wrong-reply",  "wrong-page",       "forged-signature",
+    static constexpr std::array names{"wrong-commit", "wrong-commit-db", "wrong-result",
+                                      "wrong-reply",  "wrong-page",      "forged-signature",
                                       "silence",      "garbage"};
     std::string all;
     for (Kind kind : kinds_)

@@ -61,7 +61,8 @@ std::optional<Response> explain(const error_code& failure) {
 // What one subscriber waits for.
 class Queue {
 public:
-    Queue(const Limits& limits) : events_max_(limits.event_queue), bytes_max_(limits.event_queue_bytes) {}
+    Queue(const Limits& limits)
+        : events_max_(limits.event_queue), bytes_max_(limits.event_queue_bytes) {}
 
     /// False: the subscriber is too slow; the queue is then one `lost`, and the end.
     bool push(std::shared_ptr<const std::string> event) {
@@ -142,13 +143,13 @@ private:
     /// `late` runs unless something else is waited for before.
     void wait(Duration patience, std::function<void()> late) {
         deadline_.expires_after(patience);
-        deadline_.async_wait([self = self(), turn = ++turn_,
-                              late = std::move(late)](const error_code& cancelled) {
-            // Another turn: moved on in the same instant.
-            if (cancelled || self->server() == nullptr || turn != self->turn_) return;
-            ++self->report().timeouts;
-            late();
-        });
+        deadline_.async_wait(
+            [self = self(), turn = ++turn_, late = std::move(late)](const error_code& cancelled) {
+                // Another turn: moved on in the same instant.
+                if (cancelled || self->server() == nullptr || turn != self->turn_) return;
+                ++self->report().timeouts;
+                late();
+            });
     }
     void stop_waiting() {
         ++turn_;
@@ -171,22 +172,22 @@ private:
             read_some();
     }
 
-    // By hand rather than with Beast's composed read: the first byte of a header sets another clock than
-    // the wait for it, and a header's end decides about the body.
+    // By hand rather than with Beast's composed read: the first byte of a header sets another clock
+    // than the wait for it, and a header's end decides about the body.
     void read_some() {
-        stream_.async_read_some(buffer_.prepare(read_bytes),
-                                [self = self()](const error_code& failure, std::size_t count) {
-                                    if (self->server() == nullptr) return;
-                                    self->buffer_.commit(count);
-                                    if (self->too_late_)
-                                        self->answer(error_response(408, "timeout",
-                                                                    "the request did not come in time"),
-                                                     true);
-                                    else if (failure)
-                                        self->abandon();
-                                    else
-                                        self->parse();
-                                });
+        stream_.async_read_some(
+            buffer_.prepare(read_bytes),
+            [self = self()](const error_code& failure, std::size_t count) {
+                if (self->server() == nullptr) return;
+                self->buffer_.commit(count);
+                if (self->too_late_)
+                    self->answer(error_response(408, "timeout", "the request did not come in time"),
+                                 true);
+                else if (failure)
+                    self->abandon();
+                else
+                    self->parse();
+            });
     }
 
     void parse() {
@@ -350,8 +351,8 @@ private:
         }
     }
 
-    // So that the client gets to read our last words: what it still sends is read and thrown away for a
-    // moment, because a close with unread bytes is a reset.
+    // So that the client gets to read our last words: what it still sends is read and thrown away
+    // for a moment, because a close with unread bytes is a reset.
     void finish() {
         wait(1s, [this] { abandon(); });
         if constexpr (std::is_same_v<S, Secure>)
@@ -410,7 +411,8 @@ private:
         auto decision = route.stream(request);
         if (auto* refusal = std::get_if<Response>(&decision)) return answer(std::move(*refusal));
         if (!reserve_subscriber())
-            return answer(error_response(503, "overloaded", "too many subscribers are here already"));
+            return answer(
+                error_response(503, "overloaded", "too many subscribers are here already"));
         auto& opened = std::get<Server::Opened>(decision);
         closed_ = std::move(opened.closed);
         ++report().responses[upgrade ? 101 : 200];
@@ -430,9 +432,8 @@ private:
         timeout.keep_alive_pings = true;
         socket_->set_option(timeout);
         socket_->read_message_max(4096);
-        socket_->set_option(websocket::stream_base::decorator([this](websocket::response_type& r) {
-            r.set(web::field::server, "bftnode");
-        }));
+        socket_->set_option(websocket::stream_base::decorator(
+            [this](websocket::response_type& r) { r.set(web::field::server, "bftnode"); }));
         socket_->async_accept(parser_->get(), [self = self(), open](const error_code& failure) {
             if (self->server() == nullptr) return;
             if (failure) return self->abandon();
@@ -454,9 +455,10 @@ private:
     }
 
     void begin_events(Open open) {
-        out_ = "HTTP/1.1 200 OK\r\nServer: bftnode\r\nContent-Type: text/event-stream\r\n"
-               "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nVary: Origin\r\n"
-               "Connection: close\r\n";
+        out_ =
+            "HTTP/1.1 200 OK\r\nServer: bftnode\r\nContent-Type: text/event-stream\r\n"
+            "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nVary: Origin\r\n"
+            "Connection: close\r\n";
         if (!origin_.empty() && allowed_origin(origin_))
             out_ += "Access-Control-Allow-Origin: " + origin_ + "\r\n";
         out_ += "\r\n";
@@ -494,10 +496,9 @@ private:
     void write_out() {
         writing_ = true;
         wait(limits().write_timeout, [this] { abandon(); });
-        asio::async_write(stream_, asio::buffer(out_),
-                          [self = self()](const error_code& failure, std::size_t) {
-                              self->written(failure);
-                          });
+        asio::async_write(
+            stream_, asio::buffer(out_),
+            [self = self()](const error_code& failure, std::size_t) { self->written(failure); });
     }
 
     void write_websocket() {
@@ -505,10 +506,9 @@ private:
         current_ = queue_.pop();
         socket_->text(true);
         wait(limits().write_timeout, [this] { abandon(); });
-        socket_->async_write(asio::buffer(*current_),
-                             [self = self()](const error_code& failure, std::size_t) {
-                                 self->written(failure);
-                             });
+        socket_->async_write(
+            asio::buffer(*current_),
+            [self = self()](const error_code& failure, std::size_t) { self->written(failure); });
     }
 
     void written(const error_code& failure) {
@@ -561,9 +561,9 @@ std::shared_ptr<Connection> Connection::make(Server& server, tcp::socket socket,
                                              asio::ssl::context* tls) {
     error_code failure;
     auto endpoint = socket.remote_endpoint(failure);
-    std::string remote = failure ? std::string("?")
-                                 : endpoint.address().to_string() + ":" +
-                                       std::to_string(endpoint.port());
+    std::string remote =
+        failure ? std::string("?")
+                : endpoint.address().to_string() + ":" + std::to_string(endpoint.port());
     if (tls == nullptr)
         return std::make_shared<ConnectionOf<Plain>>(server, std::move(remote), std::move(socket));
     return std::make_shared<ConnectionOf<Secure>>(server, std::move(remote), std::move(socket),

@@ -102,39 +102,39 @@ Result<std::uint16_t> Server::listen(std::string_view address) {
     if (!failure) acceptor.bind(endpoint, failure);
     if (!failure) acceptor.listen(1024, failure);
     if (failure)
-        return error(Errc::unavailable, "cannot serve HTTP at " + std::string(address) + ": " +
-                                            failure.message());
+        return error(Errc::unavailable,
+                     "cannot serve HTTP at " + std::string(address) + ": " + failure.message());
     listeners_.push_back(listener);
     accept(listener);
     return acceptor.local_endpoint().port();
 }
 
 void Server::accept(const std::shared_ptr<Listener>& listener) {
-    listener->acceptor.async_accept([this, listener](const error_code& failure,
-                                                     tcp::socket socket) {
-        if (failure == boost::asio::error::operation_aborted || !listener->acceptor.is_open())
-            return;
-        if (failure) {
-            // Out of descriptors or memory: others must first leave.
-            std::uint64_t suppressed = 0;
-            if (warnings_.allow(TimePoint(std::chrono::steady_clock::now().time_since_epoch()),
-                                &suppressed))
-                log::warn("http_accept_failed what=\"{}\" suppressed={}", failure.message(),
-                          suppressed);
-            make_room();
-            listener->pause.expires_after(50ms);
-            listener->pause.async_wait([this, listener](const error_code& cancelled) {
-                if (!cancelled) accept(listener);
-            });
-            return;
-        }
-        ++report_.accepted;
-        if (connections_.size() >= options_.limits.connections && !make_room())
-            ++report_.refused;  // the socket closes here
-        else
-            Connection::make(*this, std::move(socket), tls_)->start();
-        accept(listener);
-    });
+    listener->acceptor.async_accept(
+        [this, listener](const error_code& failure, tcp::socket socket) {
+            if (failure == boost::asio::error::operation_aborted || !listener->acceptor.is_open())
+                return;
+            if (failure) {
+                // Out of descriptors or memory: others must first leave.
+                std::uint64_t suppressed = 0;
+                if (warnings_.allow(TimePoint(std::chrono::steady_clock::now().time_since_epoch()),
+                                    &suppressed))
+                    log::warn("http_accept_failed what=\"{}\" suppressed={}", failure.message(),
+                              suppressed);
+                make_room();
+                listener->pause.expires_after(50ms);
+                listener->pause.async_wait([this, listener](const error_code& cancelled) {
+                    if (!cancelled) accept(listener);
+                });
+                return;
+            }
+            ++report_.accepted;
+            if (connections_.size() >= options_.limits.connections && !make_room())
+                ++report_.refused;  // the socket closes here
+            else
+                Connection::make(*this, std::move(socket), tls_)->start();
+            accept(listener);
+        });
 }
 
 // Who opens connections and lets them lie cannot keep others out: theirs are the oldest idle ones.

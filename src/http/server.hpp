@@ -30,7 +30,7 @@ struct Limits {
     std::uint32_t header_bytes = 16 * 1024;
     std::uint64_t body_bytes = 1024 * 1024;
     std::uint64_t all_bodies_bytes = 64 * 1024 * 1024;  ///< of bodies being read, at one time
-    Duration header_timeout = 10s;                      ///< TLS handshake; first byte to the end of a header
+    Duration header_timeout = 10s;  ///< TLS handshake; first byte to the end of a header
     Duration body_timeout = 30s;
     Duration idle_timeout = 75s;   ///< between requests
     Duration write_timeout = 30s;  ///< for one response
@@ -41,22 +41,23 @@ struct Limits {
 
 struct ServerOptions {
     Limits limits;
-    /// Pages of these origins ("https://host:port") may ask and read; "*": of all. A request that names
-    /// another origin is refused unless it only reads, and then its page does not get to see the answer.
+    /// Pages of these origins ("https://host:port") may ask and read; "*": of all. A request that
+    /// names another origin is refused unless it only reads, and then its page does not get to see
+    /// the answer.
     std::vector<std::string> origins;
 };
 
 struct ServerReport {
     std::uint64_t accepted = 0;
     std::uint64_t open = 0;
-    std::uint64_t evicted = 0;   ///< closed while idle, to make room
-    std::uint64_t refused = 0;   ///< no room, and nobody idle
+    std::uint64_t evicted = 0;  ///< closed while idle, to make room
+    std::uint64_t refused = 0;  ///< no room, and nobody idle
     std::uint64_t timeouts = 0;
     std::uint64_t malformed = 0;
     std::uint64_t requests = 0;
     std::uint64_t subscribers = 0;
-    std::uint64_t lost = 0;  ///< subscribers that were too slow
-    std::uint64_t body_bytes = 0;  ///< reserved for bodies now
+    std::uint64_t lost = 0;                       ///< subscribers that were too slow
+    std::uint64_t body_bytes = 0;                 ///< reserved for bodies now
     std::map<unsigned, std::uint64_t> responses;  ///< by status
 };
 
@@ -72,8 +73,8 @@ public:
 
     /// `path` may hold {} for one segment each. Before listen().
     void route(std::string method, std::string_view path, Handler handler);
-    /// GET, by WebSocket or as server-sent events: a refusal, or what to do with the new stream. `closed`
-    /// runs once, when the stream is over.
+    /// GET, by WebSocket or as server-sent events: a refusal, or what to do with the new stream.
+    /// `closed` runs once, when the stream is over.
     struct Opened {
         std::function<void(std::shared_ptr<Stream>)> open;
         std::function<void()> closed;

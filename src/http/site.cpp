@@ -55,7 +55,8 @@ Result<Site> Site::load(const fs::path& folder) {
             "/" + relative.generic_string(),
             std::make_shared<const SiteFile>(SiteFile{type_of(relative), std::move(text).str()}));
     }
-    if (failure) return error(Errc::io, "cannot read " + folder.string() + ": " + failure.message());
+    if (failure)
+        return error(Errc::io, "cannot read " + folder.string() + ": " + failure.message());
     return site;
 }
 

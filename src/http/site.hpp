@@ -19,7 +19,8 @@ struct SiteFile {
 
 class Site {
 public:
-    /// Every regular file below `folder`, 32 MiB in all at most; names beginning with a dot are left out.
+    /// Every regular file below `folder`, 32 MiB in all at most; names beginning with a dot are
+    /// left out.
     static Result<Site> load(const std::filesystem::path& folder);
 
     /// "/" and names that end with it mean index.html. Null: there is none.

@@ -215,7 +215,8 @@ private:
         const std::string cluster_text = render(cluster_);
         for (const TopologyHost& host : topology_.hosts) {
             const fs::path home = fs::path("hosts") / host.name;
-            if (Result<void> done = staging_.write(home / "node.toml", render_node_toml(host, topology_.origins));
+            if (Result<void> done =
+                    staging_.write(home / "node.toml", render_node_toml(host, topology_.origins));
                 !done)
                 return done;
             if (Result<void> done = staging_.write(home / "cluster.toml", cluster_text); !done)

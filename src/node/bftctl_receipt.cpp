@@ -1,4 +1,5 @@
-// bftctl manifest and bftctl verify-receipt: what HTTP clients pin, and what they can prove with it.
+// bftctl manifest and bftctl verify-receipt: what HTTP clients pin, and what they can prove with
+// it.
 #include "crypto/signing_key.hpp"
 #include "node/bftctl.hpp"
 #include "node/manifest.hpp"
@@ -61,8 +62,8 @@ void describe(const consensus::Receipt& receipt, const ClusterFile& cluster,
     std::string names, client = "?";
     const consensus::Membership membership = cluster.membership();
     for (Position position : signers) {
-        auto host = membership.host_of(
-            consensus::Endpoint::replica(receipt.answer.group, position));
+        auto host =
+            membership.host_of(consensus::Endpoint::replica(receipt.answer.group, position));
         names += (names.empty() ? "" : ", ") + cluster.host(*host).name;
     }
     for (const ClusterClient& one : cluster.clients)
@@ -146,7 +147,8 @@ Command add_manifest(CLI::App& app) {
 
 Command add_verify_receipt(CLI::App& app) {
     CLI::App* command = app.add_subcommand(
-        "verify-receipt", "Checks without a network that f+1 replicas signed a transaction's result");
+        "verify-receipt",
+        "Checks without a network that f+1 replicas signed a transaction's result");
     auto options = std::make_shared<Options>();
     command->add_option("FILE", options->receipt, "the receipt, as JSON; -: standard input")
         ->required();
@@ -154,8 +156,10 @@ Command add_verify_receipt(CLI::App& app) {
     command->add_option("--digest", options->digest,
                         "what the manifest's digest must be, where the file itself is not trusted");
     command->footer(
-        "A gateway's whole answer is taken, too. Exit status 0: good; 1: it proves nothing; 2: a file "
-        "is wrong.\nExample:\n  bftctl verify-receipt receipt.json --manifest cluster/manifest.json");
+        "A gateway's whole answer is taken, too. Exit status 0: good; 1: it proves nothing; 2: a "
+        "file "
+        "is wrong.\nExample:\n  bftctl verify-receipt receipt.json --manifest "
+        "cluster/manifest.json");
     return [options] { return run_verify(*options); };
 }
 

@@ -21,7 +21,8 @@ struct ClusterHost {
     std::string name;
     std::string address;  ///< "address:port"; not part of the digest: a host may move
     Bytes key;            ///< Ed25519 public key of its identity, 32 bytes
-    /// P-256 public key for answers to those who cannot check Ed25519, 65 bytes; empty: it has none.
+    /// P-256 public key for answers to those who cannot check Ed25519, 65 bytes; empty: it has
+    /// none.
     Bytes web_key;
     std::string http;  ///< base URL of its HTTP front; empty: none. Not part of the digest
 };

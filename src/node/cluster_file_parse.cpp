@@ -1,6 +1,6 @@
 // Reading cluster.toml, and what must hold in it.
-#include "node/cluster_file.hpp"
 #include "crypto/web_key.hpp"
+#include "node/cluster_file.hpp"
 #include "node/config_reader.hpp"
 
 #include <algorithm>
@@ -16,8 +16,9 @@ bool read_client_key(TableReader& table, std::string_view key, Bytes& into) {
     if (good)
         into = std::move(*bytes);
     else
-        table.error(key, "a client's key is 64 hexadecimal digits (Ed25519), or 130 that are an "
-                         "uncompressed point of P-256");
+        table.error(key,
+                    "a client's key is 64 hexadecimal digits (Ed25519), or 130 that are an "
+                    "uncompressed point of P-256");
     return good;
 }
 

@@ -38,9 +38,10 @@ void read_http(TableReader& table, HttpConfig& http) {
         table.error(http.key.empty() ? "certificate" : "key",
                     "a certificate needs its key, and the other way round");
     else if (http.certificate.empty() && !http.listen.empty() && !is_loopback(http.listen))
-        table.error("listen",
-                    "without 'certificate' and 'key' HTTP is plain, and only this machine may reach "
-                    "it: listen on 127.0.0.1, or give a certificate");
+        table.error(
+            "listen",
+            "without 'certificate' and 'key' HTTP is plain, and only this machine may reach "
+            "it: listen on 127.0.0.1, or give a certificate");
     table.path("web_key", http.web_key);
     table.path("site", http.site);
     table.texts("origins", http.server.origins);

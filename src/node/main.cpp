@@ -127,10 +127,11 @@ int main(int argc, char** argv) {
     Arguments arguments;
     app.add_option("--config", arguments.config, "this host's configuration")
         ->capture_default_str();
-    app.add_option("--role", arguments.roles,
-                   "usig, primary, replica, voter, or several with commas; or gateway, with its own "
-                   "configuration file; default: what the "
-                   "configuration says, else all that the cluster file gives this host");
+    app.add_option(
+        "--role", arguments.roles,
+        "usig, primary, replica, voter, or several with commas; or gateway, with its own "
+        "configuration file; default: what the "
+        "configuration says, else all that the cluster file gives this host");
     app.add_flag("--check-config", arguments.check_config,
                  "report every error of the configuration with file and line, and exit");
     app.add_option("--log-level", arguments.log_level, "debug, info, warn or error")

@@ -157,7 +157,8 @@ ClusterFile read_members(const json::value& root) {
             group.members.push_back(identity(m, cluster));
         if (group.members.size() != 2 * std::size_t{cluster.f} + 1)
             throw Wrong("a group must have 2f+1 members");
-        for (const json::value& p : list(one, "partitions")) group.partitions.emplace_back(number(p));
+        for (const json::value& p : list(one, "partitions"))
+            group.partitions.emplace_back(number(p));
         cluster.groups.push_back(std::move(group));
     }
     for (const json::value& one : list(root, "voters")) {
@@ -169,8 +170,7 @@ ClusterFile read_members(const json::value& root) {
     for (const json::value& one : list(root, "clients")) {
         auto id = wire::number_from(text(one, "id"));
         if (!id) throw Wrong("a client's 'id' must be a number in a string");
-        cluster.clients.push_back(
-            {ClientId(*id), text(one, "name"), bytes(one, "key", {32, 65})});
+        cluster.clients.push_back({ClientId(*id), text(one, "name"), bytes(one, "key", {32, 65})});
     }
     return cluster;
 }

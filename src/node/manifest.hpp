@@ -12,8 +12,8 @@ namespace bft::node {
 /// One line; the same bytes for the same cluster file and application.
 std::string manifest_json(const ClusterFile& cluster, const catalog::Application& application);
 
-/// The parts that the digest covers; what else the manifest says is not read. An error when the digest
-/// that it gives is not theirs.
+/// The parts that the digest covers; what else the manifest says is not read. An error when the
+/// digest that it gives is not theirs.
 Result<ClusterFile> parse_manifest(std::string_view text);
 
 }  // namespace bft::node

@@ -411,9 +411,10 @@ Result<void> Node::open_http() {
         auto loaded = crypto::WebKey::load(http.web_key);
         if (!loaded) return loaded.error();
         if (loaded->public_key() != cluster_.host(self_).web_key)
-            return error(Errc::refused, http.web_key.string() +
-                                            " is not the web_key that the cluster file gives host '" +
-                                            config_.host + "'");
+            return error(Errc::refused,
+                         http.web_key.string() +
+                             " is not the web_key that the cluster file gives host '" +
+                             config_.host + "'");
         web_key = std::make_unique<crypto::WebKey>(std::move(*loaded));
     }
     roles::HttpFrontOptions options;

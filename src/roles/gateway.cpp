@@ -34,8 +34,7 @@ Result<bftnode::Value> scalar(const catalog::Parameter& parameter, const json::v
     if (value.is_int64()) return bftnode::Value(value.get_int64());
     if (value.is_string())
         return bftnode::Value(std::string(value.get_string().data(), value.get_string().size()));
-    return bad("'" + parameter.name +
-               "' must be an integer, a string (decimals, too) or null" +
+    return bad("'" + parameter.name + "' must be an integer, a string (decimals, too) or null" +
                (value.is_double() ? "; a number with a point must be written as a string" : ""));
 }
 
@@ -158,10 +157,9 @@ Response to_response(const CallResult& result, bool receipt) {
         {"outcome", bftnode::to_string(result.outcome)},
         {"code", result.code},
         {"result_sets", to_json(result.result_sets)},
-        {"request",
-         json::object{{"client", std::to_string(result.id.client)},
-                      {"home", result.id.home},
-                      {"cseq", std::to_string(result.id.seq)}}},
+        {"request", json::object{{"client", std::to_string(result.id.client)},
+                                 {"home", result.id.home},
+                                 {"cseq", std::to_string(result.id.seq)}}},
         {"slot", std::to_string(result.slot)},
         {"attempts", result.attempts},
         {"latency_us",
@@ -238,7 +236,8 @@ bool Gateway::authorized(const Request& request) const {
 
 void Gateway::call(const Request& request, const Respond& respond) {
     if (!authorized(request)) {
-        Response refusal = error_response(401, "unauthorized", "the bearer token is missing or wrong");
+        Response refusal =
+            error_response(401, "unauthorized", "the bearer token is missing or wrong");
         refusal.headers.emplace_back("WWW-Authenticate", "Bearer");
         return respond(std::move(refusal));
     }
@@ -297,13 +296,14 @@ void Gateway::add_routes() {
             counter("bft_gateway_signatures_total", "Signatures made; several calls share one.",
                     now.signatures),
             counter("bft_gateway_sent_again_total", "Requests sent again.", now.sent_again)};
-        Family connected{"bft_gateway_connected", "Whether a host is connected.",
-                         Family::Type::gauge, {}};
+        Family connected{
+            "bft_gateway_connected", "Whether a host is connected.", Family::Type::gauge, {}};
         for (const auto& [host, up] : now.connected)
             connected.samples.push_back({{{"host", host}}, up ? 1.0 : 0.0});
         Family disagreements{"bft_gateway_disagreements_total",
                              "Answers of a host that differed from the accepted ones.",
-                             Family::Type::counter, {}};
+                             Family::Type::counter,
+                             {}};
         for (const auto& [host, count] : now.disagreements)
             disagreements.samples.push_back({{{"host", host}}, static_cast<double>(count)});
         families.push_back(std::move(connected));

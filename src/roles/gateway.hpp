@@ -19,9 +19,9 @@
 namespace bft::roles {
 
 struct GatewayOptions {
-    std::filesystem::path client;       ///< client.toml, or the folder that holds it
-    std::string token;                  ///< that callers must show; empty: whoever reaches us may call
-    std::string listen;                 ///< "host:port"
+    std::filesystem::path client;  ///< client.toml, or the folder that holds it
+    std::string token;             ///< that callers must show; empty: whoever reaches us may call
+    std::string listen;            ///< "host:port"
     std::filesystem::path certificate;  ///< PEM; empty: plain HTTP
     std::filesystem::path key;
     std::filesystem::path site;  ///< folder that is served as it is; empty: none

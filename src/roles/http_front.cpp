@@ -129,13 +129,14 @@ HttpFront::~HttpFront() {
     environment_.exchange.observe({});
 }
 
-Result<std::unique_ptr<HttpFront>> HttpFront::create(
-    Environment& environment, const catalog::Application& application,
-    const crypto::SigningKey& key, std::unique_ptr<crypto::WebKey> web_key,
-    HttpFrontOptions options, HttpFrontSources sources) {
-    std::unique_ptr<HttpFront> front(new HttpFront(environment, application, key,
-                                                   std::move(web_key), std::move(options),
-                                                   std::move(sources)));
+Result<std::unique_ptr<HttpFront>> HttpFront::create(Environment& environment,
+                                                     const catalog::Application& application,
+                                                     const crypto::SigningKey& key,
+                                                     std::unique_ptr<crypto::WebKey> web_key,
+                                                     HttpFrontOptions options,
+                                                     HttpFrontSources sources) {
+    std::unique_ptr<HttpFront> front(new HttpFront(
+        environment, application, key, std::move(web_key), std::move(options), std::move(sources)));
     if (auto opened = front->open(); !opened) return opened.error();
     return front;
 }
@@ -143,8 +144,7 @@ Result<std::unique_ptr<HttpFront>> HttpFront::create(
 Result<void> HttpFront::open() {
     for (const auto& [procedure, page] : application_.pages())
         if (auto checked = check_template(page.text); !checked)
-            return error(Errc::malformed,
-                         "pages/" + procedure + ".html: " + checked.error().what);
+            return error(Errc::malformed, "pages/" + procedure + ".html: " + checked.error().what);
     if (!options_.certificate.empty()) {
         auto tls = crypto::make_web_tls_context(options_.certificate, options_.key);
         if (!tls) return tls.error();
@@ -182,9 +182,10 @@ void HttpFront::post_transactions(http::Request request, const http::Respond& re
     if (!requests) return respond(error_response(400, "malformed", requests.error().what));
     for (const Body& body : *requests)
         if (!replica_for(body->id.home))
-            return respond(error_response(
-                421, "misdirected", "this host has no replica of the group that owns partition " +
-                                        std::to_string(body->id.home.value)));
+            return respond(
+                error_response(421, "misdirected",
+                               "this host has no replica of the group that owns partition " +
+                                   std::to_string(body->id.home.value)));
     transactions_ += requests->size();
     if (wait == "0") {
         for (const Body& body : *requests)
@@ -215,15 +216,15 @@ void HttpFront::post_page(http::Request request, const http::Respond& respond) {
     bool list = false;
     auto requests = read_requests(request.body, list);
     if (!requests || list)
-        return respond(error_response(
-            400, "malformed", list ? "a page takes one request" : requests.error().what));
+        return respond(error_response(400, "malformed",
+                                      list ? "a page takes one request" : requests.error().what));
     auto call = catalog::decode_call(requests->front()->op);
     if (!call || call->procedure != page->first)
         return respond(error_response(400, "malformed",
                                       "the request does not call the procedure of this page"));
     if (!replica_for(requests->front()->id.home))
-        return respond(error_response(421, "misdirected",
-                                      "this host has no replica of the request's group"));
+        return respond(
+            error_response(421, "misdirected", "this host has no replica of the request's group"));
     ++transactions_;
     auto asked = std::make_shared<Asked>();
     asked->respond = respond;
@@ -261,9 +262,8 @@ std::optional<Response> HttpFront::ask(const Body& body, const std::shared_ptr<A
                   environment_.clock.now().mono + options_.answer_timeout};
     auto at = waiters_.emplace(body->id, waiter);
     deadlines_.emplace_back(waiter.deadline, body->id);
-    auto refusal = hand_in(body, {{}, [this, waiter](const Rejected& refused) {
-                                      refuse(waiter, refused);
-                                  }});
+    auto refusal =
+        hand_in(body, {{}, [this, waiter](const Rejected& refused) { refuse(waiter, refused); }});
     // Only then is the waiter surely there: with verify_threads = 0 a refusal has come already.
     if (refusal) waiters_.erase(at);
     return refusal;
@@ -283,8 +283,8 @@ std::optional<Response> HttpFront::hand_in(const Body& body, host::Exchange::Sub
     return full;
 }
 
-// A browser knows no primary: f+1 positions in turn tell the primaries at once, so that one correct one
-// does; the others would after forward_after.
+// A browser knows no primary: f+1 positions in turn tell the primaries at once, so that one correct
+// one does; the others would after forward_after.
 void HttpFront::pass_on(const Endpoint& replica, const Body& body) {
     const consensus::Membership& membership = environment_.membership;
     std::uint64_t n = membership.replicas_per_group();
@@ -301,9 +301,8 @@ void HttpFront::answered(const Endpoint& self, const Reply& reply) {
     serve_waiters(reply);
     if (subscribers_.empty()) return;
     ++events_;
-    committed_[self.group].push_back(
-        {reply.answer.rid.client, consensus::answer_digest(reply),
-         json::serialize(wire::transaction_to_json(reply, {}))});
+    committed_[self.group].push_back({reply.answer.rid.client, consensus::answer_digest(reply),
+                                      json::serialize(wire::transaction_to_json(reply, {}))});
     if (std::exchange(events_posted_, true)) return;
     boost::asio::post(environment_.loop, [this, alive = alive_] {
         if (*alive) send_events();
@@ -390,7 +389,8 @@ void HttpFront::refuse(const Waiter& waiter, const Rejected& refusal) {
 }
 
 void HttpFront::give_up(TimePoint now) {
-    // Deadlines are all the same time after the request: the oldest are found by a walk in their order.
+    // Deadlines are all the same time after the request: the oldest are found by a walk in their
+    // order.
     while (!deadlines_.empty() && deadlines_.front().first <= now) {
         auto [deadline, id] = deadlines_.front();
         deadlines_.pop_front();

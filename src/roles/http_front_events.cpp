@@ -1,7 +1,6 @@
 // What the front tells besides answers: commit events, pages, manifest, health.
-#include "roles/http_front.hpp"
-
 #include "base/log.hpp"
+#include "roles/http_front.hpp"
 #include "wire/json.hpp"
 
 #include <boost/json/serialize.hpp>
@@ -121,11 +120,11 @@ std::variant<Response, http::Server::Opened> HttpFront::open_events(const Reques
             for (const auto& [group, position] : here_)
                 replicas.emplace_back(
                     json::object{{"group", group.value}, {"position", position.value}});
-            stream->send(std::make_shared<const std::string>(json::serialize(
-                json::object{{"type", "hello"},
-                             {"cluster", hex(environment_.membership.cluster)},
-                             {"host", sources_.host},
-                             {"replicas", std::move(replicas)}})));
+            stream->send(std::make_shared<const std::string>(
+                json::serialize(json::object{{"type", "hello"},
+                                             {"cluster", hex(environment_.membership.cluster)},
+                                             {"host", sources_.host},
+                                             {"replicas", std::move(replicas)}})));
             Subscriber& added = subscribers_.emplace(id, subscriber).first->second;
             added.stream = std::move(stream);
         },
@@ -148,8 +147,7 @@ void HttpFront::send_events() {
 }
 
 // Subscribers that want the same get the same text, made once.
-void HttpFront::send_events(GroupId group, Position position,
-                            const std::vector<Committed>& batch) {
+void HttpFront::send_events(GroupId group, Position position, const std::vector<Committed>& batch) {
     using Wish = std::tuple<std::optional<ClientId>, bool, Alg>;
     std::map<Wish, std::shared_ptr<const std::string>> made;
     std::vector<std::pair<std::shared_ptr<http::Stream>, std::shared_ptr<const std::string>>> sends;

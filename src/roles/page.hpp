@@ -10,8 +10,8 @@
 
 namespace bft::roles {
 
-/// Renders `text`, a Mustache template, from the call and its answer. A result that cannot be decoded
-/// gives a page without result sets.
+/// Renders `text`, a Mustache template, from the call and its answer. A result that cannot be
+/// decoded gives a page without result sets.
 std::string render_page(const std::string& text, const catalog::Procedure& procedure,
                         const catalog::Call& call, const consensus::Reply& reply);
 /// Errors name what is wrong with the template.

@@ -1,5 +1,5 @@
-// Requests, answers, refusals and receipts as JSON (docs/openapi.yaml), between the plain structs and
-// Boost.JSON's values. What comes from outside is bounded here, as in codec.hpp.
+// Requests, answers, refusals and receipts as JSON (docs/openapi.yaml), between the plain structs
+// and Boost.JSON's values. What comes from outside is bounded here, as in codec.hpp.
 #pragma once
 
 #include "base/result.hpp"

@@ -210,8 +210,16 @@ void GroupExecutor::blame(Slot slot, VoterId voter) {
 
 void GroupExecutor::reply(Slot slot, const Item& item, ItemResult result) {
     const RequestId& rid = item.entry.item.rid;
-    Reply reply{group_, position_, slot, std::move(result), View{}, membership_.version,
-                item.entry.item.rd, item.entry.item.ts_ms, {}, false};
+    Reply reply{group_,
+                position_,
+                slot,
+                std::move(result),
+                View{},
+                membership_.version,
+                item.entry.item.rd,
+                item.entry.item.ts_ms,
+                {},
+                false};
     auto& kept = replies_[{rid.home, rid.client}];
     kept[rid.cseq] = reply;
     while (kept.size() > options_.replies_kept) kept.erase(kept.begin());

@@ -37,8 +37,7 @@ void GroupReplica::receive(const Verified& message, Now now) {
     } else if (body != nullptr && agreement_.delivered_before((*body)->id)) {
         // R1: a client that asks again gets its reply again.
         if (message.from().role == Endpoint::Role::client)
-            executor_.answer_again((*body)->id, agreement_.finished((*body)->id),
-                                   (*body)->receipt);
+            executor_.answer_again((*body)->id, agreement_.finished((*body)->id), (*body)->receipt);
     } else {
         agreement_.receive(message, now);
     }

@@ -1,8 +1,8 @@
 // Subscribers of events.
 #include "fixture.hpp"
 
-#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/websocket.hpp>
 
 namespace bft::http::test {
@@ -24,7 +24,8 @@ protected:
 TEST_F(EventsTest, ServerSentEvents) {
     start({{}, {"https://app.example"}});
     RawClient client(port);
-    ASSERT_TRUE(client.send("GET /events HTTP/1.1\r\nHost: x\r\nOrigin: https://app.example\r\n\r\n"));
+    ASSERT_TRUE(
+        client.send("GET /events HTTP/1.1\r\nHost: x\r\nOrigin: https://app.example\r\n\r\n"));
     std::string head = client.read_until("\"hello\"\n\n");
     EXPECT_NE(head.find("text/event-stream"), std::string::npos);
     EXPECT_NE(head.find("Access-Control-Allow-Origin: https://app.example"), std::string::npos);
@@ -57,9 +58,10 @@ TEST_F(EventsTest, WebSocket) {
 TEST_F(EventsTest, WebSocketsOfOtherOriginsAreRefused) {
     start({{}, {"https://app.example"}});
     RawClient client(port);
-    ASSERT_TRUE(client.send("GET /events HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example\r\n"
-                            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
+    ASSERT_TRUE(
+        client.send("GET /events HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example\r\n"
+                    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
     EXPECT_TRUE(client.response().starts_with("HTTP/1.1 403"));
 }
 

@@ -105,18 +105,21 @@ protected:
             unanswered.push_back(respond);
         });
         server->route("GET", "/items/{}", [](const Request& request, const Respond& respond) {
-            respond({200, "text/plain",
-                     request.captured.at(0) + "|" + std::string(request.parameter("q")), {}});
+            respond({200,
+                     "text/plain",
+                     request.captured.at(0) + "|" + std::string(request.parameter("q")),
+                     {}});
         });
-        server->route_stream("/events", [this](const Request& request)
-                                            -> std::variant<Response, Server::Opened> {
-            if (request.parameter("bad") == "1") return error_response(400, "malformed", "bad");
-            return Server::Opened{[this](std::shared_ptr<Stream> stream) {
-                                      stream->send(std::make_shared<const std::string>("\"hello\""));
-                                      streams.push_back(std::move(stream));
-                                  },
-                                  [this] { ++closed_streams; }};
-        });
+        server->route_stream(
+            "/events", [this](const Request& request) -> std::variant<Response, Server::Opened> {
+                if (request.parameter("bad") == "1") return error_response(400, "malformed", "bad");
+                return Server::Opened{
+                    [this](std::shared_ptr<Stream> stream) {
+                        stream->send(std::make_shared<const std::string>("\"hello\""));
+                        streams.push_back(std::move(stream));
+                    },
+                    [this] { ++closed_streams; }};
+            });
         auto listening = server->listen("127.0.0.1:0");
         ASSERT_TRUE(listening) << listening.error().what;
         port = *listening;

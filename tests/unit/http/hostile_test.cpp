@@ -38,8 +38,9 @@ TEST_F(ServerTest, DribblingDoesNotBuyTime) {
 TEST_F(ServerTest, SlowBodiesAreEnded) {
     start(impatient());
     RawClient client(port);
-    ASSERT_TRUE(client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                            "Content-Length: 100\r\n\r\n{"));
+    ASSERT_TRUE(
+        client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                    "Content-Length: 100\r\n\r\n{"));
     EXPECT_NE(client.read_to_end().find("HTTP/1.1 408"), std::string::npos);
     EXPECT_TRUE(eventually([](const ServerReport& r) { return r.body_bytes == 0; }));
 }
@@ -49,8 +50,9 @@ TEST_F(ServerTest, AnnouncedBodiesOverTheBoundAreNotRead) {
     options.limits.body_bytes = 1000;
     start(options);
     RawClient client(port);
-    ASSERT_TRUE(client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                            "Content-Length: 1001\r\n\r\n"));
+    ASSERT_TRUE(
+        client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                    "Content-Length: 1001\r\n\r\n"));
     EXPECT_NE(client.read_to_end().find("HTTP/1.1 413"), std::string::npos);
     RawClient exact(port);
     ASSERT_TRUE(exact.send(post("/echo", std::string(1000, ' '))));
@@ -62,8 +64,9 @@ TEST_F(ServerTest, ChunkedBodiesAreBoundedToo) {
     options.limits.body_bytes = 1000;
     start(options);
     RawClient client(port);
-    ASSERT_TRUE(client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                            "Transfer-Encoding: chunked\r\n\r\n"));
+    ASSERT_TRUE(
+        client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                    "Transfer-Encoding: chunked\r\n\r\n"));
     for (int i = 0; i < 20 && client.send("64\r\n" + std::string(100, 'x') + "\r\n"); ++i) {
     }
     EXPECT_NE(client.read_to_end().find("HTTP/1.1 413"), std::string::npos);
@@ -77,13 +80,15 @@ TEST_F(ServerTest, AllBodiesTogetherAreBounded) {
     std::list<RawClient> uploading;
     for (int i = 0; i < 2; ++i) {
         RawClient& client = uploading.emplace_back(port);
-        ASSERT_TRUE(client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                                "Content-Length: 1000\r\n\r\n{"));
+        ASSERT_TRUE(
+            client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                        "Content-Length: 1000\r\n\r\n{"));
     }
     ASSERT_TRUE(eventually([](const ServerReport& r) { return r.body_bytes == 2000; }));
     RawClient third(port);
-    ASSERT_TRUE(third.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                           "Content-Length: 1000\r\n\r\n{"));
+    ASSERT_TRUE(
+        third.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                   "Content-Length: 1000\r\n\r\n{"));
     EXPECT_NE(third.read_to_end().find("HTTP/1.1 503"), std::string::npos);
     uploading.clear();  // aborted uploads give their room back
     EXPECT_TRUE(eventually([](const ServerReport& r) { return r.body_bytes == 0; }));
@@ -102,8 +107,9 @@ TEST_F(ServerTest, HugeHeadersAreRefused) {
 TEST_F(ServerTest, WhatIsNoHttpIsToldSo) {
     start({});
     for (const std::string& bytes :
-         {std::string("\x16\x03\x01\x02\x00 tls to a plain port\r\n\r\n"), std::string("GARBAGE\r\n\r\n"),
-          std::string("GET /hello HTTP/9.9\r\n\r\n"), std::string("GET  /hello HTTP/1.1\r\n\r\n"),
+         {std::string("\x16\x03\x01\x02\x00 tls to a plain port\r\n\r\n"),
+          std::string("GARBAGE\r\n\r\n"), std::string("GET /hello HTTP/9.9\r\n\r\n"),
+          std::string("GET  /hello HTTP/1.1\r\n\r\n"),
           std::string("POST /echo HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
           std::string("POST /echo HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n"),
           std::string("GET /\0 HTTP/1.1\r\n\r\n", 20)}) {

@@ -16,8 +16,8 @@ TEST(Target, IsTakenApart) {
 }
 
 TEST(Target, RefusesWhatHasTwoMeanings) {
-    for (const char* wrong : {"", "x", "http://host/", "/%", "/%4", "/%zz", "/%00", "/?a=1&a=2",
-                              "/?a=%g0", "*"})
+    for (const char* wrong :
+         {"", "x", "http://host/", "/%", "/%4", "/%zz", "/%00", "/?a=1&a=2", "/?a=%g0", "*"})
         EXPECT_FALSE(parse_target(wrong)) << wrong;
 }
 

@@ -41,7 +41,8 @@ TEST_F(ServerTest, SaysWhatIsWrongWithARequest) {
     EXPECT_TRUE(has(wrong_method, "Allow: GET, OPTIONS"));
     EXPECT_TRUE(ask("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 405"));
     EXPECT_TRUE(ask(post("/echo", "{}", "")).starts_with("HTTP/1.1 415"));
-    EXPECT_TRUE(ask(post("/echo", "{}", "Content-Type: text/plain\r\n")).starts_with("HTTP/1.1 415"));
+    EXPECT_TRUE(
+        ask(post("/echo", "{}", "Content-Type: text/plain\r\n")).starts_with("HTTP/1.1 415"));
     EXPECT_TRUE(ask(post("/echo", "{}", "Content-Type: Application/JSON; charset=utf-8\r\n"))
                     .starts_with("HTTP/1.1 200"));
     EXPECT_TRUE(ask("GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 400"));
@@ -70,11 +71,12 @@ TEST_F(ServerTest, OnlyNamedOriginsMayAsk) {
     std::string other = ask(post("/echo", "{}", json + "Origin: https://evil.example\r\n"));
     EXPECT_TRUE(other.starts_with("HTTP/1.1 403")) << other;
     EXPECT_FALSE(has(other, "Access-Control-Allow-Origin"));
-    std::string read = ask("GET /hello HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example\r\n\r\n");
+    std::string read =
+        ask("GET /hello HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example\r\n\r\n");
     EXPECT_FALSE(has(read, "Access-Control-Allow-Origin"));
-    std::string preflight = ask(
-        "OPTIONS /echo HTTP/1.1\r\nHost: x\r\nOrigin: https://app.example\r\n"
-        "Access-Control-Request-Method: POST\r\n\r\n");
+    std::string preflight =
+        ask("OPTIONS /echo HTTP/1.1\r\nHost: x\r\nOrigin: https://app.example\r\n"
+            "Access-Control-Request-Method: POST\r\n\r\n");
     EXPECT_TRUE(preflight.starts_with("HTTP/1.1 204")) << preflight;
     EXPECT_TRUE(has(preflight, "Access-Control-Allow-Methods: OPTIONS, POST"));
     EXPECT_TRUE(has(preflight, "Access-Control-Allow-Origin: https://app.example"));

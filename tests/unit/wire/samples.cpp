@@ -125,12 +125,19 @@ std::vector<Message> sample_messages() {
         db_reply,
         VoterStatus{VoterId(2), {{PartitionId(1), Seq(2)}, {PartitionId(3), Seq(~0ull)}}},
         FetchDbItems{VoterId(1), PartitionId(2), Seq(3), Seq(4)},
-        Reply{GroupId(1), Position(2), Slot(3), sample_result(1), View(4), ConfigVersion(5), {}, 0, {},
+        Reply{GroupId(1),
+              Position(2),
+              Slot(3),
+              sample_result(1),
+              View(4),
+              ConfigVersion(5),
+              {},
+              0,
+              {},
               false},
         Reply{GroupId(1), Position(2), Slot(3), sample_result(1), View(4), ConfigVersion(5),
               digest_of(7), 8,
-              consensus::ReplySignature{1, 3, {digest_of(9), digest_of(10)}, Bytes(64, 11)},
-              false},
+              consensus::ReplySignature{1, 3, {digest_of(9), digest_of(10)}, Bytes(64, 11)}, false},
         Rejected{{ClientId(1), PartitionId(2), ClientSeq(3)}, Rejected::Reason::stale, "why \xff"}};
     std::vector<Message> messages;
     for (const Payload& payload : payloads)
