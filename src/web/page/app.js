@@ -57,3 +57,6 @@ start().catch((error) => {
   at('trouble').hidden = false;
   document.body.dataset.ready = 'failed';
 });
+
+// A link for this page that is opened in the same tab changes only what is behind the "#".
+addEventListener('hashchange', () => location.reload());
