@@ -2,25 +2,21 @@
 #include "bftnode/client.hpp"
 
 #include "base/log.hpp"
-#include "base/merkle.hpp"
 #include "catalog/application.hpp"
 #include "client/calls.hpp"
 #include "client/config.hpp"
 #include "client/core.hpp"
+#include "client/receipts.hpp"
 #include "client/sequence_file.hpp"
-#include "consensus/receipt.hpp"
-#include "consensus/signed_bytes.hpp"
 #include "crypto/signing_key.hpp"
 #include "crypto/tls.hpp"
 #include "net/links.hpp"
 #include "wire/codec.hpp"
-#include "wire/json.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/json/serialize.hpp>
 
 #include <atomic>
 #include <condition_variable>
@@ -105,8 +101,6 @@ public:
               bool receipt) override;
     bool wait_connected(std::chrono::milliseconds patience) override;
     [[nodiscard]] Statistics statistics() const override;
-    /// By the host of its replica.
-    bool well_signed(const consensus::Reply& reply);
 
 private:
     struct Call {
@@ -121,7 +115,6 @@ private:
     void send(const std::vector<client::ClientCore::Send>& sends);
     void finished(client::Finished done);
     void fail(Callback& done, ErrorCode code, std::string what) const;
-    [[nodiscard]] std::string receipt_of(const client::Finished& done) const;
     void on_frame(ByteView key, const Bytes& frame);
     void on_link(ByteView key, bool up);
     void arm_timer();
@@ -133,6 +126,7 @@ private:
     bft::crypto::SigningKey key_;
     client::SequenceFile sequence_;
     Options options_;
+    client::Receipts receipts_;
     client::ClientCore core_;
     std::map<Bytes, HostId> host_by_key_;
     boost::asio::io_context io_;
@@ -146,12 +140,6 @@ private:
         unsigned_;  ///< while the sequence file cannot be written
     std::optional<bft::TimePoint> timer_at_;
     std::unordered_map<std::uint64_t, Call> calls_;
-    struct GoodBundle {
-        bft::Digest root;
-        Bytes signature;
-        bool operator==(const GoodBundle&) const = default;
-    };
-    std::map<std::pair<bft::GroupId, bft::Position>, GoodBundle> good_bundles_;
     std::uint64_t next_token_ = 1;
 
     struct Submitted {
@@ -171,10 +159,10 @@ private:
 // Keeps frames far below their bound whatever a request's size (at most 256 KiB).
 constexpr std::size_t requests_per_frame = 32;
 
-client::CoreOptions core_options(const Options& options, ClientImpl& client) {
+client::CoreOptions core_options(const Options& options, client::Receipts& receipts) {
     client::CoreOptions core;
-    core.well_signed = [&client](const consensus::Reply& reply) {
-        return client.well_signed(reply);
+    core.well_signed = [&receipts](const consensus::Reply& reply) {
+        return receipts.well_signed(reply);
     };
     core.retry_after = options.retry_after;
     core.retry_max = options.retry_max;
@@ -194,7 +182,8 @@ ClientImpl::ClientImpl(client::Config config, catalog::Application application,
       key_(std::move(key)),
       sequence_(std::move(sequence)),
       options_(options),
-      core_(membership_, config_.id, core_options(options, *this), sequence_.first(),
+      receipts_(config_, membership_),
+      core_(membership_, config_.id, core_options(options, receipts_), sequence_.first(),
             std::random_device{}()),
       connected_(config_.hosts.size()) {
     for (std::uint32_t h = 0; h < config_.hosts.size(); ++h)
@@ -363,7 +352,7 @@ void ClientImpl::finished(client::Finished done) {
     } else {
         result.outcome = static_cast<Outcome>(done.answer.outcome);
         result.code = done.answer.code;
-        if (!done.signatures.empty()) result.receipt = receipt_of(done);
+        if (!done.signatures.empty()) result.receipt = receipts_.make(done);
         if (auto decoded = catalog::decode_result(done.answer.result); decoded)
             for (catalog::ResultSet& set : decoded->sets)
                 result.result_sets.push_back(client::to_rows(std::move(set.rows)));
@@ -373,55 +362,6 @@ void ClientImpl::finished(client::Finished done) {
         ++(result.error ? statistics_.failed : statistics_.answered);
     }
     call.done(std::move(result));
-}
-
-namespace {
-
-class Ed25519Checker final : public consensus::SignatureChecker {
-public:
-    bool certified(bft::UsigId, const consensus::Ui&, const bft::Digest&) override { return false; }
-    bool signed_by(ByteView key, const bft::Digest& digest, ByteView signature) override {
-        return bft::crypto::verify(key, digest, signature);
-    }
-};
-
-}  // namespace
-
-bool ClientImpl::well_signed(const consensus::Reply& reply) {
-    auto host = membership_.host_of(consensus::Endpoint::replica(reply.group, reply.position));
-    if (!host || !reply.signature) return false;
-    bft::Digest leaf = consensus::answer_digest(reply);
-    auto root = bft::merkle_fold(leaf, reply.signature->bundle_index, reply.signature->bundle_count,
-                                 reply.signature->bundle_path);
-    if (!root) return false;
-    // The replies of a bundle share a signature: one check serves all that come in a row.
-    GoodBundle bundle{*root, reply.signature->signature};
-    auto& last = good_bundles_[{reply.group, reply.position}];
-    if (last == bundle) return true;
-    Ed25519Checker checker;
-    if (!consensus::reply_signed_by(checker, config_.hosts[host->value].key, membership_.cluster,
-                                    reply.group, reply.position, leaf, *reply.signature))
-        return false;
-    last = std::move(bundle);
-    return true;
-}
-
-std::string ClientImpl::receipt_of(const client::Finished& done) const {
-    consensus::Receipt receipt;
-    receipt.cluster = membership_.cluster;
-    receipt.request = done.request;
-    receipt.answer.group = done.group;
-    receipt.answer.slot = done.slot;
-    receipt.answer.answer = done.answer;
-    receipt.answer.answer.has_result = true;
-    receipt.answer.rd = done.rd;
-    receipt.answer.ts_ms = done.ts_ms;
-    for (const auto& [position, signature] : done.signatures) {
-        auto host = membership_.host_of(consensus::Endpoint::replica(done.group, position));
-        receipt.signatures.push_back(
-            {position, config_.hosts[host->value].name, "ed25519", signature});
-    }
-    return boost::json::serialize(bft::wire::receipt_to_json(receipt));
 }
 
 void ClientImpl::on_frame(ByteView key, const Bytes& frame) {

@@ -1,5 +1,7 @@
 #include "http/connection.hpp"
 
+#include "http/event_queue.hpp"
+
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -10,7 +12,6 @@
 
 #include <algorithm>
 #include <array>
-#include <deque>
 
 namespace bft::http {
 
@@ -29,21 +30,6 @@ using Secure = beast::ssl_stream<beast::tcp_stream>;
 constexpr std::size_t read_bytes = 16 * 1024;
 constexpr std::size_t buffer_bytes_max = 96 * 1024;  // a header of the largest bound, and one read
 constexpr std::size_t sse_write_bytes = 64 * 1024;
-const auto lost_event = std::make_shared<const std::string>(R"({"type":"lost"})");
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : static_cast<char>(c);
-    });
-    return out;
-}
-
-std::string media_type(std::string_view header) {
-    std::string_view type = header.substr(0, header.find(';'));
-    while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.remove_suffix(1);
-    return lower(type);
-}
 
 // What went wrong with a request's bytes, for its sender; nullopt: the connection just ended.
 std::optional<Response> explain(const error_code& failure) {
@@ -57,43 +43,6 @@ std::optional<Response> explain(const error_code& failure) {
     if (failure.category() != of_http) return std::nullopt;
     return error_response(400, "malformed", "this is no HTTP request: " + failure.message());
 }
-
-// What one subscriber waits for.
-class Queue {
-public:
-    Queue(const Limits& limits)
-        : events_max_(limits.event_queue), bytes_max_(limits.event_queue_bytes) {}
-
-    /// False: the subscriber is too slow; the queue is then one `lost`, and the end.
-    bool push(std::shared_ptr<const std::string> event) {
-        if (ending_) return true;
-        if (events_.size() >= events_max_ || bytes_ + event->size() > bytes_max_) {
-            events_.clear();
-            events_.push_back(lost_event);
-            ending_ = true;
-            return false;
-        }
-        bytes_ += event->size();
-        events_.push_back(std::move(event));
-        return true;
-    }
-    std::shared_ptr<const std::string> pop() {
-        auto event = std::move(events_.front());
-        events_.pop_front();
-        bytes_ -= std::min(bytes_, event->size());
-        return event;
-    }
-    void end() { ending_ = true; }
-    [[nodiscard]] bool empty() const { return events_.empty(); }
-    [[nodiscard]] bool ending() const { return ending_; }
-    [[nodiscard]] std::size_t next_bytes() const { return events_.front()->size(); }
-
-private:
-    std::size_t events_max_, bytes_max_;
-    std::deque<std::shared_ptr<const std::string>> events_;
-    std::size_t bytes_ = 0;
-    bool ending_ = false;
-};
 
 template <class S>
 class ConnectionOf final : public Connection {
@@ -545,7 +494,7 @@ private:
     bool keep_alive_ = false;
     bool head_ = false;
 
-    Queue queue_;
+    EventQueue queue_;
     std::function<void()> closed_;
     std::shared_ptr<const std::string> current_;
     std::string out_;

@@ -3,6 +3,8 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <algorithm>
+
 namespace bft::http {
 
 namespace {
@@ -30,6 +32,14 @@ std::optional<std::string> unescape(std::string_view text, bool plus_is_space) {
             out += c == '+' && plus_is_space ? ' ' : c;
         }
     }
+    return out;
+}
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : static_cast<char>(c);
+    });
     return out;
 }
 
@@ -67,6 +77,12 @@ std::optional<Target> parse_target(std::string_view target) {
             return std::nullopt;
     }
     return parsed;
+}
+
+std::string media_type(std::string_view header) {
+    std::string_view type = header.substr(0, header.find(';'));
+    while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.remove_suffix(1);
+    return lower(type);
 }
 
 }  // namespace bft::http

@@ -43,6 +43,9 @@ struct Target {
 };
 std::optional<Target> parse_target(std::string_view target);
 
+/// Of a Content-Type: lower case, without parameters.
+std::string media_type(std::string_view header);
+
 /// Answers one request; on the loop, once (later calls do nothing).
 using Respond = std::function<void(Response)>;
 using Handler = std::function<void(Request, Respond)>;

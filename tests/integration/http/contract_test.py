@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """The running front and gateway against docs/openapi.yaml, judged by Prism."""
+import json
 import unittest
+import urllib.request
 
 import front
-from harness import main
+from harness import ROOT, main, run
 
 
 class Contract(unittest.TestCase):
@@ -41,6 +43,10 @@ class Contract(unittest.TestCase):
 
     def request(self, procedure="query_account", arguments=(1, 1), client="web"):
         return front.signed(self.cluster.dir, client, 1, procedure, list(arguments))[0]["request"]
+
+    def test_the_description_itself(self):
+        done = run("node", front.HERE / "validate.js", ROOT / "docs" / "openapi.yaml")
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_what_a_host_tells(self):
         for path in ("/livez", "/readyz", "/metrics", "/v1/status", "/v1/manifest", "/v1/pages"):
@@ -86,6 +92,31 @@ class Contract(unittest.TestCase):
         self.bad(front.ask(self.host1 + "/v1/pages/nothing", self.request()), 404, "not_found")
         self.bad(front.ask(self.host1 + "/v1/pages/statement", self.request()), 400, "malformed")
         self.bad(front.ask(self.host1 + "/v1/events?client=x"), 400, "malformed")
+
+    def test_commit_events(self):
+        # Straight: Prism waits for the end of a response.
+        url, context = front.fronts(self.cluster.dir)["host1"], front.tls(self.cluster.dir)
+        me = front.signed(self.cluster.dir, "web", 1, "query_account", [1, 1])[0]
+        bad_filter = front.ask(url + "/v1/events?signed=2", context=context)
+        self.bad(bad_filter, 400, "malformed")
+        with urllib.request.urlopen(url + "/v1/events?client=3&signed=1", context=context, timeout=60) as stream:
+            self.assertEqual(stream.headers["Content-Type"], "text/event-stream")
+
+            def next_event():
+                while True:
+                    line = stream.readline().decode()
+                    self.assertNotEqual(line, "", "the stream ended")
+                    if line.startswith("data: ") and "heartbeat" not in line:
+                        return json.loads(line[6:])
+            self.assertEqual(next_event()["type"], "hello")
+            other = self.gateway.call("query_account", [1, 1])
+            self.assertEqual(other.status, 200)
+            answer = front.ask(url + "/v1/transactions", me["request"], context=context).json()
+            event = next_event()
+        self.assertEqual(event["type"], "commits")
+        self.assertEqual(event["transactions"], [answer["answer"]])
+        self.assertEqual(event["signature"]["bundle_count"], 1)
+        self.assertEqual((event["group"], event["position"]), (answer["group"], answer["position"]))
 
     def test_gateway(self):
         url = self.checked_gateway + "/v1/call/"
