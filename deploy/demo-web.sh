@@ -41,7 +41,7 @@ finish() {
     process_stop 5 "$dir/drive.pid"
     process_stop 10 "$dir/gateway.pid"
     [ ! -e "$dir/cluster.env" ] || "$root/deploy/cluster.sh" stop "$dir" || status=1
-    if [ "$status" = 0 ] || [ "$status" = 130 ]; then [ -z "$made_dir" ] || rm -rf "$dir"; else echo "The logs are in $dir"; fi
+    if [ "$status" = 0 ] || [ "$status" -ge 128 ]; then [ -z "$made_dir" ] || rm -rf "$dir"; else echo "The logs are in $dir"; fi
     exit $status
 }
 trap finish EXIT

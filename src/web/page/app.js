@@ -3,7 +3,7 @@
 import { EventFeed, verifyReceipt } from '../client/bft-client.js';
 import { showCall, showReceipt } from './confirmed.js';
 import { procedureForm } from './forms.js';
-import { showEvents, showLive } from './live.js';
+import { Live } from './live.js';
 import { IndexedDbKeyStore, openClient, pinManifest, takeFragment } from './setup.js';
 
 const at = (id) => document.getElementById(id);
@@ -29,8 +29,8 @@ async function start() {
   const manifest = await pinManifest(store, await response.json(), given.pin);
   at('cluster').textContent = `${manifest.document.name}, application ${manifest.document.application.name}, f = ${manifest.f}, ` +
     `${manifest.groups.size} group(s), digest ${manifest.digest.slice(0, 16)}`;
-  showLive(at('hosts'), manifest);
-  new EventFeed(manifest, { fetch: fetch.bind(globalThis), signed: false, onRaw: showEvents(at('events')) });
+  const live = new Live(manifest, at('hosts'), at('events'));
+  new EventFeed(manifest, { fetch: fetch.bind(globalThis), signed: false, onRaw: (host, event) => live.heard(host, event) });
   at('receipt').addEventListener('change', async (event) => {
     const [file] = event.target.files;
     let receipt;
