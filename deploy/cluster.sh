@@ -25,6 +25,10 @@
 #   --pool-mb N        buffer pool of each database server (64)
 #   --workers N        database sessions of each voter (1)
 #   --tpm-delay-ms N   make the TPMs slower (0)
+#   --http tls|plain   an HTTP front for each host with replicas (none)
+#   --origins "A B"    whose pages may use the fronts, such as http://127.0.0.1:8080 (none)
+#   --clients "A B"    further clients beside bench and admin (none)
+#   --web-clients N    and web1..webN with P-256 keys (0)
 #
 # BFT_BUILD names the folder of the built programs (build/release). BFT_NODE_ARGS_<host> holds further
 # arguments for that host's daemon. Only what these commands started is ever stopped: each process has a
@@ -177,13 +181,24 @@ list_pids() {
     done
 }
 
+quoted_list() { # WORD...: as TOML wants them
+    local list="" word
+    for word in "$@"; do list+="\"$word\", "; done
+    echo "${list%, }"
+}
+
 write_topology() {
     local ports group partition list host number=0
-    mapfile -t ports < <(free_ports $((2 * (replicas + primaries))))
+    mapfile -t ports < <(free_ports $((3 * (replicas + primaries))))
     echo "name = \"local\""
     echo "f = $f"
     echo "application = \"$app\""
-    echo "clients = [\"bench\", \"admin\"]"
+    echo "clients = [$(quoted_list bench admin $more_clients)]"
+    echo "origins = [$(quoted_list $origins)]"
+    for ((number = 1; number <= web_clients; ++number)); do
+        printf '\n[[client]]\nname = "web%d"\nkind = "p256"\n' "$number"
+    done
+    number=0
     for ((group = 1; group <= groups; ++group)); do
         list=""
         [ "$group" != 1 ] || list="0, "
@@ -192,7 +207,11 @@ write_topology() {
     done
     for host in $hosts; do
         printf '\n[[host]]\nname = "%s"\naddress = "127.0.0.1:%d"\nmetrics = "127.0.0.1:%d"\n' \
-            "$host" "${ports[$((2 * number))]}" "${ports[$((2 * number + 1))]}"
+            "$host" "${ports[$((3 * number))]}" "${ports[$((3 * number + 1))]}"
+        case "$http" in
+            tls) has_database "$host" && printf 'http = "https://127.0.0.1:%d"\n' "${ports[$((3 * number + 2))]}" ;;
+            plain) has_database "$host" && printf 'http = "http://127.0.0.1:%d"\n' "${ports[$((3 * number + 2))]}" ;;
+        esac || true
         printf 'tcti = "swtpm:path=%s"\ntpm_delay_ms = %d\n' "$dir/hosts/$host/tpm.sock" "$tpm_delay_ms"
         if has_database "$host"; then
             echo 'roles = ["replica", "voter"]'
@@ -207,6 +226,7 @@ write_topology() {
 
 init() { # DIR OPTIONS...
     local primaries=0 timing=() groups=2 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 tpm_delay_ms=0 replicas host name
+    local http=none origins="" more_clients="" web_clients=0
     dir=$(realpath -m "$1")
     pool_mb=64
     shift
@@ -214,12 +234,17 @@ init() { # DIR OPTIONS...
         [ $# -ge 2 ] || fail "$1 needs a value"
         name=${1#--}
         case "$1" in
-            --groups | --partitions | --f | --primaries | --pool-mb | --workers | --tpm-delay-ms)
+            --groups | --partitions | --f | --primaries | --pool-mb | --workers | --tpm-delay-ms | --web-clients)
                 [[ $2 =~ ^[0-9]+$ ]] || fail "$1 must be a number, not '$2'"
                 printf -v "${name//-/_}" %s "$2"
                 ;;
             --app) app=$(realpath "$2") ;;
             --timing) timing+=("$2") ;;
+            --http)
+                case "$2" in tls | plain) http=$2 ;; *) fail "--http must be tls or plain, not '$2'" ;; esac
+                ;;
+            --origins) origins=$2 ;;
+            --clients) more_clients=$2 ;;
             *) fail "unknown option '$1'; see: deploy/cluster.sh --help" ;;
         esac
         shift 2

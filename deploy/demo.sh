@@ -14,6 +14,8 @@
 #   --kill-host NAME@SECONDS   kill -9 every process of a host in the middle, as in host2@20
 #   --dir DIR        where the cluster lives (a fresh folder under /tmp, removed at the end)
 #   --keep           leave it running, and say how to talk to it
+#   --web            instead of all this: print a link to a page that shows a cluster live and calls it, until
+#                    Ctrl-C; further options are those of deploy/demo-web.sh
 #
 # Ctrl-C stops everything, too. Exit status: 0 all checks passed; 1 one did not, or something failed.
 set -euo pipefail
@@ -23,6 +25,17 @@ groups=2 warehouses=5 clients=64 seconds=60 f=1 scale=1 tpm_delay_ms=0 kill_host
 
 fail() { echo "demo.sh: $*" >&2; exit 1; }
 say() { printf '\n== %s\n' "$*"; }
+
+if [ "${1:-}" = --web ]; then
+    shift
+    cd "$root"
+    case " $* " in *" -h "* | *" --help "*) exec deploy/demo-web.sh --help ;; esac
+    deploy/install-packages.sh build run
+    export BFT_BUILD=${BFT_BUILD:-$root/build/release}
+    [ -e "$BFT_BUILD/build.ninja" ] || cmake --preset release -B "$BFT_BUILD"
+    cmake --build "$BFT_BUILD" --target bftnode bftctl tpcc_load tpcc_drive
+    exec deploy/demo-web.sh "$@"
+fi
 
 while [ $# -gt 0 ]; do
     case "$1" in

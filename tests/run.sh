@@ -36,7 +36,7 @@ say "lint"
 if python3 tests/lint/lint.py --self-test && python3 tests/lint/lint.py; then count 1 0; else count 0 1; fi
 
 say "format"
-if find src include tests bench \( -name '*.cpp' -o -name '*.hpp' \) -print0 | sort -z |
+if find src include tests bench -name node_modules -prune -o \( -name '*.cpp' -o -name '*.hpp' \) -print0 | sort -z |
     xargs -0 -P "$(nproc)" -n 16 clang-format --dry-run --Werror; then
     count 1 0
 else

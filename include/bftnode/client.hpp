@@ -99,6 +99,9 @@ struct CallResult {
     std::chrono::nanoseconds latency{};
     std::uint32_t attempts = 0;            ///< 1 unless it had to be sent again
     std::vector<std::string> disagreeing;  ///< hosts whose replicas said something else
+    /// If one was wanted: what f+1 replicas signed, as JSON, for `bftctl verify-receipt` and
+    /// anybody else.
+    std::string receipt;
 
     /// The transaction was executed and not aborted.
     [[nodiscard]] bool ok() const { return !error && outcome == Outcome::ok; }
@@ -144,8 +147,10 @@ public:
     virtual ~Client() = default;
 
     /// Runs `procedure`. `args` are in the order that the application's catalog.toml declares.
-    /// With an Asio completion token: async_call() in client_asio.hpp.
-    virtual void call(std::string_view procedure, std::vector<Value> args, Callback done) = 0;
+    /// With `receipt` only signed answers count. With an Asio completion token: async_call() in
+    /// client_asio.hpp.
+    virtual void call(std::string_view procedure, std::vector<Value> args, Callback done,
+                      bool receipt = false) = 0;
     std::future<CallResult> call(std::string_view procedure, std::vector<Value> args);
 
     /// Waits until all hosts, or after `patience` at least f+1, are connected. False: fewer.

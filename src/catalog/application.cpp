@@ -16,6 +16,26 @@ std::string Problem::text() const {
     return file + (line == 0 ? "" : ":" + std::to_string(line)) + ": " + what;
 }
 
+std::optional<std::size_t> utf8_characters(std::string_view text) {
+    std::size_t characters = 0;
+    for (std::size_t i = 0; i < text.size(); ++characters) {
+        auto lead = static_cast<unsigned char>(text[i++]);
+        if (lead < 0x80) continue;
+        std::size_t more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
+        if (lead < 0xc2 || lead > 0xf4 || text.size() - i < more) return std::nullopt;
+        std::uint32_t code = lead & (0x3fu >> more);
+        for (std::size_t k = 0; k < more; ++k) {
+            auto next = static_cast<unsigned char>(text[i++]);
+            if ((next & 0xc0) != 0x80) return std::nullopt;
+            code = code << 6 | (next & 0x3fu);
+        }
+        if ((more == 2 && code < 0x800) || (more == 3 && code < 0x10000) || code > 0x10ffff ||
+            (code >= 0xd800 && code <= 0xdfff))
+            return std::nullopt;
+    }
+    return characters;
+}
+
 namespace {
 
 constexpr std::uintmax_t kFileBytesMax = 16 * 1024 * 1024;
@@ -48,26 +68,21 @@ std::string read_file(const std::filesystem::path& path, std::vector<Problem>& p
     return std::move(out).str();
 }
 
-/// The number of characters of a UTF-8 text; nullopt when it is none. Overlong forms, surrogates
-/// and what is beyond U+10FFFF are refused, as the server would, but here on every node alike.
-std::optional<std::size_t> utf8_characters(std::string_view text) {
-    std::size_t characters = 0;
-    for (std::size_t i = 0; i < text.size(); ++characters) {
-        auto lead = static_cast<unsigned char>(text[i++]);
-        if (lead < 0x80) continue;
-        std::size_t more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
-        if (lead < 0xc2 || lead > 0xf4 || text.size() - i < more) return std::nullopt;
-        std::uint32_t code = lead & (0x3fu >> more);
-        for (std::size_t k = 0; k < more; ++k) {
-            auto next = static_cast<unsigned char>(text[i++]);
-            if ((next & 0xc0) != 0x80) return std::nullopt;
-            code = code << 6 | (next & 0x3fu);
-        }
-        if ((more == 2 && code < 0x800) || (more == 3 && code < 0x10000) || code > 0x10ffff ||
-            (code >= 0xd800 && code <= 0xdfff))
-            return std::nullopt;
+/// The templates, by procedure; none where there is no such folder.
+std::map<std::string, std::string> read_pages(const std::filesystem::path& folder,
+                                              std::vector<Problem>& problems) {
+    std::map<std::string, std::string> pages;
+    std::error_code absent;
+    if (!std::filesystem::exists(folder, absent)) return pages;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, absent)) {
+        const std::filesystem::path& file = entry.path();
+        if (!entry.is_regular_file() || file.extension() != ".html")
+            problems.push_back({file.string(), 0, "is no page: only PROCEDURE.html belongs here"});
+        else
+            pages[file.stem().string()] = read_file(file, problems);
     }
-    return characters;
+    if (absent) problems.push_back({folder.string(), 0, "cannot be read: " + absent.message()});
+    return pages;
 }
 
 /// Why a value does not fit; empty when it does.
@@ -150,13 +165,14 @@ Result<Application> Application::load(const std::filesystem::path& folder) {
     std::string catalog = read_file(folder / "catalog.toml", problems);
     std::string schema = read_file(folder / "schema.sql", problems);
     std::string procedures = read_file(folder / "procedures.sql", problems);
+    auto pages = read_pages(folder / "pages", problems);
     if (!problems.empty()) return all_of(std::move(problems));
-    return parse(folder.string(), catalog, schema, procedures);
+    return parse(folder.string(), catalog, schema, procedures, pages);
 }
 
 Result<Application> Application::parse(const std::string& where, std::string_view catalog_toml,
-                                       std::string_view schema_sql,
-                                       std::string_view procedures_sql) {
+                                       std::string_view schema_sql, std::string_view procedures_sql,
+                                       const std::map<std::string, std::string>& pages) {
     const std::string prefix = where.empty() ? "" : where + "/";
     std::vector<Problem> problems;
     auto content = read_catalog(catalog_toml, prefix + "catalog.toml", problems);
@@ -168,8 +184,16 @@ Result<Application> Application::parse(const std::string& where, std::string_vie
     application.tables_ = std::move(content.tables);
     application.schema_ = split_statements(schema_sql, prefix + "schema.sql", problems);
     application.routines_ = split_statements(procedures_sql, prefix + "procedures.sql", problems);
-    application.digest_ =
-        Digester("application").text(catalog_toml).text(schema_sql).text(procedures_sql).finish();
+    Digester digest("application");
+    digest.text(catalog_toml).text(schema_sql).text(procedures_sql);
+    for (const auto& [procedure, text] : pages) {
+        if (!application.procedures_.contains(procedure))
+            problems.push_back({prefix + "pages/" + procedure + ".html", 0,
+                                "is the page of no procedure: its name must be that of one"});
+        digest.text(procedure).text(text);
+        application.pages_[procedure] = {text, Digester("template").text(text).finish()};
+    }
+    application.digest_ = digest.finish();
 
     RuleInput input{application.tables_,
                     application.procedures_,

@@ -1,5 +1,6 @@
-// An application is a folder: schema.sql, procedures.sql and catalog.toml (docs/adr/0004). The
-// catalog says how each procedure is called and which partitions a call touches.
+// An application is a folder: schema.sql, procedures.sql, catalog.toml (docs/adr/0004), and
+// templates in pages/ if it has any. The catalog says how each procedure is called and which
+// partitions a call touches.
 #pragma once
 
 #include "base/bytes.hpp"
@@ -52,6 +53,12 @@ struct Statement {
     std::size_t line = 0;  ///< where it begins, from 1
 };
 
+/// A template for the results of one procedure (docs/http.md, "Pages").
+struct Page {
+    std::string text;
+    Digest digest;
+};
+
 /// Why an application is not accepted.
 struct Problem {
     std::string file;
@@ -62,22 +69,30 @@ struct Problem {
     [[nodiscard]] std::string text() const;
 };
 
+/// The number of characters of a UTF-8 text; nullopt when it is none. Overlong forms, surrogates
+/// and what is beyond U+10FFFF are refused, as the server would, but here on every node alike.
+std::optional<std::size_t> utf8_characters(std::string_view text);
+
 class Application {
 public:
     /// Reads and checks the folder, the determinism rules included. On failure the error holds
     /// every problem, one "file:line: reason" each, separated by line ends.
     static Result<Application> load(const std::filesystem::path& folder);
-    /// The same from texts. `where` is the folder's name in problems.
+    /// The same from texts. `where` is the folder's name in problems, `pages` holds the templates
+    /// by procedure.
     static Result<Application> parse(const std::string& where, std::string_view catalog_toml,
-                                     std::string_view schema_sql, std::string_view procedures_sql);
+                                     std::string_view schema_sql, std::string_view procedures_sql,
+                                     const std::map<std::string, std::string>& pages = {});
 
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] std::uint32_t version() const { return version_; }
-    /// Binds the three files' bytes: part of the cluster's identity.
+    /// Binds the bytes of the three files and the templates: part of the cluster's identity.
     [[nodiscard]] const Digest& digest() const { return digest_; }
     [[nodiscard]] const std::map<std::string, Procedure, std::less<>>& procedures() const {
         return procedures_;
     }
+    /// By procedure: the files pages/PROCEDURE.html.
+    [[nodiscard]] const std::map<std::string, Page, std::less<>>& pages() const { return pages_; }
     /// nullptr when there is none of that name.
     [[nodiscard]] const Procedure* procedure(std::string_view name) const;
     /// Table -> partition column; empty for read-only global tables.
@@ -97,6 +112,7 @@ private:
     Digest digest_;
     std::map<std::string, Procedure, std::less<>> procedures_;
     std::map<std::string, std::string> tables_;
+    std::map<std::string, Page, std::less<>> pages_;
     std::vector<Statement> schema_;
     std::vector<Statement> routines_;
 };

@@ -6,6 +6,7 @@
 #include "client/calls.hpp"
 #include "client/config.hpp"
 #include "client/core.hpp"
+#include "client/receipts.hpp"
 #include "client/sequence_file.hpp"
 #include "crypto/signing_key.hpp"
 #include "crypto/tls.hpp"
@@ -96,7 +97,8 @@ public:
 
     Result<void> connect();
     using Client::call;
-    void call(std::string_view procedure, std::vector<Value> args, Callback done) override;
+    void call(std::string_view procedure, std::vector<Value> args, Callback done,
+              bool receipt) override;
     bool wait_connected(std::chrono::milliseconds patience) override;
     [[nodiscard]] Statistics statistics() const override;
 
@@ -124,6 +126,7 @@ private:
     bft::crypto::SigningKey key_;
     client::SequenceFile sequence_;
     Options options_;
+    client::Receipts receipts_;
     client::ClientCore core_;
     std::map<Bytes, HostId> host_by_key_;
     boost::asio::io_context io_;
@@ -143,6 +146,7 @@ private:
         Prepared prepared;
         Callback done;
         bft::TimePoint since;
+        bool receipt = false;
     };
     mutable std::mutex mutex_;
     std::condition_variable changed_;
@@ -155,8 +159,11 @@ private:
 // Keeps frames far below their bound whatever a request's size (at most 256 KiB).
 constexpr std::size_t requests_per_frame = 32;
 
-client::CoreOptions core_options(const Options& options) {
+client::CoreOptions core_options(const Options& options, client::Receipts& receipts) {
     client::CoreOptions core;
+    core.well_signed = [&receipts](const consensus::Reply& reply) {
+        return receipts.well_signed(reply);
+    };
     core.retry_after = options.retry_after;
     core.retry_max = options.retry_max;
     core.give_up_after = options.give_up_after;
@@ -175,7 +182,8 @@ ClientImpl::ClientImpl(client::Config config, catalog::Application application,
       key_(std::move(key)),
       sequence_(std::move(sequence)),
       options_(options),
-      core_(membership_, config_.id, core_options(options), sequence_.first(),
+      receipts_(config_, membership_),
+      core_(membership_, config_.id, core_options(options, receipts_), sequence_.first(),
             std::random_device{}()),
       connected_(config_.hosts.size()) {
     for (std::uint32_t h = 0; h < config_.hosts.size(); ++h)
@@ -224,7 +232,8 @@ void ClientImpl::fail(Callback& done, ErrorCode code, std::string what) const {
     done(std::move(result));
 }
 
-void ClientImpl::call(std::string_view procedure, std::vector<Value> args, Callback done) {
+void ClientImpl::call(std::string_view procedure, std::vector<Value> args, Callback done,
+                      bool receipt) {
     bft::TimePoint since = now();
     auto prepared = client::prepare(application_, procedure, std::move(args));
     if (!prepared) {
@@ -238,7 +247,7 @@ void ClientImpl::call(std::string_view procedure, std::vector<Value> args, Callb
     {
         std::lock_guard lock(mutex_);
         first = submitted_.empty();
-        submitted_.push_back({std::move(*prepared), std::move(done), since});
+        submitted_.push_back({std::move(*prepared), std::move(done), since, receipt});
         ++statistics_.calls;
     }
     if (first) boost::asio::post(io_, [this] { take_calls(); });
@@ -252,8 +261,9 @@ void ClientImpl::take_calls() {
     }
     for (Submitted& call : submitted) {
         std::uint64_t token = next_token_++;
-        auto taken = core_.submit(token, call.prepared.home, std::move(call.prepared.parts),
-                                  call.prepared.read_only, std::move(call.prepared.op), now());
+        auto taken =
+            core_.submit(token, call.prepared.home, std::move(call.prepared.parts),
+                         call.prepared.read_only, std::move(call.prepared.op), now(), call.receipt);
         if (taken) {
             calls_.emplace(token, Call{std::move(call.done), call.since});
             continue;
@@ -342,6 +352,7 @@ void ClientImpl::finished(client::Finished done) {
     } else {
         result.outcome = static_cast<Outcome>(done.answer.outcome);
         result.code = done.answer.code;
+        if (!done.signatures.empty()) result.receipt = receipts_.make(done);
         if (auto decoded = catalog::decode_result(done.answer.result); decoded)
             for (catalog::ResultSet& set : decoded->sets)
                 result.result_sets.push_back(client::to_rows(std::move(set.rows)));

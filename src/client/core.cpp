@@ -32,7 +32,7 @@ ClientCore::ClientCore(const consensus::Membership& membership, ClientId self, C
 
 Result<void> ClientCore::submit(std::uint64_t token, PartitionId home,
                                 std::vector<PartitionId> parts, bool read_only, Bytes op,
-                                TimePoint now) {
+                                TimePoint now, bool receipt) {
     for (PartitionId part : parts)
         if (!membership_.owner(part))
             return error(Errc::not_found,
@@ -41,7 +41,7 @@ Result<void> ClientCore::submit(std::uint64_t token, PartitionId home,
     auto [it, created] = homes_.try_emplace(home);
     Home& state = it->second;
     if (created) state.next = first_;
-    Waiting call{token, std::move(parts), read_only, std::move(op), now};
+    Waiting call{token, std::move(parts), read_only, std::move(op), now, receipt};
     if (state.waiting.empty() && state.next - state.ack_low() < consensus::ClientWindow::size) {
         start(home, state, std::move(call), now);
         return {};
@@ -66,6 +66,7 @@ void ClientCore::start(PartitionId home_id, Home& home, Waiting call, TimePoint 
     request.draft.ack_low = home.ack_low();
     request.draft.parts = std::move(call.parts);
     request.draft.read_only = call.read_only;
+    request.draft.receipt = call.receipt;
     request.draft.op = std::move(call.op);
     request.draft.raw = wire::encode_request(request.draft);
     request.draft.rd = consensus::request_digest(request.draft.raw);
@@ -157,7 +158,15 @@ void ClientCore::replied(HostId peer, const consensus::Reply& reply, TimePoint n
     if (request == nullptr) return late_reply(reply);
     if (!request->body || reply.group != request->group) return;
 
-    Vote vote{reply.slot, reply.answer, reply.view_hint, false};
+    // Without a good signature it is no answer to this request: who sends none is silent.
+    if (request->body->receipt && !(options_.well_signed && options_.well_signed(reply))) return;
+
+    Vote vote{reply.slot, reply.answer, reply.view_hint, false, {}, 0, {}};
+    if (request->body->receipt) {
+        vote.rd = reply.rd;
+        vote.ts_ms = reply.ts_ms;
+        vote.signature = reply.signature;
+    }
     if (vote.answer.has_result &&
         consensus::result_digest(vote.answer.outcome, vote.answer.code, vote.answer.result) !=
             vote.answer.rdig) {
@@ -183,9 +192,7 @@ void ClientCore::decide(const RequestId& id, Outstanding& request, TimePoint now
         std::uint32_t equal = 0;
         const Vote* full = nullptr;
         for (const auto& [other, vote] : request.votes) {
-            if (vote.lied || vote.slot != candidate.slot ||
-                !vote.answer.same_answer(candidate.answer))
-                continue;
+            if (vote.lied || !vote.agrees(candidate)) continue;
             ++equal;
             if (vote.answer.has_result) full = &vote;
         }
@@ -204,13 +211,21 @@ void ClientCore::accept(const RequestId& id, Outstanding& request, const Vote& v
     done.how = Finished::How::answered;
     done.slot = vote.slot;
     done.answer = vote.answer;
+    if (request.body->receipt) {
+        done.request = request.body->raw;
+        done.rd = vote.rd;
+        done.ts_ms = vote.ts_ms;
+        done.group = request.group;
+    }
     Accepted& kept = accepted_[id];
     kept.slot = vote.slot;
     kept.answer = vote.answer;
     kept.answer.result.clear();
     for (const auto& [position, other] : request.votes) {
-        if (!other.lied && other.slot == vote.slot && other.answer.same_answer(vote.answer))
+        if (!other.lied && other.agrees(vote)) {
+            if (other.signature) done.signatures.emplace_back(position, *other.signature);
             continue;
+        }
         kept.disagreed.insert(position);
         disagreed(request.group, position);
         done.disagreeing.push_back(

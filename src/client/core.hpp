@@ -11,6 +11,7 @@
 
 #include <array>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -26,6 +27,8 @@ struct CoreOptions {
     Duration bundle_interval = 1ms;
     std::uint32_t bundle_max = 256;
     std::uint32_t queue_max = 65536;
+    /// Did the replica's host sign this reply? Asked for calls that want a receipt.
+    std::function<bool(const consensus::Reply&)> well_signed;
 };
 
 /// How a call ended.
@@ -40,6 +43,13 @@ struct Finished {
     std::string text;                      ///< likewise
     std::uint32_t attempts = 0;
     std::vector<HostId> disagreeing;
+
+    /// Of a call that wanted a receipt: what those who agreed signed.
+    Bytes request;  ///< raw
+    Digest rd;
+    UnixMillis ts_ms = 0;
+    GroupId group{};
+    std::vector<std::pair<Position, consensus::ReplySignature>> signatures;
 };
 
 class ClientCore {
@@ -51,9 +61,10 @@ public:
                ClientSeq first, std::uint64_t seed);
 
     /// One call. `token` comes back in Finished. Requires sorted `parts` that contain `home`.
-    /// Errc::exhausted: too many wait; Errc::not_found: nobody owns a partition.
+    /// Errc::exhausted: too many wait; Errc::not_found: nobody owns a partition. With `receipt`
+    /// only signed replies count.
     Result<void> submit(std::uint64_t token, PartitionId home, std::vector<PartitionId> parts,
-                        bool read_only, Bytes op, TimePoint now);
+                        bool read_only, Bytes op, TimePoint now, bool receipt = false);
 
     /// A REPLY that came over an authenticated channel from `peer`.
     void replied(HostId peer, const consensus::Reply& reply, TimePoint now);
@@ -102,6 +113,14 @@ private:
         consensus::ItemResult answer;
         View view_hint{};
         bool lied = false;  ///< sent a result that does not fit its own digest
+        Digest rd;
+        UnixMillis ts_ms = 0;
+        std::optional<consensus::ReplySignature> signature;
+
+        /// The signed words are the same.
+        [[nodiscard]] bool agrees(const Vote& o) const {
+            return slot == o.slot && answer.same_answer(o.answer) && rd == o.rd && ts_ms == o.ts_ms;
+        }
     };
     struct Outstanding {
         std::uint64_t token = 0;
@@ -121,6 +140,7 @@ private:
         bool read_only = false;
         Bytes op;
         TimePoint since{};
+        bool receipt = false;
     };
     struct Home {
         ClientSeq next{};

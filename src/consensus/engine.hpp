@@ -225,10 +225,14 @@ struct Output {
     std::optional<Draft> seal;
     std::vector<Send> send;
     std::vector<Delivery> deliver;
+    /// Each transaction's full answer, once, when f_D+1 databases agree; for observers, and only if
+    /// they asked for it (ExecutorOptions::observed).
+    std::vector<Reply> answered;
     std::vector<Event> events;
 
     [[nodiscard]] bool empty() const {
         return persist.empty() && !voided && !seal && send.empty() && deliver.empty() &&
+               answered.empty() &&
                events.empty();
     }
 };

@@ -69,6 +69,9 @@ struct Request {
     std::uint32_t bundle_count = 1;
     std::vector<Digest> bundle_path;
     Bytes signature;
+
+    /// Not signed: every replica is to send its full answer, signed (a receipt is wanted).
+    bool receipt = false;
 };
 
 /// A request whose format and signature were verified; shared because the primary, the replicas and
@@ -471,6 +474,17 @@ struct FetchDbItems {
     Seq to{};
 };
 
+/// A host's signature over a bundle of its answers and refusals (signed_bytes.hpp), and the place
+/// of one of them in the bundle.
+struct ReplySignature {
+    std::uint32_t bundle_index = 0;
+    std::uint32_t bundle_count = 1;
+    std::vector<Digest> bundle_path;
+    Bytes signature;
+
+    bool operator==(const ReplySignature&) const = default;
+};
+
 /// m15 REPLY.
 struct Reply {
     GroupId group{};
@@ -479,6 +493,12 @@ struct Reply {
     ItemResult answer;
     View view_hint{};
     ConfigVersion config{};
+
+    // What a receipt binds besides. On the wire only with the signature.
+    Digest rd;
+    UnixMillis ts_ms = 0;
+    std::optional<ReplySignature> signature;
+    bool receipt = false;  ///< to be signed before it leaves; never on the wire
 };
 
 /// Why a request was not taken; not part of the agreement. A client believes f+1 of one group.

@@ -221,4 +221,46 @@ Digest result_digest(Outcome outcome, std::uint32_t code, ByteView result) {
         .finish();
 }
 
+Digest page_digest(ByteView html) {
+    return Digester("page").bytes(html).finish();
+}
+
+Digest answer_digest(const Reply& reply, const Digest& page) {
+    const ItemResult& a = reply.answer;
+    return Digester("answer")
+        .u32(reply.group.value)
+        .u64(reply.slot.value)
+        .u32(a.index)
+        .u64(a.rid.client.value)
+        .u32(a.rid.home.value)
+        .u64(a.rid.cseq.value)
+        .digest(reply.rd)
+        .u64(reply.ts_ms)
+        .u8(static_cast<std::uint8_t>(a.outcome))
+        .u32(a.code)
+        .digest(a.rdig)
+        .digest(page)
+        .finish();
+}
+
+Digest refusal_digest(GroupId group, const Rejected& refusal, const Digest& rd) {
+    return Digester("refusal")
+        .u32(group.value)
+        .u64(refusal.rid.client.value)
+        .u32(refusal.rid.home.value)
+        .u64(refusal.rid.cseq.value)
+        .digest(rd)
+        .u32(static_cast<std::uint32_t>(refusal.reason))
+        .finish();
+}
+
+Digest replies_digest(const Digest& cluster, GroupId group, Position position, const Digest& root) {
+    return Digester("replies")
+        .digest(cluster)
+        .u32(group.value)
+        .u32(position.value)
+        .digest(root)
+        .finish();
+}
+
 }  // namespace bft::consensus

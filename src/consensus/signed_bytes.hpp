@@ -49,4 +49,13 @@ Digest item_digest(GroupId group, Slot slot, const DbItem& item);
 /// rdig: binds outcome, code and encoded result.
 Digest result_digest(Outcome outcome, std::uint32_t code, ByteView result);
 
+/// Of a page that was rendered from a transaction.
+Digest page_digest(ByteView html);
+/// What replicas of one group say equally about a transaction (docs/http.md). `page` is zero where
+/// none was rendered.
+Digest answer_digest(const Reply& reply, const Digest& page = {});
+Digest refusal_digest(GroupId group, const Rejected& refusal, const Digest& rd);
+/// What a host signs for a replica's bundle of such digests with the Merkle root `root`.
+Digest replies_digest(const Digest& cluster, GroupId group, Position position, const Digest& root);
+
 }  // namespace bft::consensus

@@ -1,26 +1,21 @@
 #include "crypto/signing_key.hpp"
 
 #include "base/invariant.hpp"
+#include "crypto/key_file.hpp"
+#include "crypto/web_key.hpp"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fcntl.h>
 #include <map>
 #include <string>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace bft::crypto {
 
 namespace {
 
-// PEM of an Ed25519 key is 119 bytes; whatever is far beyond that is another file.
 constexpr std::size_t known_keys_max = 256;
-constexpr off_t key_file_bytes_max = 16 * 1024;
 
 struct ContextFree {
     void operator()(EVP_MD_CTX* ctx) const { EVP_MD_CTX_free(ctx); }
@@ -31,67 +26,6 @@ struct BioFree {
     void operator()(BIO* bio) const { BIO_free_all(bio); }
 };
 using BioPtr = std::unique_ptr<BIO, BioFree>;
-
-class File {
-public:
-    explicit File(int fd) : fd_(fd) {}
-    ~File() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    File(const File&) = delete;
-    File& operator=(const File&) = delete;
-    [[nodiscard]] int fd() const { return fd_; }
-
-private:
-    int fd_;
-};
-
-Error failed(const std::string& what, const std::filesystem::path& file) {
-    return error(Errc::io, what + " " + file.string() + ": " + std::strerror(errno));
-}
-
-bool write_all(int fd, const char* data, std::size_t size) {
-    while (size > 0) {
-        ssize_t written = ::write(fd, data, size);
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) return false;
-        data += written;
-        size -= static_cast<std::size_t>(written);
-    }
-    return true;
-}
-
-Result<std::string> read_private_file(const std::filesystem::path& file) {
-    File in(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-    if (in.fd() < 0) {
-        if (errno == ENOENT)
-            return error(Errc::not_found,
-                         "key file " + file.string() +
-                             " does not exist: create it with bftctl init, or copy "
-                             "it from where the cluster was set up");
-        return failed("cannot open key file", file);
-    }
-    struct stat info {};
-    if (::fstat(in.fd(), &info) != 0) return failed("cannot examine key file", file);
-    if (!S_ISREG(info.st_mode) || info.st_size > key_file_bytes_max)
-        return error(Errc::malformed, file.string() + " is not a PEM key file");
-    if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-        return error(Errc::refused,
-                     "key file " + file.string() +
-                         " is open to other users: chmod 600 it, and replace the key "
-                         "if somebody may have read it");
-    std::string text(static_cast<std::size_t>(info.st_size), '\0');
-    std::size_t have = 0;
-    while (have < text.size()) {
-        ssize_t got = ::read(in.fd(), text.data() + have, text.size() - have);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return failed("cannot read key file", file);
-        if (got == 0) break;
-        have += static_cast<std::size_t>(got);
-    }
-    text.resize(have);
-    return text;
-}
 
 // A key that asks for a passphrase must not stop a daemon at a prompt.
 int no_passphrase(char*, int, int, void*) {
@@ -146,23 +80,7 @@ Result<void> SigningKey::save(const std::filesystem::path& file) const {
     char* data = nullptr;
     long size = BIO_get_mem_data(bio.get(), &data);
 
-    File out(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR));
-    if (out.fd() < 0) {
-        if (errno == EEXIST)
-            return error(Errc::refused,
-                         "key file " + file.string() +
-                             " exists already: move it away if it is to be replaced");
-        return failed("cannot create key file", file);
-    }
-    bool written = ::fchmod(out.fd(), S_IRUSR | S_IWUSR) == 0 &&
-                   write_all(out.fd(), data, static_cast<std::size_t>(size)) &&
-                   ::fsync(out.fd()) == 0;
-    if (!written) {
-        Error why = failed("cannot write key file", file);
-        ::unlink(file.c_str());
-        return why;
-    }
-    return {};
+    return write_private_file(file, {data, static_cast<std::size_t>(size)});
 }
 
 Bytes SigningKey::sign(const Digest& digest) const {
@@ -203,6 +121,7 @@ private:
 }  // namespace
 
 bool verify(ByteView public_key, const Digest& digest, ByteView signature) {
+    if (public_key.size() == web_public_key_bytes) return verify_web(public_key, digest, signature);
     if (public_key.size() != public_key_bytes || signature.size() != signature_bytes) return false;
     static thread_local KnownKeys keys;
     EVP_PKEY* key = keys.find(public_key);

@@ -43,7 +43,8 @@ private:
     Bytes public_key_;
 };
 
-/// Did the holder of `public_key` sign `digest`? False for anything malformed. Thread-safe.
+/// Did the holder of `public_key` sign `digest`? A key of 65 bytes is a P-256 one (web_key.hpp).
+/// False for anything malformed. Thread-safe.
 [[nodiscard]] bool verify(ByteView public_key, const Digest& digest, ByteView signature);
 
 }  // namespace bft::crypto

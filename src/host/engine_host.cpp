@@ -84,6 +84,8 @@ void EngineHost::perform(Output output) {
     if (hooks_.delivered)
         for (const consensus::Delivery& delivery : output.deliver)
             hooks_.delivered(self_, delivery);
+    if (hooks_.answered)
+        for (const consensus::Reply& reply : output.answered) hooks_.answered(self_, reply);
     for (const consensus::Event& event : output.events) hooks_.event(self_, event);
 }
 

@@ -25,6 +25,8 @@ struct EngineHostHooks {
     std::function<void(const consensus::Endpoint& self, const consensus::Event& event)> event;
     /// For observers; may be empty.
     std::function<void(const consensus::Endpoint& self, const consensus::Delivery&)> delivered;
+    /// Likewise; only of engines that were told to (ExecutorOptions::observed).
+    std::function<void(const consensus::Endpoint& self, const consensus::Reply&)> answered;
     /// The node cannot go on (the TPM is dead). Called once.
     std::function<void(Error)> fatal;
     /// A draft has waited for its certificate for `patience` (T5). May be empty.

@@ -1,6 +1,7 @@
 #include "host/exchange.hpp"
 
 #include "base/log.hpp"
+#include "consensus/signed_bytes.hpp"
 #include "host/admission.hpp"
 #include "wire/codec.hpp"
 
@@ -13,6 +14,8 @@ using consensus::Payload;
 using consensus::Verified;
 
 namespace {
+
+constexpr VerifyPool::Lane lane_of_requests = 1;
 
 // Proves itself and is for every replica, so that one copy serves all that a host has (O12).
 bool for_all_replicas(const Payload& payload) {
@@ -58,8 +61,9 @@ Exchange::Exchange(boost::asio::io_context& loop, boost::asio::ssl::context& tls
               {},
               {}}),
       overload_timer_(loop),
-      lanes_(1),
+      lanes_(2),
       pool_(loop, options.verify, [this](VerifyPool::Lane lane) {
+          if (lane == lane_of_requests) tap_full_ = false;
           if (congested_.erase(lane) == 0 || held_back_.contains(lane)) return;
           links_.resume_reading(lanes_[lane].key);
       }) {}
@@ -202,6 +206,38 @@ void Exchange::dropped(VerifyPool::Lane lane, const Dropped& drop) {
               to_string(drop.why), suppressed, drop.text);
 }
 
+// --- clients without a link ---
+
+bool Exchange::submit(const Endpoint& to, Body request, Submission then) {
+    if (tap_full_ || overloaded_()) return false;
+    std::size_t bytes = request->raw.size();
+    Message message{Endpoint::of_client(request->id.client), to, std::move(request)};
+    bool room = pool_.submit(
+        lane_of_requests, bytes,
+        [this, message = std::move(message), then = std::move(then)]() -> std::function<void()> {
+            auto outcome = std::make_shared<Outcome>(check(message));
+            return [this, outcome, then] {
+                if (const auto* refused = std::get_if<Refused>(outcome.get())) {
+                    ++rejected_;
+                    return then.refused(refused->answer);
+                }
+                const auto* verified = std::get_if<Verified>(outcome.get());
+                if (verified != nullptr && then.accepted)
+                    then.accepted(std::get<Body>(verified->payload()));
+                conclude(lane_of_requests, *outcome);
+            };
+        });
+    if (!room) tap_full_ = true;
+    return true;
+}
+
+void Exchange::observed(const Endpoint& self, const consensus::Reply& reply) {
+    if (!observer_) return;
+    if (!misbehaviour_.any()) return observer_(self, reply);
+    if (auto changed = misbehaviour_.change(reply))
+        observer_(self, std::get<consensus::Reply>(*changed));
+}
+
 // --- out ---
 
 void Exchange::transmit(const Endpoint& from, consensus::Send send) {
@@ -224,11 +260,33 @@ void Exchange::transmit(const Endpoint& from, consensus::Send send) {
             deliver_here(from, to, message.payload);
             continue;
         }
+        if (to.role == Endpoint::Role::client) {
+            const Bytes* key = key_of(to);
+            if (tap_ && tap_(from, message.payload) && (key == nullptr || !links_.is_up(*key)))
+                continue;
+            const auto* reply = std::get_if<consensus::Reply>(&message.payload);
+            if (reply != nullptr && reply->receipt && signer_ != nullptr) {
+                send_signed(from, to, *reply);
+                continue;
+            }
+        }
         if (auto garbage = misbehaviour_.garbage())
             send_out(to, std::make_shared<const Bytes>(std::move(*garbage)));
         message.to = to;
         send_out(to, std::make_shared<const Bytes>(wire::encode(message)));
     }
+}
+
+void Exchange::send_signed(const Endpoint& from, const Endpoint& to,
+                           const consensus::Reply& reply) {
+    signer_->sign(reply.group, reply.position, consensus::answer_digest(reply),
+                  [this, message = Message{from, to, reply}](
+                      const consensus::ReplySignature& signature) mutable {
+                      auto& signed_reply = std::get<consensus::Reply>(message.payload);
+                      signed_reply.signature = signature;
+                      misbehaviour_.change_signature(signed_reply.signature->signature);
+                      send_out(message.to, std::make_shared<const Bytes>(wire::encode(message)));
+                  });
 }
 
 void Exchange::deliver_here(const Endpoint& from, const Endpoint& to, const Payload& payload) {

@@ -8,6 +8,7 @@
 #include "host/clock.hpp"
 #include "host/misbehaviour.hpp"
 #include "host/peers.hpp"
+#include "host/reply_signer.hpp"
 #include "host/verify_pool.hpp"
 #include "net/links.hpp"
 
@@ -61,6 +62,32 @@ public:
 
     void transmit(const consensus::Endpoint& from, consensus::Send send);
 
+    // --- clients that have no link (HTTP)
+
+    /// Replies that ask for it are signed by `signer` before they leave over links. Before start().
+    void sign_with(ReplySigner& signer) { signer_ = &signer; }
+    /// Sees each reply and refusal on its way to a client's link. True: the client is served
+    /// already, and a missing link is no loss.
+    using ClientTap =
+        std::function<bool(const consensus::Endpoint& from, const consensus::Payload&)>;
+    void tap_clients(ClientTap tap) { tap_ = std::move(tap); }
+    /// Sees every answer that observed() is given.
+    using Observer = std::function<void(const consensus::Endpoint& self, const consensus::Reply&)>;
+    void observe(Observer observer) { observer_ = std::move(observer); }
+    void observed(const consensus::Endpoint& self, const consensus::Reply& reply);
+
+    /// What became of a request before its endpoint saw it. Only who handed it in learns that it
+    /// was refused: others may have handed in a forged one under the same id.
+    struct Submission {
+        std::function<void(const consensus::Body&)>
+            accepted;  ///< genuine and admissible; may be empty
+        std::function<void(const consensus::Rejected&)> refused;
+    };
+    /// A request that came another way than over its client's link, for the endpoint `to` of this
+    /// process. False: too many wait already, and this one was not taken.
+    bool submit(const consensus::Endpoint& to, consensus::Body request, Submission then);
+    [[nodiscard]] const Misbehaviour& misbehaviour() const { return misbehaviour_; }
+
     struct Report {
         net::LinksReport links;
         std::map<Bytes, DropCounts> drops;  ///< by the peer's key
@@ -92,6 +119,8 @@ private:
     [[nodiscard]] Outcomes check_frame(const Peer& peer, ByteView frame) const;
     [[nodiscard]] Outcome check(consensus::Message message) const;
     void conclude(VerifyPool::Lane lane, const Outcome& outcome);
+    void send_signed(const consensus::Endpoint& from, const consensus::Endpoint& to,
+                     const consensus::Reply& reply);
     void hand_over(const consensus::Verified& verified);
     void dropped(VerifyPool::Lane lane, const Dropped& drop);
     VerifyPool::Lane lane_of(ByteView key);
@@ -111,12 +140,16 @@ private:
     net::Links links_;
     boost::asio::steady_timer overload_timer_;
     std::map<consensus::Endpoint, Handler> handlers_;
-    std::vector<Lane> lanes_;  ///< lane 0 is this process
+    std::vector<Lane> lanes_;  ///< lane 0 is this process, lane 1 are the clients without a link
     std::map<Bytes, VerifyPool::Lane> lane_by_key_;
     std::set<VerifyPool::Lane> congested_;  ///< paused for their own backlog
     std::set<VerifyPool::Lane> held_back_;  ///< paused for the node's
     std::uint64_t received_ = 0, rejected_ = 0, unsent_ = 0;
-    VerifyPool pool_;  // last: its workers read what is above
+    ReplySigner* signer_ = nullptr;
+    ClientTap tap_;
+    Observer observer_;
+    bool tap_full_ = false;  ///< lane 1 is congested
+    VerifyPool pool_;        // last: its workers read what is above
 };
 
 }  // namespace bft::host

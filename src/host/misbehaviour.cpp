@@ -22,11 +22,13 @@ void falsify(ItemResult& item) {
 }  // namespace
 
 Result<Misbehaviour> Misbehaviour::parse(std::string_view text) {
-    static constexpr std::array<std::pair<std::string_view, Kind>, 6> names{{
+    static constexpr std::array<std::pair<std::string_view, Kind>, 8> names{{
         {"wrong-commit", Kind::wrong_commit},
         {"wrong-commit-db", Kind::wrong_commit_db},
         {"wrong-result", Kind::wrong_result},
         {"wrong-reply", Kind::wrong_reply},
+        {"wrong-page", Kind::wrong_page},
+        {"forged-signature", Kind::forged_signature},
         {"silence", Kind::silence},
         {"garbage", Kind::garbage},
     }};
@@ -45,14 +47,15 @@ Result<Misbehaviour> Misbehaviour::parse(std::string_view text) {
             return error(Errc::malformed,
                          "unknown misbehaviour '" + std::string(name) +
                              "'; there are wrong-commit, wrong-commit-db, wrong-result, "
-                             "wrong-reply, silence and garbage");
+                             "wrong-reply, wrong-page, forged-signature, silence and garbage");
     }
     return misbehaviour;
 }
 
 std::string Misbehaviour::text() const {
     static constexpr std::array names{"wrong-commit", "wrong-commit-db", "wrong-result",
-                                      "wrong-reply",  "silence",         "garbage"};
+                                      "wrong-reply",  "wrong-page",      "forged-signature",
+                                      "silence",      "garbage"};
     std::string all;
     for (Kind kind : kinds_)
         all += (all.empty() ? "" : ",") + std::string(names[static_cast<std::size_t>(kind)]);
@@ -83,6 +86,14 @@ std::optional<consensus::Payload> Misbehaviour::change(const consensus::Payload&
         }
     }
     return changed;
+}
+
+void Misbehaviour::change_signature(Bytes& signature) const {
+    if (does(Kind::forged_signature) && !signature.empty()) signature.front() ^= 1;
+}
+
+void Misbehaviour::change_page(std::string& html) const {
+    if (does(Kind::wrong_page)) html += "<p>a lie</p>";
 }
 
 std::optional<Bytes> Misbehaviour::garbage() {

@@ -16,7 +16,8 @@ namespace bft::host {
 
 class Misbehaviour {
 public:
-    /// "wrong-commit,wrong-commit-db,wrong-result,wrong-reply,silence,garbage"
+    /// "wrong-commit,wrong-commit-db,wrong-result,wrong-reply,wrong-page,forged-signature,silence,
+    /// garbage"
     static Result<Misbehaviour> parse(std::string_view comma_separated);
 
     Misbehaviour() : prng_(0) {}
@@ -28,9 +29,22 @@ public:
     [[nodiscard]] std::optional<consensus::Payload> change(const consensus::Payload& payload);
     /// Bytes to send before this message; often none.
     [[nodiscard]] std::optional<Bytes> garbage();
+    /// Spoils the signature of an answer.
+    void change_signature(Bytes& signature) const;
+    /// Spoils a page.
+    void change_page(std::string& html) const;
 
 private:
-    enum class Kind { wrong_commit, wrong_commit_db, wrong_result, wrong_reply, silence, garbage };
+    enum class Kind {
+        wrong_commit,
+        wrong_commit_db,
+        wrong_result,
+        wrong_reply,
+        wrong_page,
+        forged_signature,
+        silence,
+        garbage,
+    };
 
     [[nodiscard]] bool does(Kind kind) const { return kinds_.contains(kind); }
 

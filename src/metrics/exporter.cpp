@@ -3,6 +3,7 @@
 #include <prometheus/collectable.h>
 #include <prometheus/exposer.h>
 #include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
 
 #include <exception>
 #include <mutex>
@@ -49,6 +50,13 @@ prometheus::MetricFamily convert(const Family& family) {
 }
 
 }  // namespace
+
+std::string to_text(const std::vector<Family>& families) {
+    std::vector<prometheus::MetricFamily> converted;
+    converted.reserve(families.size());
+    for (const Family& family : families) converted.push_back(convert(family));
+    return prometheus::TextSerializer().Serialize(converted);
+}
 
 struct Exporter::Impl {
     explicit Impl(const std::string& address) : exposer(address, 1) {

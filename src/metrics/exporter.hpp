@@ -26,6 +26,9 @@ struct Family {
     std::vector<Sample> samples;
 };
 
+/// In Prometheus' text format.
+std::string to_text(const std::vector<Family>& families);
+
 class Exporter {
 public:
     /// Serves http://`address`/metrics ("host:port").

@@ -26,5 +26,7 @@ Command add_init(CLI::App& app);
 Command add_status(CLI::App& app);
 Command add_call(CLI::App& app);
 Command add_check(CLI::App& app);
+Command add_manifest(CLI::App& app);
+Command add_verify_receipt(CLI::App& app);
 
 }  // namespace bft::node

@@ -1,9 +1,11 @@
 // bftctl init: from one topology file to every key, TPM counter and file of a new cluster.
 #include "catalog/application.hpp"
 #include "crypto/signing_key.hpp"
+#include "crypto/web_key.hpp"
 #include "node/bftctl.hpp"
 #include "node/cluster_file.hpp"
 #include "node/host_tpm.hpp"
+#include "node/manifest.hpp"
 #include "node/render.hpp"
 #include "node/staging.hpp"
 #include "node/topology.hpp"
@@ -58,8 +60,8 @@ public:
         if (Result<void> done = start_cluster(); !done) return done.error();
         for (const TopologyHost& host : topology_.hosts)
             if (Result<void> done = make_host(host); !done) return done.error();
-        for (const std::string& name : topology_.clients)
-            if (Result<void> done = make_client(name); !done) return done.error();
+        for (const TopologyClient& client : topology_.clients)
+            if (Result<void> done = make_client(client); !done) return done.error();
         fill_places();
         if (Result<void> done = write_files(); !done) return done.error();
         return cluster_;
@@ -109,7 +111,8 @@ private:
         if (!key_file) return key_file.error();
         const crypto::SigningKey key = crypto::SigningKey::generate();
         if (Result<void> done = key.save(*key_file); !done) return done;
-        cluster_.hosts.push_back({host.name, host.address, key.public_key()});
+        cluster_.hosts.push_back({host.name, host.address, key.public_key(), {}, host.http});
+        if (Result<void> done = make_http(host, home); !done) return done;
 
         const std::size_t counters =
             replicas_on(host.name) + (host.roles.contains(Role::primary) ? 1 : 0);
@@ -124,13 +127,45 @@ private:
         return {};
     }
 
-    Result<void> make_client(const std::string& name) {
+    /// The host's key for answers to browsers, and its certificate. The authority that signs the
+    /// certificates lives as long as this program: nobody can make another one for this cluster.
+    Result<void> make_http(const TopologyHost& host, const fs::path& home) {
+        const std::optional<HttpUrl> url = parse_http_url(host.http);
+        if (!url) return {};
+        const auto save = [&](const crypto::WebKey& key, const char* name) -> Result<void> {
+            const Result<fs::path> file = staging_.place(home / name);
+            if (!file) return file.error();
+            return key.save(*file);
+        };
+        const crypto::WebKey web_key = crypto::WebKey::generate();
+        if (Result<void> done = save(web_key, "web.key"); !done) return done;
+        cluster_.hosts.back().web_key = web_key.public_key();
+        if (!url->secure) return {};
+        if (!authority_) authority_.emplace(topology_.name);
+        const crypto::WebKey key = crypto::WebKey::generate();
+        if (Result<void> done = save(key, "http.key"); !done) return done;
+        const Result<std::string> certificate = authority_->issue(key, {url->host});
+        if (!certificate) return certificate.error();
+        return staging_.write(home / "http.crt", *certificate);
+    }
+
+    Result<void> make_client(const TopologyClient& client) {
         if (interrupted) return stopped;
-        const Result<fs::path> file = staging_.place(fs::path("clients") / name / "client.key");
-        if (!file) return file.error();
-        const crypto::SigningKey key = crypto::SigningKey::generate();
-        if (Result<void> done = key.save(*file); !done) return done;
-        cluster_.clients.push_back({ClientId(cluster_.clients.size() + 1), name, key.public_key()});
+        Bytes public_key = client.key;
+        const auto make = [&](const auto& key) -> Result<void> {
+            const Result<fs::path> file =
+                staging_.place(fs::path("clients") / client.name / "client.key");
+            if (!file) return file.error();
+            public_key = key.public_key();
+            return key.save(*file);
+        };
+        if (client.key.empty()) {
+            const Result<void> done = client.p256 ? make(crypto::WebKey::generate())
+                                                  : make(crypto::SigningKey::generate());
+            if (!done) return done;
+        }
+        cluster_.clients.push_back(
+            {ClientId(cluster_.clients.size() + 1), client.name, std::move(public_key)});
         return {};
     }
 
@@ -157,7 +192,8 @@ private:
         const std::string cluster_text = render(cluster_);
         for (const TopologyHost& host : topology_.hosts) {
             const fs::path home = fs::path("hosts") / host.name;
-            if (Result<void> done = staging_.write(home / "node.toml", render_node_toml(host));
+            if (Result<void> done =
+                    staging_.write(home / "node.toml", render_node_toml(host, topology_.origins));
                 !done)
                 return done;
             if (Result<void> done = staging_.write(home / "cluster.toml", cluster_text); !done)
@@ -178,14 +214,31 @@ private:
                 !done)
                 return done;
         }
+        if (Result<void> done = write_for_all(); !done) return done;
         if (interrupted) return stopped;
         say("files of " + std::to_string(topology_.hosts.size()) + " hosts and " +
             std::to_string(cluster_.clients.size()) + " clients");
         return {};
     }
 
+    /// What HTTP clients pin: the manifest, and the authority of the certificates.
+    Result<void> write_for_all() {
+        const Result<catalog::Application> application =
+            catalog::Application::load(topology_.application);
+        if (!application) return application.error();
+        if (Result<void> done =
+                staging_.write("manifest.json", manifest_json(cluster_, *application));
+            !done)
+            return done;
+        if (!authority_) return {};
+        const Result<std::string> certificate = authority_->certificate();
+        if (!certificate) return certificate.error();
+        return staging_.write("http-ca.crt", *certificate);
+    }
+
     const Topology& topology_;
     Staging& staging_;
+    std::optional<crypto::WebAuthority> authority_;
     bool force_;
     ClusterFile cluster_;
     std::map<std::string, HostTpm> tpms_;
@@ -207,9 +260,9 @@ bool target_is_free(const Options& options, const Topology& topology) {
         for (const char* file :
              {"node.toml", "identity.key", "usig.tokens", "usig.secrets", "cluster.toml"})
             look(fs::path(options.dir) / "hosts" / host.name / file);
-    for (const std::string& client : topology.clients)
+    for (const TopologyClient& client : topology.clients)
         for (const char* file : {"client.toml", "client.key"})
-            look(fs::path(options.dir) / "clients" / client / file);
+            look(fs::path(options.dir) / "clients" / client.name / file);
     if (!free)
         std::fprintf(
             stderr,

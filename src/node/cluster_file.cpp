@@ -33,7 +33,10 @@ Digest ClusterFile::digest() const {
     d.text(application.name).digest(application.digest);
     const auto count = [&d](const auto& list) { d.u32(static_cast<std::uint32_t>(list.size())); };
     count(hosts);
-    for (const ClusterHost& host : hosts) d.text(host.name).bytes(host.key);
+    for (const ClusterHost& host : hosts) {
+        d.text(host.name).bytes(host.key);
+        if (!host.web_key.empty()) d.bytes(host.web_key);
+    }
     const auto identity = [&d](const ClusterIdentity& i) {
         d.text(i.host).text(usig::encode(i.usig));
     };
@@ -130,7 +133,9 @@ std::string render(const ClusterFile& cluster) {
         out << "\n[[host]]\n"
             << "name = " << quoted(host.name) << "\n"
             << "address = " << quoted(host.address) << "\n"
-            << "key = " << quoted(hex(host.key)) << "\n";
+            << "key = " << quoted(hex(host.key)) << "\n"
+            << (host.web_key.empty() ? "" : "web_key = " + node::quoted(hex(host.web_key)) + "\n")
+            << (host.http.empty() ? "" : "http = " + node::quoted(host.http) + "\n");
     for (const ClusterIdentity& primary : cluster.primaries) {
         out << "\n[[primary]]\n";
         render_identity(out, primary);

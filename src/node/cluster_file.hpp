@@ -21,6 +21,10 @@ struct ClusterHost {
     std::string name;
     std::string address;  ///< "address:port"; not part of the digest: a host may move
     Bytes key;            ///< Ed25519 public key of its identity, 32 bytes
+    /// P-256 public key for answers to those who cannot check Ed25519, 65 bytes; empty: it has
+    /// none.
+    Bytes web_key;
+    std::string http;  ///< base URL of its HTTP front; empty: none. Not part of the digest
 };
 
 /// One counter of one host's TPM.
@@ -38,7 +42,7 @@ struct ClusterGroup {
 struct ClusterClient {
     ClientId id{};
     std::string name;
-    Bytes key;  ///< Ed25519 public key, 32 bytes
+    Bytes key;  ///< Ed25519 public key, 32 bytes, or P-256, 65 bytes
 };
 
 struct ClusterApplication {

@@ -1,4 +1,5 @@
 // Reading cluster.toml, and what must hold in it.
+#include "crypto/web_key.hpp"
 #include "node/cluster_file.hpp"
 #include "node/config_reader.hpp"
 
@@ -6,6 +7,32 @@
 #include <functional>
 
 namespace bft::node {
+
+bool read_client_key(TableReader& table, std::string_view key, Bytes& into) {
+    std::string text;
+    if (!table.text(key, text, Need::required)) return false;
+    auto bytes = from_hex(text);
+    bool good = bytes && (bytes->size() == 32 || crypto::is_web_public_key(*bytes));
+    if (good)
+        into = std::move(*bytes);
+    else
+        table.error(key,
+                    "a client's key is 64 hexadecimal digits (Ed25519), or 130 that are an "
+                    "uncompressed point of P-256");
+    return good;
+}
+
+bool read_http_url(TableReader& table, std::string_view key, std::string& into) {
+    std::string url;
+    if (!table.text(key, url)) return false;
+    if (!parse_http_url(url)) {
+        table.error(key, "'" + url + "' is no https://name:port or http://name:port");
+        return false;
+    }
+    into = std::move(url);
+    return true;
+}
+
 namespace {
 
 using Names = std::set<std::string, std::less<>>;
@@ -64,11 +91,19 @@ private:
         table.text("name", host.name, Need::required);
         table.address("address", host.address, Need::required);
         table.hex_bytes("key", 32, host.key, Need::required);
+        table.hex_bytes("web_key", crypto::web_public_key_bytes, host.web_key);
+        check_curve(table, "web_key", host.web_key);
+        read_http_url(table, "http", host.http);
         table.finish();
         once(table, "name", host_names_, host.name, "host name");
         once(table, "address", addresses_, host.address, "address");
         once(table, "key", keys_, hex(host.key), "key");
         cluster_.hosts.push_back(std::move(host));
+    }
+
+    static void check_curve(TableReader& table, std::string_view key, const Bytes& point) {
+        if (!point.empty() && !crypto::is_web_public_key(point))
+            table.error(key, "this is no P-256 key (an uncompressed point, 65 bytes)");
     }
 
     void known_host(TableReader& table, std::string_view key, const std::string& name) {
@@ -151,7 +186,7 @@ private:
             once(table, "id", client_ids_, std::to_string(client.id.value), "client id");
         table.text("name", client.name, Need::required);
         once(table, "name", client_names_, client.name, "client name");
-        table.hex_bytes("key", 32, client.key, Need::required);
+        read_client_key(table, "key", client.key);
         once(table, "key", keys_, hex(client.key), "key");
         table.finish();
         cluster_.clients.push_back(std::move(client));

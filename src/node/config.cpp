@@ -200,6 +200,7 @@ Loaded<NodeConfig> parse_node_config(std::string_view text, const std::filesyste
         config.database = read_database(*database);
         config.voter.workers = config.database->workers;
     }
+    if (auto http = root.table("http")) read_http(*http, config.http.emplace());
     read_timing(root.table("timing"), config);
     read_limits(root.table("limits"), config);
     root.finish();

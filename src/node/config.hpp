@@ -8,6 +8,7 @@
 #include "consensus/minbft/replica.hpp"
 #include "consensus/voter.hpp"
 #include "host/durable_log.hpp"
+#include "http/server.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -78,6 +79,37 @@ struct DatabaseConfig {
     std::uint32_t batch = 64;             ///< ordered transactions per SQL transaction, at most
 };
 
+/// [http]: the front for browsers and other HTTP clients.
+struct HttpConfig {
+    std::string listen;                 ///< "address:port"
+    std::filesystem::path certificate;  ///< PEM; empty: plain HTTP, on a loopback address only
+    std::filesystem::path key;          ///< PEM, mode 0600
+    std::filesystem::path web_key;      ///< P-256 key for answers, mode 0600; empty: none
+    std::filesystem::path site;         ///< folder served as it is; empty: none
+    http::ServerOptions server;
+    Duration answer_timeout = 30s;
+};
+
+/// "https://name:port" or "http://name:port" taken apart.
+struct HttpUrl {
+    bool secure = true;
+    std::string host;     ///< without brackets
+    std::string address;  ///< "name:port"
+};
+std::optional<HttpUrl> parse_http_url(std::string_view url);
+/// Of an "address:port": does only this machine reach it?
+bool is_loopback(std::string_view address);
+
+/// gateway.toml.
+struct GatewayConfig {
+    std::filesystem::path file;
+    std::filesystem::path client;      ///< client.toml, or the folder that holds it
+    std::filesystem::path token_file;  ///< empty: callers need no token
+    Duration give_up_after = 30s;
+    std::string log_level = "info";
+    HttpConfig http;
+};
+
 /// Every path is absolute: relative ones are taken from the folder of node.toml.
 struct NodeConfig {
     std::filesystem::path file;
@@ -96,6 +128,7 @@ struct NodeConfig {
 
     UsigConfig usig;
     std::optional<DatabaseConfig> database;
+    std::optional<HttpConfig> http;
 
     /// [timing] and [limits] write into these: their defaults are the engines' own.
     consensus::minbft::PrimaryOptions primary;
@@ -109,6 +142,8 @@ struct NodeConfig {
 /// The file alone: syntax, keys, types, ranges.
 Loaded<NodeConfig> load_node_config(const std::filesystem::path& file);
 Loaded<NodeConfig> parse_node_config(std::string_view text, const std::filesystem::path& file);
+
+Loaded<GatewayConfig> load_gateway_config(const std::filesystem::path& file);
 
 /// Everything that `bftnode --check-config` reports, sorted by file and line: node.toml, the
 /// cluster file that it names, and whether the two agree with each other and with the files on this

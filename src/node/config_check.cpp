@@ -1,6 +1,7 @@
 // --check-config: whether node.toml, the cluster file and the files on this host fit together.
 #include "catalog/application.hpp"
 #include "crypto/signing_key.hpp"
+#include "crypto/web_tls.hpp"
 #include "node/cluster_file.hpp"
 #include "node/config.hpp"
 #include "node/config_reader.hpp"
@@ -29,6 +30,7 @@ public:
         if (cluster_.value) check_against_cluster(*cluster_.value);
         if (needs(Role::voter)) check_database();
         check_counters();
+        check_http();
         check_data_dir();
         return std::move(errors_);
     }
@@ -146,6 +148,20 @@ private:
                          hint);
         else
             check_secret("usig.secrets", config_.usig.secrets, hint);
+    }
+
+    void check_http() {
+        if (!config_.http) return;
+        const HttpConfig& http = *config_.http;
+        if (!http.certificate.empty()) {
+            const bool private_key = check_secret(
+                "http.key", http.key, "it belongs to the certificate that browsers are shown");
+            if (private_key)
+                if (auto tls = crypto::make_web_tls_context(http.certificate, http.key); !tls)
+                    add("http.certificate", tls.error().what);
+        }
+        if (!http.web_key.empty())
+            check_secret("http.web_key", http.web_key, "copy it from where `bftctl init` made it");
     }
 
     void check_data_dir() {

@@ -98,6 +98,12 @@ DatabaseConfig read_database(TableReader& table);
 /// A TPM's name in the form of tss2-tctildr, of the kinds that are supported.
 bool read_tcti(TableReader& table, std::string_view key, std::string& into, Need need);
 
+/// A client's public key as hexadecimal digits, of either kind.
+bool read_client_key(TableReader& table, std::string_view key, Bytes& into);
+bool read_http_url(TableReader& table, std::string_view key, std::string& into);
+/// [http] of node.toml and of gateway.toml.
+void read_http(TableReader& table, HttpConfig& http);
+
 /// The candidate that `word` was probably meant to be: at most two slips away; empty if none is.
 std::string closest(std::string_view word, const std::set<std::string, std::less<>>& candidates);
 /// "; did you mean 'x'?" or nothing.

@@ -1,5 +1,6 @@
 // bftnode: the daemon.
 #include "base/log.hpp"
+#include "node/gateway.hpp"
 #include "node/node.hpp"
 
 #include <CLI/CLI.hpp>
@@ -16,6 +17,7 @@ Roles of a host:
   primary  orders all requests; a machine of its own is best
   replica  one replica of each group that the cluster file places on this host
   voter    executes ordered transactions on this host's database
+  gateway  no part of the cluster: calls it for HTTP clients that cannot (config/gateway.toml)
 Roles that use the network share one process and one address; usig may run alone, so
 that the others can be killed and restarted without touching the TPM.
 
@@ -75,7 +77,21 @@ Result<node::RunOptions> run_options(const Arguments& arguments, const node::Nod
     return options;
 }
 
+int start_gateway(const Arguments& arguments) {
+    auto loaded = node::load_gateway_config(arguments.config);
+    if (!loaded.value) return complain(loaded.errors);
+    if (arguments.check_config) {
+        std::printf("%s: no errors\n", arguments.config.c_str());
+        return 0;
+    }
+    log::start("gateway",
+               arguments.log_level.empty() ? loaded.value->log_level : arguments.log_level);
+    node::raise_descriptor_limit();
+    return node::run_gateway(*loaded.value);
+}
+
 int start(const Arguments& arguments) {
+    if (arguments.roles == "gateway") return start_gateway(arguments);
     if (arguments.check_config) {
         auto wrong = node::check_config(arguments.config);
         if (!wrong.empty()) return complain(wrong);
@@ -93,6 +109,7 @@ int start(const Arguments& arguments) {
         config.usig.tpm_delay = std::chrono::milliseconds(arguments.tpm_delay_ms);
 
     log::start(config.host, arguments.log_level.empty() ? config.log_level : arguments.log_level);
+    if (config.http) node::raise_descriptor_limit();
     if (options->insecure_software_usig)
         log::warn(
             "INSECURE software_usig=true what=\"certificates of software count: for trials "
@@ -110,9 +127,11 @@ int main(int argc, char** argv) {
     Arguments arguments;
     app.add_option("--config", arguments.config, "this host's configuration")
         ->capture_default_str();
-    app.add_option("--role", arguments.roles,
-                   "usig, primary, replica, voter, or several with commas; default: what the "
-                   "configuration says, else all that the cluster file gives this host");
+    app.add_option(
+        "--role", arguments.roles,
+        "usig, primary, replica, voter, or several with commas; or gateway, with its own "
+        "configuration file; default: what the "
+        "configuration says, else all that the cluster file gives this host");
     app.add_flag("--check-config", arguments.check_config,
                  "report every error of the configuration with file and line, and exit");
     app.add_option("--log-level", arguments.log_level, "debug, info, warn or error")
@@ -124,7 +143,8 @@ int main(int argc, char** argv) {
                  "accept certificates of software in place of a TPM: for trials only");
     app.add_option("--insecure-misbehave", arguments.misbehave,
                    "for tests: lie on purpose; wrong-commit, wrong-commit-db, wrong-result, "
-                   "wrong-reply, silence, garbage, or several with commas");
+                   "wrong-reply, wrong-page, forged-signature, silence, garbage, or several with "
+                   "commas");
     app.footer(footer);
     CLI11_PARSE(app, argc, argv);
     try {

@@ -120,6 +120,26 @@ std::vector<Family> metric_families(const json::object& status) {
                     {"aborted", "of them aborted by rule", counter},
                     {"batches", "SQL transactions committed", counter},
                     {"retries", "SQL transactions run again", counter}});
+    if (const json::object* http = object_at(status, "http")) {
+        all.fields("bft_http_", *http,
+                   {{"open", "connections", gauge},
+                    {"accepted", "connections accepted", counter},
+                    {"evicted", "idle connections closed to make room", counter},
+                    {"refused", "connections refused for want of room", counter},
+                    {"timeouts", "connections that let their time pass", counter},
+                    {"malformed", "requests that were no HTTP, or over a bound", counter},
+                    {"requests", "requests", counter},
+                    {"transactions", "signed requests handed in", counter},
+                    {"waiting", "requests that wait for their answers", gauge},
+                    {"answers", "signed answers", counter},
+                    {"refusals", "signed refusals", counter},
+                    {"unanswered", "requests that were given up", counter},
+                    {"subscribers", "subscribers of events", gauge},
+                    {"subscribers_lost", "subscribers that were too slow", counter},
+                    {"signatures", "signatures made for answers and events", counter}});
+        all.each("bft_http_responses_total", "responses", counter, "status",
+                 object_at(*http, "responses"));
+    }
     if (const json::object* log = object_at(status, "log"))
         all.fields("bft_log_", *log,
                    {{"records", "records of the durable log", counter},

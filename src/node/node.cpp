@@ -7,11 +7,13 @@
 #include "host/exchange.hpp"
 #include "host/signature_cache.hpp"
 #include "metrics/exporter.hpp"
+#include "node/manifest.hpp"
 #include "node/metric_families.hpp"
 #include "node/status_report.hpp"
 #include "node/status_server.hpp"
 #include "roles/database_voter.hpp"
 #include "roles/group_replica.hpp"
+#include "roles/http_front.hpp"
 #include "roles/primary.hpp"
 #include "roles/usig_service.hpp"
 #include "storage/store.hpp"
@@ -25,6 +27,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <sys/resource.h>
 
 namespace bft::node {
 
@@ -78,6 +81,7 @@ private:
     Result<void> open_engines();
     Result<void> open_voter();
     Result<void> open_windows_to_outside();
+    Result<void> open_http();
     Result<void> start();
 
     Result<void> open_primary(PrimaryId id);
@@ -119,6 +123,7 @@ private:
     std::unique_ptr<host::SignatureCache> signatures_;
     std::unique_ptr<consensus::Verifier> verifier_;
     std::unique_ptr<host::Peers> peers_;
+    std::unique_ptr<host::ReplySigner> reply_signer_;
     std::unique_ptr<host::Exchange> exchange_;
     roles::EventLog events_{clock_};
     std::unique_ptr<roles::Environment> environment_;
@@ -128,6 +133,7 @@ private:
     std::unique_ptr<roles::PrimaryRole> primary_;
     std::vector<std::unique_ptr<roles::GroupReplicaRole>> replicas_;
     std::unique_ptr<roles::DatabaseVoterRole> voter_;
+    std::unique_ptr<roles::HttpFront> http_;
     std::unique_ptr<StatusServer> status_server_;
     std::unique_ptr<metrics::Exporter> exporter_;
     boost::asio::steady_timer metrics_timer_{loop_};
@@ -251,7 +257,11 @@ Result<void> Node::open_exchange() {
         [this] { return overloaded(); }, options);
     environment_ = std::make_unique<roles::Environment>(
         roles::Environment{loop_, clock_, membership_, *signer_, *exchange_, events_,
-                           [this](const Error& failure) { fatal(failure); }});
+                           [this](const Error& failure) { fatal(failure); },
+                           config_.http.has_value() && has(Role::replica)});
+    reply_signer_ = std::make_unique<host::ReplySigner>(
+        loop_, membership_.cluster, [this](const Digest& digest) { return key_->sign(digest); });
+    exchange_->sign_with(*reply_signer_);
     return {};
 }
 
@@ -395,11 +405,48 @@ Result<void> Node::open_windows_to_outside() {
     status_server_ =
         std::make_unique<StatusServer>(loop_, [this] { return json::serialize(status()); });
     if (auto done = status_server_->listen(config_.status_socket); !done) return done;
+    if (auto done = open_http(); !done) return done;
     if (config_.metrics.empty()) return {};
     auto exporter = metrics::Exporter::listen(config_.metrics);
     if (!exporter) return exporter.error();
     exporter_ = std::move(*exporter);
     publish_metrics();
+    return {};
+}
+
+// The replicas' front: a process without replicas has nothing to answer with.
+Result<void> Node::open_http() {
+    if (!config_.http || !has(Role::replica)) return {};
+    const HttpConfig& http = *config_.http;
+    std::unique_ptr<crypto::WebKey> web_key;
+    if (!http.web_key.empty()) {
+        auto loaded = crypto::WebKey::load(http.web_key);
+        if (!loaded) return loaded.error();
+        if (loaded->public_key() != cluster_.host(self_).web_key)
+            return error(Errc::refused,
+                         http.web_key.string() +
+                             " is not the web_key that the cluster file gives host '" +
+                             config_.host + "'");
+        web_key = std::make_unique<crypto::WebKey>(std::move(*loaded));
+    }
+    roles::HttpFrontOptions options;
+    options.listen = http.listen;
+    options.certificate = http.certificate;
+    options.key = http.key;
+    options.site = http.site;
+    options.server = http.server;
+    options.answer_timeout = http.answer_timeout;
+    roles::HttpFrontSources sources;
+    sources.host = config_.host;
+    sources.self = self_;
+    sources.manifest = manifest_json(cluster_, *application_);
+    sources.status = [this] { return json::serialize(status()); };
+    sources.ready = [this] { return status().at("ready").as_bool(); };
+    sources.metrics = [this] { return metrics::to_text(metric_families(status())); };
+    auto front = roles::HttpFront::create(*environment_, *application_, *key_, std::move(web_key),
+                                          std::move(options), std::move(sources));
+    if (!front) return front.error();
+    http_ = std::move(*front);
     return {};
 }
 
@@ -420,6 +467,8 @@ Result<void> Node::start() {
         if (primary_) primary_->start();
         for (auto& replica : replicas_) replica->start();
         if (voter_) voter_->start();
+        if (http_)
+            if (auto done = http_->start(); !done) return done;
         log::info("node_started host={} cluster={} listen={}", config_.host,
                   short_hex(membership_.cluster), listen);
     }
@@ -446,7 +495,9 @@ json::object Node::status() const {
     for (const auto& log : logs_) source.logs.push_back(log.get());
     source.started = started_;
     source.uptime = clock_.now().mono - started_at_;
-    return describe(source);
+    json::object document = describe(source);
+    if (http_) document["http"] = http_->report();
+    return document;
 }
 
 void Node::stop(int exit_code) {
@@ -468,6 +519,14 @@ bool Node::overloaded() const {
 }
 
 }  // namespace
+
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log::warn("descriptor_limit_not_raised limit={}", limit.rlim_cur);
+}
 
 int run(const NodeConfig& config, const ClusterFile& cluster, RunOptions options) {
     Node node(config, cluster, std::move(options));

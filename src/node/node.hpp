@@ -18,6 +18,9 @@ struct RunOptions {
     host::Misbehaviour misbehaviour;  ///< for tests
 };
 
+/// Each HTTP connection needs a descriptor: asks for as many as this process may have.
+void raise_descriptor_limit();
+
 /// Runs until SIGTERM or SIGINT, or until it cannot go on. The process's exit status.
 int run(const NodeConfig& config, const ClusterFile& cluster, RunOptions options);
 

@@ -21,6 +21,15 @@ void render_database(std::ostream& out, const DatabaseConfig& database) {
         << "batch = " << database.batch << "\n";
 }
 
+void render_http(std::ostream& out, const HttpUrl& url, const std::vector<std::string>& origins) {
+    out << "\n[http]\nlisten = " << quoted(url.address) << "\n";
+    if (url.secure) out << "certificate = \"http.crt\"\nkey = \"http.key\"\n";
+    out << "web_key = \"web.key\"\norigins = [";
+    for (const std::string& origin : origins)
+        out << (&origin == &origins.front() ? "" : ", ") << quoted(origin);
+    out << "]\n";
+}
+
 }  // namespace
 
 std::string quoted(std::string_view text) {
@@ -42,7 +51,7 @@ std::string quoted(std::string_view text) {
     return out + "\"";
 }
 
-std::string render_node_toml(const TopologyHost& host) {
+std::string render_node_toml(const TopologyHost& host, const std::vector<std::string>& origins) {
     std::ostringstream out;
     out << "# Made by `bftctl init`. Every key there is, with its default: config/node.toml\n\n"
         << "[host]\n"
@@ -56,6 +65,7 @@ std::string render_node_toml(const TopologyHost& host) {
                 << "\n";
     }
     if (host.database) render_database(out, *host.database);
+    if (auto url = parse_http_url(host.http)) render_http(out, *url, origins);
     return out.str();
 }
 

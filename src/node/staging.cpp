@@ -69,9 +69,9 @@ Result<void> Staging::write(const fs::path& relative, std::string_view text) {
 
 Result<void> Staging::copy_folder(const fs::path& folder, const fs::path& relative) {
     std::error_code bad;
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder, bad)) {
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder, bad)) {
         if (!entry.is_regular_file()) continue;
-        const Result<fs::path> where = place(relative / entry.path().filename());
+        const Result<fs::path> where = place(relative / entry.path().lexically_relative(folder));
         if (!where) return where.error();
         fs::copy_file(entry.path(), *where, bad);
         if (bad) return failed("copy", entry.path(), bad.message());

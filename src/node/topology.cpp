@@ -21,7 +21,8 @@ public:
         topology_.f_database = topology_.f;
         root.number("f_database", topology_.f_database, 1, 10);
         root.path("application", topology_.application, Need::required);
-        if (root.texts("clients", topology_.clients, Need::required)) check_clients(root);
+        read_clients(root);
+        root.texts("origins", topology_.origins);
         for (TableReader& host : root.tables("host", Need::required)) read_host(host);
         for (TableReader& group : root.tables("group", Need::required)) read_group(group);
         check_roles(root);
@@ -44,13 +45,29 @@ private:
             table.error(key, what + " '" + value + "' is given twice");
     }
 
-    void check_clients(TableReader& root) {
+    void read_clients(TableReader& root) {
         Names seen;
-        for (const std::string& name : topology_.clients) {
-            if (!is_plain(name))
-                root.error("clients",
-                           "client name '" + name + "' may have letters, digits, '-' and '_' only");
-            once(root, "clients", seen, name, "client");
+        const auto add = [&](TableReader& table, std::string_view key, TopologyClient client) {
+            if (!is_plain(client.name))
+                table.error(key, "client name '" + client.name +
+                                     "' may have letters, digits, '-' and '_' only");
+            once(table, key, seen, client.name, "client");
+            topology_.clients.push_back(std::move(client));
+        };
+        std::vector<std::string> names;
+        root.texts("clients", names);
+        for (std::string& name : names) add(root, "clients", {std::move(name), false, {}});
+        for (TableReader& table : root.tables("client")) {
+            TopologyClient client;
+            table.text("name", client.name, Need::required);
+            std::string kind = "ed25519";
+            table.text("kind", kind);
+            if (kind != "ed25519" && kind != "p256")
+                table.error("kind", "'" + kind + "' is no kind of key (ed25519 or p256)");
+            client.p256 = kind == "p256";
+            if (table.has("key")) read_client_key(table, "key", client.key);
+            add(table, "name", std::move(client));
+            table.finish();
         }
         if (topology_.clients.empty()) root.error("clients", "name at least one client");
     }
@@ -79,6 +96,8 @@ private:
         read_tpm(table, host);
         table.address("metrics", host.metrics);
         once(table, "metrics", addresses_, host.metrics, "address");
+        if (read_http_url(table, "http", host.http))
+            once(table, "http", addresses_, parse_http_url(host.http)->address, "address");
         if (auto database = table.table("database")) {
             host.database = read_database(*database);
         } else if (host.roles.contains(Role::voter)) {

@@ -22,8 +22,15 @@ struct TopologyHost {
     /// As `bftctl init` reaches the same TPM now; the same as `tcti` unless given.
     std::string provision_tcti;
     std::string metrics;
+    std::string http;  ///< base URL of its HTTP front; empty: none
     std::optional<DatabaseConfig> database;
     Duration tpm_delay{};
+};
+
+struct TopologyClient {
+    std::string name;
+    bool p256 = false;  ///< the kind of key that init makes
+    Bytes key;          ///< public; not empty: the key pair was made elsewhere
 };
 
 struct TopologyGroup {
@@ -40,7 +47,8 @@ struct Topology {
     std::filesystem::path application;
     std::vector<TopologyHost> hosts;
     std::vector<TopologyGroup> groups;
-    std::vector<std::string> clients;  ///< names; ids count from 1
+    std::vector<TopologyClient> clients;  ///< ids count from 1
+    std::vector<std::string> origins;     ///< whose pages may use the HTTP fronts
 
     [[nodiscard]] std::vector<std::string> hosts_with(Role role) const;
 };

@@ -6,6 +6,16 @@ namespace bft::roles {
 
 using consensus::Endpoint;
 
+namespace {
+
+consensus::minbft::ExecutorOptions executor_options(const Environment& environment) {
+    consensus::minbft::ExecutorOptions options;
+    options.observed = environment.observed;
+    return options;
+}
+
+}  // namespace
+
 GroupReplicaRole::GroupReplicaRole(Environment& environment, GroupId group, Position position,
                                    consensus::minbft::ReplicaOptions options,
                                    usig::Certifier& certifier, host::DurableLog& log)
@@ -13,7 +23,8 @@ GroupReplicaRole::GroupReplicaRole(Environment& environment, GroupId group, Posi
       group_(group),
       position_(position),
       log_(log),
-      engine_(environment.membership, group, position, options, {}, environment.signer),
+      engine_(environment.membership, group, position, options, executor_options(environment),
+              environment.signer),
       host_(environment.loop, environment.clock, engine_, Endpoint::replica(group, position),
             environment.membership.group(group)->members.at(position.value).usig, certifier, log,
             engine_hooks(environment)),

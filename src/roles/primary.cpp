@@ -15,6 +15,9 @@ host::EngineHostHooks engine_hooks(Environment& environment) {
             environment.events.note(self, event);
         },
         {},
+        [&environment](const Endpoint& self, const consensus::Reply& reply) {
+            environment.exchange.observed(self, reply);
+        },
         environment.fatal,
     };
 }

@@ -24,6 +24,8 @@ struct Environment {
     EventLog& events;
     /// The process cannot go on: one line, then the end.
     std::function<void(Error)> fatal;
+    /// Somebody wants each answer of a group (the HTTP front).
+    bool observed = false;
 };
 
 class Role {

@@ -165,6 +165,7 @@ void write(const Request& in, pb::Request* out) {
     out->set_bundle_count(in.bundle_count);
     out->set_bundle_path(write_digests(in.bundle_path));
     out->set_signature(text(in.signature));
+    out->set_receipt(in.receipt);
 }
 
 Fault read_content(ByteView raw, Request& out) {
@@ -190,6 +191,7 @@ Fault read(const pb::Request& in, Body& out) {
     request->bundle_count = in.bundle_count();
     if (Fault fault = read_digests(in.bundle_path(), request->bundle_path)) return fault;
     request->signature = to_bytes(view(in.signature()));
+    request->receipt = in.receipt();
     out = std::move(request);
     return nullptr;
 }

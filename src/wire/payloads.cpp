@@ -135,6 +135,14 @@ void write_to(const Reply& in, pb::Frame* frame) {
     write(in.answer, out->mutable_answer());
     out->set_view_hint(in.view_hint.value);
     out->set_config(in.config.value);
+    if (!in.signature) return;
+    pb::ReplySignature* signature = out->mutable_signature();
+    signature->set_bundle_index(in.signature->bundle_index);
+    signature->set_bundle_count(in.signature->bundle_count);
+    signature->set_bundle_path(write_digests(in.signature->bundle_path));
+    signature->set_signature(text(in.signature->signature));
+    signature->set_rd(text(in.rd.view()));
+    signature->set_ts_ms(in.ts_ms);
 }
 
 void write_to(const Rejected& in, pb::Frame* frame) {
@@ -386,6 +394,17 @@ Fault read(const pb::Reply& in, Reply& out) {
     out.slot = Slot(in.slot());
     out.view_hint = View(in.view_hint());
     out.config = ConfigVersion(in.config());
+    if (in.has_signature()) {
+        const pb::ReplySignature& signature = in.signature();
+        consensus::ReplySignature& read_into = out.signature.emplace();
+        read_into.bundle_index = signature.bundle_index();
+        read_into.bundle_count = signature.bundle_count();
+        if (Fault fault = read_digests(signature.bundle_path(), read_into.bundle_path))
+            return fault;
+        read_into.signature = to_bytes(view(signature.signature()));
+        if (Fault fault = read(signature.rd(), out.rd)) return fault;
+        out.ts_ms = signature.ts_ms();
+    }
     return read(in.answer(), out.answer);
 }
 

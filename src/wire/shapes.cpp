@@ -50,9 +50,9 @@ constexpr std::array content_fields{number(1),
                                     number(6),
                                     bytes(7, message_limits.op_bytes)};
 
-constexpr std::array request_fields{bytes(1, raw_bytes_max), number(2), number(3),
-                                    bytes(4, path_length_max* digest),
-                                    bytes(5, signature_bytes_max)};
+constexpr std::array request_fields{
+    bytes(1, raw_bytes_max),       number(2), number(3), bytes(4, path_length_max* digest),
+    bytes(5, signature_bytes_max), number(6)};
 constexpr Shape request_shape{"Request", request_fields};
 
 constexpr std::array header_fields{
@@ -242,8 +242,18 @@ constexpr Shape voter_status_shape{"VoterStatus", voter_status_fields};
 constexpr std::array fetch_db_items_fields{number(1), number(2), number(3), number(4)};
 constexpr Shape fetch_db_items_shape{"FetchDbItems", fetch_db_items_fields};
 
-constexpr std::array reply_fields{number(1), number(2), number(3), one(4, item_result_shape),
-                                  number(5), number(6)};
+constexpr std::array reply_signature_fields{
+    number(1),        number(2), bytes(3, path_length_max* digest), bytes(4, signature_bytes_max),
+    bytes(5, digest), number(6)};
+constexpr Shape reply_signature_shape{"ReplySignature", reply_signature_fields};
+
+constexpr std::array reply_fields{number(1),
+                                  number(2),
+                                  number(3),
+                                  one(4, item_result_shape),
+                                  number(5),
+                                  number(6),
+                                  one(7, reply_signature_shape)};
 constexpr Shape reply_shape{"Reply", reply_fields};
 
 constexpr std::array rejected_fields{number(1), number(2), number(3), number(4),

@@ -14,9 +14,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLOORS = {
     "base": 0,
     "consensus": 1, "catalog": 1,
-    "wire": 2, "crypto": 2, "usig": 2, "storage": 2, "net": 2, "database": 2, "metrics": 2,
+    "wire": 2, "crypto": 2, "usig": 2, "storage": 2, "net": 2, "database": 2, "metrics": 2, "http": 2,
     "host": 3, "client": 3,
-    "roles": 4, "http": 4,
+    "roles": 4,
     "node": 5,
 }
 
@@ -66,7 +66,7 @@ def names_declared(text, container):
 def sources(root, *folders):
     for folder in folders:
         for path in sorted((root / folder).rglob("*")):
-            if path.suffix in (".hpp", ".cpp") and path.is_file():
+            if path.suffix in (".hpp", ".cpp") and path.is_file() and "node_modules" not in path.parts:
                 yield path
 
 
@@ -108,14 +108,15 @@ def check_consensus(root, found):
 
 
 def cmake_texts(root, folder):
-    return {path: path.read_text() for path in sorted((root / folder).rglob("CMakeLists.txt"))}
+    return {path: path.read_text() for path in sorted((root / folder).rglob("CMakeLists.txt"))
+            if "node_modules" not in path.parts}
 
 
 def check_registered(root, found):
     tests = "\n".join(cmake_texts(root, "tests").values())
     for path in sorted((root / "tests").rglob("*")):
-        is_test = path.name.endswith(("_test.cpp", "_test.py", "_test.sh")) or path.suffix == ".scn"
-        if is_test and not re.search(rf"(?<![\w-]){re.escape(path.name)}", tests):
+        is_test = path.name.endswith(("_test.cpp", "_test.py", "_test.sh", "_test.js")) or path.suffix == ".scn"
+        if is_test and "node_modules" not in path.parts and not re.search(rf"(?<![\w-]){re.escape(path.name)}", tests):
             found(path, 1, "this test is registered in no CMakeLists.txt: nobody runs it")
     for cmake, text in {**cmake_texts(root, "src"), **cmake_texts(root, "bench"), **cmake_texts(root, "tests")}.items():
         for match in re.finditer(r"file\s*\(\s*GLOB", text, re.I):

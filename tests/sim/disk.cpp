@@ -114,6 +114,10 @@ void SimDisk::apply(const LogRecord& record) {
         void operator()(const VouchRecord& r) const { state.vouches = r; }
         void operator()(const StableRecord& r) const { state.stable = r.cert; }
         void operator()(const SnapshotRecord& r) const { state.snapshot = r; }
+        void operator()(const VoidPromiseRecord& r) const { state.promises.push_back(r); }
+        void operator()(const VoidRecord& r) const {
+            state.voids[{r.cert.stream, r.cert.cv}] = r.cert;
+        }
         void operator()(const ExecutedRecord& r) const { state.executed = r.slot; }
     };
     std::visit(Visitor{membership_, state_}, record);
@@ -145,6 +149,10 @@ ViewCertPtr SimDisk::view_cert(const Digest& nvd) const {
     return find(state_.certs, nvd).value_or(nullptr);
 }
 
+std::optional<VoidCert> SimDisk::void_cert(const StreamId& stream, Counter cv) const {
+    return find(state_.voids, std::pair(stream, cv));
+}
+
 Body SimDisk::body(const Digest& rd) const {
     if (hide_bodies_) return nullptr;
     return find(state_.bodies, rd).value_or(nullptr);
@@ -158,6 +166,8 @@ minbft::Primary::Recovered SimDisk::primary_log(PrimaryId self) const {
         if (key.first == self) log.new_views.push_back(record);
     log.intent = state_.prepare_intent;
     log.new_view_intent = state_.new_view_intent;
+    for (const auto& [key, cert] : state_.voids)
+        if (key.first == StreamId::ordering(self)) log.voids.push_back(cert);
     return log;
 }
 
@@ -179,6 +189,8 @@ minbft::Replica::Recovered SimDisk::replica_log(GroupId group, Position position
     log.stable = state_.stable;
     log.snapshot = state_.snapshot;
     log.executed = state_.executed;
+    log.void_promises = state_.promises;
+    for (const auto& [key, cert] : state_.voids) log.voids.push_back(cert);
     for (const auto& [rd, body] : state_.bodies) log.bodies.emplace(rd, body);
     return log;
 }

@@ -39,6 +39,8 @@ public:
                                                        Counter cv) const override;
     [[nodiscard]] consensus::HeaderPtr header(const Digest& hd) const override;
     [[nodiscard]] consensus::ViewCertPtr view_cert(const Digest& nvd) const override;
+    [[nodiscard]] std::optional<consensus::VoidCert> void_cert(const consensus::StreamId& stream,
+                                                               Counter cv) const override;
     [[nodiscard]] consensus::Body body(const Digest& rd) const override;
 
     /// What recover() of the role that wrote this log gets.
@@ -78,6 +80,8 @@ private:
         std::optional<consensus::VouchRecord> vouches;
         std::optional<consensus::StableCert> stable;
         std::optional<consensus::SnapshotRecord> snapshot;
+        std::map<std::pair<consensus::StreamId, Counter>, consensus::VoidCert> voids;
+        std::vector<consensus::VoidPromiseRecord> promises;
         Slot executed{};
     };
     void apply(const consensus::LogRecord& record);

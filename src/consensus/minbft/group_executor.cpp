@@ -210,23 +210,36 @@ void GroupExecutor::blame(Slot slot, VoterId voter) {
 
 void GroupExecutor::reply(Slot slot, const Item& item, ItemResult result) {
     const RequestId& rid = item.entry.item.rid;
-    Reply reply{group_, position_, slot, std::move(result), view_, membership_.version};
+    Reply reply{group_,
+                position_,
+                slot,
+                std::move(result),
+                view_,
+                membership_.version,
+                item.entry.item.rd,
+                item.entry.item.ts_ms,
+                {},
+                false};
     auto& kept = replies_[{rid.home, rid.client}];
     kept[rid.cseq] = reply;
     while (kept.size() > options_.replies_kept) kept.erase(kept.begin());
     ++replied_;
+    if (options_.observed) out_.answered.push_back(reply);
+    reply.receipt = item.entry.body && item.entry.body->receipt;
     // O6: f+1 positions in turn send the result, the others its digest; answer_again() sends all.
-    if (!in_rotation(slot)) {
+    if (!in_rotation(slot) && !reply.receipt) {
         reply.answer.result.clear();
         reply.answer.has_result = false;
     }
     out_.send.push_back({{Endpoint::of_client(rid.client)}, std::move(reply)});
 }
 
-void GroupExecutor::answer_again(const RequestId& rid, bool finished) {
+void GroupExecutor::answer_again(const RequestId& rid, bool finished, bool receipt) {
     if (auto client = replies_.find({rid.home, rid.client}); client != replies_.end()) {
         if (auto found = client->second.find(rid.cseq); found != client->second.end()) {
-            out_.send.push_back({{Endpoint::of_client(rid.client)}, found->second});
+            Reply reply = found->second;
+            reply.receipt = receipt;
+            out_.send.push_back({{Endpoint::of_client(rid.client)}, std::move(reply)});
             return;
         }
     }

@@ -18,6 +18,7 @@ struct ExecutorOptions {
     std::uint32_t resend_slots = 128;  ///< slots sent again to one voter at a time
     std::uint32_t slots_kept = 8192;   ///< answered by f_D+1, but not by every voter
     std::uint32_t replies_kept = 256;  ///< per (home, client)
+    bool observed = false;             ///< fill Output::answered
 };
 
 class GroupExecutor {
@@ -31,7 +32,8 @@ public:
     void receive(const Verified& message, Now now);
     /// Sends the reply of a delivered request again, if it is known. `finished`: its client said
     /// that it needs it no more.
-    void answer_again(const RequestId& rid, bool finished);
+    /// `receipt`: signed.
+    void answer_again(const RequestId& rid, bool finished, bool receipt);
     void tick(Now now);
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;
     [[nodiscard]] Output take_output() { return std::exchange(out_, {}); }

@@ -37,7 +37,7 @@ void GroupReplica::receive(const Verified& message, Now now) {
     } else if (body != nullptr && agreement_.delivered_before((*body)->id)) {
         // R1: a client that asks again gets its reply again.
         if (message.from().role == Endpoint::Role::client)
-            executor_.answer_again((*body)->id, agreement_.finished((*body)->id));
+            executor_.answer_again((*body)->id, agreement_.finished((*body)->id), (*body)->receipt);
     } else {
         agreement_.receive(message, now);
     }
@@ -76,6 +76,7 @@ void GroupReplica::absorb(Output output, Now now) {
         append(out_.events, std::move(part->events));
         append(out_.deliver, std::move(part->deliver));
         if (part->voided) out_.voided = part->voided;
+        append(out_.answered, std::move(part->answered));
         if (part->seal) out_.seal = std::move(part->seal);
     }
 }

@@ -371,5 +371,35 @@ TEST(ClientCore, GivesUpWhenToldTo) {
     EXPECT_EQ(now, TimePoint(6s));
 }
 
+// Who wants a receipt does not count unsigned words: f+1 signed ones prove it to others.
+TEST_F(ClientCoreTest, ReceiptsNeedSignedReplies) {
+    CoreOptions with = options();
+    with.well_signed = [](const Reply& r) { return r.signature && r.signature->signature[0] == 1; };
+    ClientCore wary(membership, self, with, first, 1);
+    ASSERT_TRUE(wary.submit(1, home, {home}, false, {}, now, true));
+    now += 1ms;
+    wary.tick(now);
+    auto bundle = wary.take_output().sign;
+    ASSERT_TRUE(bundle);
+    wary.bundle_signed(*bundle, Bytes(64, 5), now);
+    EXPECT_TRUE(wary.take_output().send.at(0).body->receipt);
+    auto say = [&](std::uint32_t position, std::uint8_t signature, std::uint64_t ts_ms) {
+        Reply r = reply(bundle->requests.at(0), position, "result");
+        r.ts_ms = ts_ms;
+        if (signature != 0) r.signature = consensus::ReplySignature{0, 1, {}, Bytes(64, signature)};
+        wary.replied(host_of(r.group, position), r, now);
+        return wary.take_output().finished;
+    };
+    EXPECT_TRUE(say(0, 0, 10).empty()) << "unsigned";
+    EXPECT_TRUE(say(1, 2, 10).empty()) << "badly signed";
+    EXPECT_TRUE(say(0, 1, 10).empty()) << "one";
+    EXPECT_TRUE(say(1, 1, 11).empty()) << "signed another time: not the same words";
+    auto done = say(2, 1, 10);
+    ASSERT_EQ(done.size(), 1u);
+    EXPECT_EQ(done[0].signatures.size(), 2u);
+    EXPECT_EQ(done[0].ts_ms, 10u);
+    EXPECT_EQ(done[0].disagreeing.size(), 1u);
+}
+
 }  // namespace
 }  // namespace bft::client

@@ -95,6 +95,7 @@ protected:
                 [this](const Endpoint&, const consensus::Delivery& delivery) {
                     trace.push_back("deliver " + std::to_string(delivery.slot.value));
                 },
+                {},
                 [this](const Error& error) { trace.push_back("fatal " + error.what); },
                 [this] { trace.push_back("away"); }, 20ms}) {}
 
@@ -184,6 +185,7 @@ TEST_F(EngineHostTest, ACrashBetweenDiskAndSendShowsNothing) {
         EngineHost crashing(
             io, clock, scripted, self, UsigId(0), certifier, sink,
             {[this](const Endpoint&, const consensus::Send&) { trace.push_back("send"); },
+             {},
              {},
              {},
              {}});

@@ -128,7 +128,9 @@ std::string with_all_keys(const std::string& sample) {
         const std::size_t key_end = line.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", 2);
         const bool is_key = line.starts_with("# ") && key_end != std::string::npos && key_end > 2 &&
                             line.compare(key_end, 3, " = ") == 0;
-        all += (is_key && !line.starts_with("# host = ") ? line.substr(2) : line) + "\n";
+        const bool switched_on =
+            (is_key && !line.starts_with("# host = ")) || line.starts_with("# [");
+        all += (switched_on ? line.substr(2) : line) + "\n";
     }
     return all;
 }
@@ -145,6 +147,20 @@ TEST(NodeConfig, TheSampleShowsTheDefaults) {
     ASSERT_TRUE(switched_on.value) << listing(switched_on.errors);
     const NodeConfig& c = *switched_on.value;
     const NodeConfig d = *parse("[host]\nname = \"host1\"\n").value;
+    ASSERT_TRUE(c.http);
+    const http::Limits given = c.http->server.limits, limits;
+    EXPECT_EQ(given.connections, limits.connections);
+    EXPECT_EQ(given.header_bytes, limits.header_bytes);
+    EXPECT_EQ(given.body_bytes, limits.body_bytes);
+    EXPECT_EQ(given.all_bodies_bytes, limits.all_bodies_bytes);
+    EXPECT_EQ(given.header_timeout, limits.header_timeout);
+    EXPECT_EQ(given.body_timeout, limits.body_timeout);
+    EXPECT_EQ(given.idle_timeout, limits.idle_timeout);
+    EXPECT_EQ(given.write_timeout, limits.write_timeout);
+    EXPECT_EQ(given.subscribers, limits.subscribers);
+    EXPECT_EQ(given.event_queue, limits.event_queue);
+    EXPECT_EQ(given.event_queue_bytes, limits.event_queue_bytes);
+    EXPECT_EQ(c.http->answer_timeout, HttpConfig().answer_timeout);
     EXPECT_EQ(c.data_dir, d.data_dir);
     EXPECT_EQ(c.identity_key, d.identity_key);
     EXPECT_EQ(c.cluster_file, d.cluster_file);

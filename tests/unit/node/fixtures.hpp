@@ -73,7 +73,9 @@ inline ClusterFile small_cluster() {
     for (unsigned i = 0; i < 4; ++i)
         cluster.hosts.push_back({i == 0 ? "primary1" : "host" + std::to_string(i),
                                  "127.0.0.1:" + std::to_string(7000 + i),
-                                 *from_hex(numbered_hex(100 + i, 32))});
+                                 *from_hex(numbered_hex(100 + i, 32)),
+                                 {},
+                                 {}});
     cluster.primaries.push_back({"primary1", software_identity(++counter)});
     for (std::uint32_t g = 1; g <= 2; ++g) {
         ClusterGroup& group = cluster.groups.emplace_back();

@@ -1,5 +1,6 @@
 #include "node/topology.hpp"
 
+#include "crypto/web_key.hpp"
 #include "fixtures.hpp"
 #include "node/render.hpp"
 
@@ -79,6 +80,42 @@ TEST(Topology, HostsGetTheNodeTomlTheyAskedFor) {
     EXPECT_EQ(loaded.value->metrics, "127.0.0.1:9");
     EXPECT_EQ(loaded.value->database->socket, "/run/s.sock");
     EXPECT_EQ(loaded.value->database->workers, 3U);
+}
+
+TEST(Topology, ClientsAndFrontsForBrowsers) {
+    std::string text = replaced(sample(), "# origins = ", "origins = ");
+    std::string point = "04" + hex(crypto::WebKey::generate().public_key()).substr(2);
+    text += "\n[[client]]\nname = \"web\"\nkind = \"p256\"\n[[client]]\nname = \"alice\"\nkey = \"" +
+            point + "\"\n";
+    const auto loaded = parse_topology(text, "/t.toml");
+    ASSERT_TRUE(loaded.value) << listing(loaded.errors);
+    const Topology& t = *loaded.value;
+    ASSERT_EQ(t.clients.size(), 4U);
+    EXPECT_FALSE(t.clients[0].p256);
+    EXPECT_TRUE(t.clients[2].p256);
+    EXPECT_EQ(hex(t.clients[3].key), point);
+    EXPECT_EQ(t.hosts[1].http, "https://10.0.0.11:8443");
+
+    const auto node = parse_node_config(render_node_toml(t.hosts[1], t.origins), "/h/node.toml");
+    ASSERT_TRUE(node.value) << listing(node.errors);
+    EXPECT_EQ(node.value->http->listen, "10.0.0.11:8443");
+    EXPECT_EQ(node.value->http->certificate, "/h/http.crt");
+    EXPECT_EQ(node.value->http->server.origins, t.origins);
+    EXPECT_FALSE(parse_node_config(render_node_toml(t.hosts[2]), "/h/node.toml").value->http);
+}
+
+TEST(Topology, PlainHttpStaysOnThisMachine) {
+    for (const char* listen : {"127.0.0.1:80", "[::1]:80", "localhost:80"})
+        EXPECT_TRUE(parse_node_config("[host]\nname = \"h\"\n[http]\nlisten = \"" +
+                                          std::string(listen) + "\"\n",
+                                      "/n.toml")
+                        .value)
+            << listen;
+    const auto open =
+        parse_node_config("[host]\nname = \"h\"\n[http]\nlisten = \"0.0.0.0:80\"\n", "/n.toml");
+    EXPECT_THAT(listing(open.errors), HasSubstr("HTTP is plain"));
+    for (const char* url : {"https://", "ftp://h:1", "http://h", "http://h:1/path", "h:1"})
+        EXPECT_FALSE(parse_http_url(url)) << url;
 }
 
 TEST(Topology, ClientsGetAWorkingClientToml) {

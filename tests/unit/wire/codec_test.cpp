@@ -262,8 +262,16 @@ TEST(Codec, DatabaseMessageFields) {
 }
 
 TEST(Codec, ClientMessageFields) {
-    Reply reply = through_the_wire(
-        Reply{GroupId(1), Position(2), Slot(3), sample_result(1), View(4), ConfigVersion(5)});
+    Reply reply = through_the_wire(Reply{GroupId(1),
+                                         Position(2),
+                                         Slot(3),
+                                         sample_result(1),
+                                         View(4),
+                                         ConfigVersion(5),
+                                         {},
+                                         0,
+                                         {},
+                                         false});
     EXPECT_EQ(reply.group, GroupId(1));
     EXPECT_EQ(reply.position, Position(2));
     EXPECT_EQ(reply.slot, Slot(3));

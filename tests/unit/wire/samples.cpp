@@ -143,6 +143,13 @@ ViewChange sample_view_change(int seed) {
     return change;
 }
 
+VoidCert sample_void(StreamId stream, int seed) {
+    VoidCert cert{stream, Counter(u64(seed)), {}};
+    for (std::uint32_t j = 0; j < 2; ++j)
+        cert.promises.push_back({stream, cert.cv, GroupId(1), Position(j), signature(seed)});
+    return cert;
+}
+
 SnapshotRecord sample_snapshot(int seed) {
     SnapshotRecord snapshot;
     snapshot.slot = Slot(u64(seed) + 64);
@@ -229,7 +236,19 @@ std::vector<Message> sample_messages() {
         db_reply,
         VoterStatus{VoterId(2), {{PartitionId(1), Seq(2)}, {PartitionId(3), Seq(~0ull)}}},
         FetchDbItems{VoterId(1), PartitionId(2), Seq(3), Seq(4)},
-        Reply{GroupId(1), Position(2), Slot(3), sample_result(1), View(4), ConfigVersion(5)},
+        Reply{GroupId(1),
+              Position(2),
+              Slot(3),
+              sample_result(1),
+              View(4),
+              ConfigVersion(5),
+              {},
+              0,
+              {},
+              false},
+        Reply{GroupId(1), Position(2), Slot(3), sample_result(1), View(4), ConfigVersion(5),
+              digest_of(7), 8,
+              consensus::ReplySignature{1, 3, {digest_of(9), digest_of(10)}, Bytes(64, 11)}, false},
         Rejected{{ClientId(1), PartitionId(2), ClientSeq(3)}, Rejected::Reason::stale, "why \xff"},
         Checkpoint{GroupId(1), Position(2), Slot(64), digest_of(1), 17, digest_of(2), signature(3)},
         sample_vouch(1),
@@ -244,7 +263,10 @@ std::vector<Message> sample_messages() {
         Headers{{sample_header(1), sample_header(2)}},
         FetchViewCert{digest_of(1)},
         FetchViewChanges{sample_new_view(1).view_changes},
-        ViewChanges{{view_change(1), view_change(2)}}};
+        ViewChanges{{view_change(1), view_change(2)}},
+        VoidRequest{StreamId::ordering(PrimaryId(1)), Counter(7)},
+        sample_void(StreamId::vote(GroupId(1), Position(2)), 8).promises.front(),
+        sample_void(StreamId::ordering(PrimaryId(1)), 9)};
     std::vector<Message> messages;
     for (const Payload& payload : payloads)
         messages.push_back({Endpoint::replica(GroupId(7), Position(1)),
@@ -272,7 +294,9 @@ std::vector<LogRecord> sample_records() {
             ViewRecord{View(7), digest_of(8), Counter(9), sample_view_cert(10), sample_trigger(11)},
             VouchRecord{Counter(12), {sample_vouch(13), sample_vouch(14)}},
             StableRecord{sample_stable(15)},
-            sample_snapshot(16)};
+            sample_snapshot(16),
+            VoidPromiseRecord{StreamId::vote(GroupId(1), Position(2)), Counter(17)},
+            VoidRecord{sample_void(StreamId::ordering(PrimaryId(1)), 18)}};
 }
 
 }  // namespace bft::wire
