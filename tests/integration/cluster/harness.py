@@ -99,8 +99,16 @@ class Cluster:
         run(TPCC / "tpcc_load", *sockets, "--user", "root", "--warehouses", warehouses, "--scale", scale, "--app",
             ROOT / "config" / "apps" / "tpcc", check=True)
 
-    def tpm_signal(self, host, number):
-        os.kill(int((self.dir / "hosts" / host / "run" / "tpm.pid").read_text().split()[0]), number)
+    def script_everywhere(self, command):
+        """On all hosts at once."""
+        running = [subprocess.Popen([ROOT / "deploy" / "cluster.sh", command, self.dir, host],
+                                    env={**os.environ, **self.env()}) for host in self.hosts()]
+        if any([process.wait(timeout=2 * PATIENCE) for process in running]):
+            raise AssertionError(f"{command} failed")
+
+    def signal(self, host, process, number):
+        """To the host's 'node', 'usig' or 'tpm'."""
+        os.kill(int((self.dir / "hosts" / host / "run" / f"{process}.pid").read_text().split()[0]), number)
 
     def start(self):
         self.script("start")

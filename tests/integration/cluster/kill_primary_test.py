@@ -78,12 +78,25 @@ class KillPrimary(unittest.TestCase):
                                      "tpm_patience_ms = 500"]) as c:
             driver = self.begin(c, seconds=15)
             leader = harness.wait_until(c.leader, "somebody leads")
-            c.tpm_signal(leader, signal.SIGSTOP)
+            c.signal(leader, "tpm", signal.SIGSTOP)
             harness.wait_until(lambda: c.leader() not in (None, leader), "another one leads")
             before = c.executed("host1")
             harness.wait_until(lambda: c.executed("host1") > before + 5, "requests flow")
-            c.tpm_signal(leader, signal.SIGCONT)
+            c.signal(leader, "tpm", signal.SIGCONT)
             self.assertIn("resigned", c.log(leader))
+            self.finish(c, driver)
+
+    def test_a_leader_that_sleeps_is_replaced_and_joins_when_it_wakes(self):
+        with cluster() as c:
+            driver = self.begin(c, seconds=25)
+            for _ in range(2):
+                leader = harness.wait_until(c.leader, "somebody leads")
+                c.signal(leader, "node", signal.SIGSTOP)
+                harness.wait_until(lambda: c.leader() not in (None, leader), "another one leads")
+                before = c.executed("host1")
+                harness.wait_until(lambda: c.executed("host1") > before + 5, "requests flow")
+                c.signal(leader, "node", signal.SIGCONT)
+                harness.wait_until(lambda: c.caught_up(leader), f"{leader} takes part again")
             self.finish(c, driver)
 
     def test_a_replica_host_comes_back_in_a_later_view_and_votes(self):
@@ -106,11 +119,8 @@ class KillPrimary(unittest.TestCase):
         with cluster() as c:
             driver = self.begin(c, seconds=30)
             for _ in range(2):
-                hosts = c.hosts()
-                for host in hosts:
-                    c.script("kill-daemons", host)
-                for host in hosts:
-                    c.script("start-host", host)
+                c.script_everywhere("kill-daemons")
+                c.script_everywhere("start-host")
                 before = c.executed("host2")
                 harness.wait_until(lambda: c.executed("host2") > before + 20, "requests flow again")
             self.finish(c, driver)
