@@ -54,7 +54,9 @@ class Cluster:
         # Short: unix sockets live below it.
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bft-", dir="/tmp"))
         try:
-            words = [word for name, value in self.options.items() for word in (f"--{name.replace('_', '-')}", value)]
+            words = [word for name, values in self.options.items()
+                     for value in (values if isinstance(values, list) else [values])
+                     for word in (f"--{name.replace('_', '-')}", value)]
             self.script("init", *words)
         except BaseException:
             self.__exit__()
@@ -96,6 +98,17 @@ class Cluster:
         sockets = [word for s in self.sockets() for word in ("--socket", s)]
         run(TPCC / "tpcc_load", *sockets, "--user", "root", "--warehouses", warehouses, "--scale", scale, "--app",
             ROOT / "config" / "apps" / "tpcc", check=True)
+
+    def script_everywhere(self, command):
+        """On all hosts at once."""
+        running = [subprocess.Popen([ROOT / "deploy" / "cluster.sh", command, self.dir, host],
+                                    env={**os.environ, **self.env()}) for host in self.hosts()]
+        if any([process.wait(timeout=2 * PATIENCE) for process in running]):
+            raise AssertionError(f"{command} failed")
+
+    def signal(self, host, process, number):
+        """To the host's 'node', 'usig' or 'tpm'."""
+        os.kill(int((self.dir / "hosts" / host / "run" / f"{process}.pid").read_text().split()[0]), number)
 
     def start(self):
         self.script("start")
