@@ -85,7 +85,7 @@ export class BftClient {
   /**
    * Runs a procedure. Resolves to a confirmation, rejects with FormatError (nothing was sent) or NotConfirmed.
    * A confirmation: {outcome: 'ok' | 'aborted' | 'duplicate', code, sets, html, slot, index, time, group, request,
-   * latencyMs, attempts, confirmedBy, differed, silent, receipt(), settled: promise of the last report}.
+   * latencyMs, attempts, confirmedBy, differed, silent, receipt() (not for events), settled: promise of the last report}.
    */
   call(procedure, args) {
     return this.#submit(procedure, args, false);
@@ -106,6 +106,7 @@ export class BftClient {
 
   async #submit(procedure, args, page) {
     if (this.#closed) throw new Error('the client is closed');
+    if (page && this.confirm === 'events') throw new FormatError('commit events bring no pages');
     const call = prepareCall(this.manifest, procedure, args);
     const started = performance.now();
     const { cseq, ackLow } = await this.sequences.take(call.home);
@@ -260,11 +261,19 @@ export class BftClient {
     const { tally } = request;
     const { answer } = votes[0];
     const full = votes.find((vote) => vote.result !== undefined);
-    const equal = () => [...tally.votes.values()].filter((vote) => vote.kind === 'answer' && vote.digest === votes[0].digest);
+    const signed = () => [...tally.votes.values()].filter((vote) => vote.digest === votes[0].digest && vote.signature);
+    let sets;
+    try {
+      sets = full && decodeResult(full.result);
+    } catch (error) {
+      // Only replicas of another version could agree on this.
+      this.#fail(request, 'disagreement', `the replicas agree on a result that cannot be read: ${error.message}`);
+      return;
+    }
     const confirmation = {
       outcome: answer.outcome,
       code: answer.code,
-      sets: full ? decodeResult(full.result) : undefined,
+      sets,
       html: votes.find((vote) => vote.html !== undefined)?.html,
       slot: answer.slot,
       index: answer.index,
@@ -276,7 +285,7 @@ export class BftClient {
       ...tally.report(votes),
       receipt: () => makeReceipt(this.manifest, { group: request.group, answer, request: request.raw,
         result: full && toBase64Url(full.result), html: request.page ? full.html : undefined,
-        votes: equal().filter((vote) => vote.signature) }),
+        votes: signed() }),
       settled: this.#settled(request, votes),
     };
     this.#finish(request);

@@ -75,20 +75,25 @@ function showFailure(box, error) {
   ].filter(Boolean));
 }
 
+const latest = new WeakMap(); // box -> the call that it shows
+
 /** Shows what becomes of `calling`, a promise of BftClient.call() or page(), in the element `box`. */
 export async function showCall(box, calling) {
+  // Whatever becomes known of an earlier call does not replace what is shown of a later one.
+  const mine = () => latest.get(box) === calling;
+  latest.set(box, calling);
   box.classList.add('bft-box');
   box.replaceChildren(element('p', { class: 'bft-pending' }, 'Waiting for equal answers...'));
   let confirmation;
   try {
     confirmation = await calling;
   } catch (error) {
-    showFailure(box, error);
+    if (mine()) showFailure(box, error);
     return undefined;
   }
-  showConfirmation(box, confirmation, confirmation);
+  if (mine()) showConfirmation(box, confirmation, confirmation);
   // Later voices change the badge, or raise the alarm.
-  confirmation.settled.then((report) => showConfirmation(box, confirmation, report));
+  confirmation.settled.then((report) => mine() && showConfirmation(box, confirmation, report));
   return confirmation;
 }
 

@@ -252,6 +252,20 @@ test('a confirmed page is shown without scripts; one that was changed is not', a
   await nothingIsShown();
 });
 
+test('what becomes known of an earlier call does not replace a later result', async () => {
+  await open();
+  await accounts();
+  cluster.behave('honest', 'honest', 'silent');
+  await pay();
+  await result('87.50');
+  cluster.behave();
+  await call('create_account', { branch: 3, account: 1, owner: 'eve', opening: '3.00' });
+  await result('313.00');
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 1000)));
+  assert.match(await page.locator('#answer .bft-result').textContent(), /^313\.00/);
+  assert.doesNotMatch(await badge().textContent(), /Silent/);
+});
+
 test('arguments that do not fit are said, and nothing is sent', async () => {
   await open();
   await call('send_payment', { amount: '1.005' });

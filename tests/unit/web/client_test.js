@@ -13,7 +13,7 @@ const PAY = [1, 1, 2, 1, '12.5', 'tea'];
 async function open(settings = {}, name = 'alice') {
   const manifest = await Manifest.open(structuredClone(cluster.document), cluster.document.digest);
   const key = await importKey(cluster.clientKeys[name].pem, cluster.clientKeys[name].publicKey);
-  client = await BftClient.open({ manifest, key, retryAfterMs: 300, giveUpAfterMs: 5000, settleMs: 500, ...settings });
+  client = await BftClient.open({ manifest, key, retryAfterMs: 300, giveUpAfterMs: 20000, settleMs: 2000, ...settings });
   return client;
 }
 
@@ -191,7 +191,7 @@ test('a page is confirmed like a result', async () => {
 });
 
 test('many calls share signatures and requests, and keep within the window', async () => {
-  await open({ bundleIntervalMs: 5 });
+  await open({ bundleIntervalMs: 5, retryAfterMs: 20000, giveUpAfterMs: 60000 });
   const names = Array.from({ length: 600 }, (_, i) => i + 1);
   const made = await Promise.all(names.map((n) => client.call('create_account', [1, n, `n${n}`, '1.00'])));
   assert.ok(made.every(({ outcome }) => outcome === 'ok'));
@@ -299,7 +299,7 @@ test('a key of its own has to be known to the cluster', async () => {
 test('f = 2: three equal answers of five are needed', async () => {
   await cluster.close();
   cluster = await FakeCluster.start({ f: 2 });
-  await open({ giveUpAfterMs: 700, settleMs: 200 });
+  await open({ giveUpAfterMs: 3000, settleMs: 200 });
   cluster.behave('honest', 'lie', 'silent', 'honest', 'honest');
   const made = await client.call('create_account', [1, 1, 'ann', '1.00']);
   assert.equal(made.confirmedBy.length, 3);
