@@ -57,7 +57,7 @@ private:
         Bytes result;
         Digest rdig;
 
-        [[nodiscard]] bool nop() const { return execution.item.kind == consensus::ItemKind::nop; }
+        [[nodiscard]] bool nop() const { return execution.item.kind != consensus::ItemKind::transaction; }
         [[nodiscard]] bool runs() const {
             return !sql.empty() && forced == 0 && outcome != consensus::Outcome::duplicate;
         }
