@@ -161,8 +161,8 @@ void Voter::start(const Key& key, Entry& entry, std::uint32_t worker, Now now) {
     chosen.body = nullptr;
 }
 
-// V11: everything before it is given to the same worker and committed with it or before it, and
-// what follows waits for its commit: the worker is alone with the database at that moment.
+// V11: what is not committed before it was given to the same worker, and until its own commit is
+// known so is all that follows: the worker is alone with the database at that moment.
 bool Voter::cuts_at(const Key& key, const DbItem& item) {
     if (item.kind != ItemKind::checkpoint) return false;
     bool wanted = cuts_.contains(key.slot);
