@@ -122,6 +122,9 @@ struct SnapshotRecord {
     Digest null_digest;
     std::map<PartitionId, Seq> next_seq;
     std::map<std::pair<PartitionId, ClientId>, ClientWindow> windows;
+    /// Delivered transactions whose clients may still ask for the answer, by slot: a restart asks
+    /// the voters' execution tables for them again (R1).
+    std::vector<std::pair<Slot, DbItem>> unfinished;
     /// At the moment of writing: later certified messages follow these in the log.
     std::vector<VoteTrack> votes;
     std::vector<OrderingTrack> ordering;

@@ -1,6 +1,9 @@
 #include "host/durable_log.hpp"
 
 #include "base/invariant.hpp"
+#include "consensus/signed_bytes.hpp"
+#include "host/durable_log_read.hpp"
+#include "host/log_keys.hpp"
 #include "wire/codec.hpp"
 
 #include <boost/asio/post.hpp>
@@ -13,54 +16,12 @@ using consensus::Commit;
 using consensus::Endpoint;
 using consensus::LogRecord;
 using consensus::Prepare;
+using keys::Kind;
 
 namespace {
 
 constexpr std::size_t recent_max = 4096;
 constexpr std::size_t ride_along_bytes_max = 1024 * 1024;
-
-enum class Kind : std::uint8_t {
-    body = 'B',
-    prepare = 'P',
-    commit = 'C',
-    prepare_intent = 'i',
-    commit_intent = 'I',
-    executed = 'E',
-};
-
-// Keys are big-endian, so that a scan visits counters in order.
-class KeyBuilder {
-public:
-    explicit KeyBuilder(Kind kind) : bytes_{static_cast<std::uint8_t>(kind)} {}
-
-    KeyBuilder& u32(std::uint32_t value) { return put(value, 4); }
-    KeyBuilder& u64(std::uint64_t value) { return put(value, 8); }
-    KeyBuilder& digest(const Digest& value) {
-        bytes_.insert(bytes_.end(), value.bytes.begin(), value.bytes.end());
-        return *this;
-    }
-    [[nodiscard]] Bytes finish() const { return bytes_; }
-
-private:
-    KeyBuilder& put(std::uint64_t value, int size) {
-        for (int i = size - 1; i >= 0; --i)
-            bytes_.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
-        return *this;
-    }
-    Bytes bytes_;
-};
-
-Bytes prepare_key(PrimaryId primary, Counter cv) {
-    return KeyBuilder(Kind::prepare).u32(primary.value).u64(cv.value).finish();
-}
-
-Bytes commit_key(GroupId group, Position position, Counter cv) {
-    return KeyBuilder(Kind::commit).u32(group.value).u32(position.value).u64(cv.value).finish();
-}
-
-Bytes body_key(const Digest& rd) {
-    return KeyBuilder(Kind::body).digest(rd).finish();
-}
 
 std::size_t rough_size(const LogRecord& record) {
     if (const auto* body = std::get_if<consensus::BodyRecord>(&record))
@@ -69,17 +30,21 @@ std::size_t rough_size(const LogRecord& record) {
         return 512 + 96 * prepare->prepare.header->entries.size();
     if (const auto* intent = std::get_if<consensus::PrepareIntent>(&record))
         return 128 + 96 * intent->header->entries.size();
+    if (const auto* change = std::get_if<consensus::ViewChangeRecord>(&record))
+        return 4096 + 512 * change->change->log.size();
     return 1024;
 }
 
 }  // namespace
 
 DurableLog::DurableLog(boost::asio::io_context& loop, storage::Store& store,
-                       const consensus::Membership& membership, std::function<void(Error)> failed)
+                       const consensus::Membership& membership, std::function<void(Error)> failed,
+                       std::uint64_t retain)
     : loop_(loop),
       store_(store),
       membership_(membership),
       failed_(std::move(failed)),
+      retention_(store, membership, retain),
       thread_([this] { run(); }) {}
 
 DurableLog::~DurableLog() {
@@ -104,7 +69,8 @@ void DurableLog::append(const Endpoint& owner, std::vector<consensus::Persist> r
     for (consensus::Persist& persist : records) {
         pending.durable = pending.durable || persist.durable;
         bytes += rough_size(persist.record);
-        pending.entries.push_back({key_of(owner, persist.record), std::move(persist.record)});
+        Bytes key = key_of(owner, persist.record);
+        pending.entries.push_back({owner, std::move(key), std::move(persist.record)});
     }
     // Records that nobody waits for ride along with the next that must be durable: a body with the
     // COMMIT that counts on it.
@@ -123,31 +89,64 @@ Bytes DurableLog::key_of(const Endpoint& owner, const LogRecord& record) const {
         const consensus::Membership& membership;
         const Endpoint& owner;
 
-        Bytes operator()(const consensus::BodyRecord& r) const { return body_key(r.body->rd); }
+        Bytes operator()(const consensus::BodyRecord& r) const {
+            return keys::named(Kind::body, r.body->rd);
+        }
         Bytes operator()(const consensus::PrepareRecord& r) const {
-            return prepare_key(membership.primary_of(r.prepare.view), r.prepare.ui.cv);
+            return keys::ordering(Kind::prepare, membership.primary_of(r.prepare.view),
+                                  r.prepare.ui.cv);
         }
         Bytes operator()(const consensus::CommitRecord& r) const {
-            return commit_key(r.commit.group, r.commit.position, r.commit.ui.cv);
+            return keys::vote(Kind::commit, r.commit.group, r.commit.position, r.commit.ui.cv);
         }
         // One draft is outstanding at a time: the newest intent is the only one that can matter.
         Bytes operator()(const consensus::PrepareIntent&) const {
-            return KeyBuilder(Kind::prepare_intent).u32(owner.index).finish();
+            return mine(Kind::counter_intent);
         }
-        Bytes operator()(const consensus::CommitIntent&) const {
-            return KeyBuilder(Kind::commit_intent).u32(owner.group.value).u32(owner.index).finish();
+        Bytes operator()(const consensus::NewViewIntent&) const {
+            return mine(Kind::counter_intent);
         }
-        Bytes operator()(const consensus::ExecutedRecord&) const {
-            return KeyBuilder(Kind::executed).u32(owner.group.value).u32(owner.index).finish();
+        Bytes operator()(const consensus::CommitIntent&) const { return mine(Kind::vote_intent); }
+        Bytes operator()(const consensus::ViewChangeIntent&) const {
+            return mine(Kind::vote_intent);
         }
+        Bytes operator()(const consensus::ExecutedRecord&) const { return mine(Kind::executed); }
+        // What its maker knows of it besides must not be lost when the message comes back.
+        Bytes operator()(const consensus::NewViewRecord& r) const {
+            PrimaryId primary = membership.primary_of(r.new_view.view);
+            bool own = owner == Endpoint::primary(primary);
+            return keys::ordering(own ? Kind::own_new_view : Kind::new_view, primary,
+                                  r.new_view.ui.cv);
+        }
+        Bytes operator()(const consensus::ViewChangeRecord& r) const {
+            return keys::vote(Kind::view_change, r.change->group, r.change->position,
+                              r.change->ui.cv);
+        }
+        Bytes operator()(const consensus::HeaderRecord& r) const {
+            return keys::named(Kind::header, consensus::header_digest(*r.header));
+        }
+        Bytes operator()(const consensus::ViewCertRecord& r) const {
+            return keys::named(Kind::view_cert,
+                               consensus::new_view_digest(membership.cluster, r.cert->new_view));
+        }
+        Bytes operator()(const consensus::ViewRecord&) const { return mine(Kind::view); }
+        Bytes operator()(const consensus::VouchRecord&) const { return mine(Kind::vouched); }
+        Bytes operator()(const consensus::StableRecord&) const { return mine(Kind::stable); }
+        Bytes operator()(const consensus::SnapshotRecord&) const { return mine(Kind::snapshot); }
+
+        [[nodiscard]] Bytes mine(Kind kind) const { return keys::newest(kind, owner); }
     };
     return std::visit(Visitor{membership_, owner}, record);
 }
 
-// Every group of a process logs the PREPAREs that it accepts, all under one key. Within one writer
-// an earlier write is durable no later than the one that is left out here.
+// Every group of a process logs the PREPAREs that it accepts, all under one key, and so it is with
+// what view changes bring. Within one writer an earlier write is durable no later than the one that
+// is left out here.
 bool DurableLog::is_repetition(const Bytes& key) {
-    if (key[0] != static_cast<std::uint8_t>(Kind::prepare)) return false;
+    auto kind = static_cast<Kind>(key[0]);
+    if (kind != Kind::prepare && kind != Kind::new_view && kind != Kind::view_change &&
+        kind != Kind::header && kind != Kind::view_cert)
+        return false;
     std::string name(as_text(key));
     if (recent_.contains(name) || older_.contains(name)) return true;
     recent_.insert(std::move(name));
@@ -166,10 +165,12 @@ Result<void> DurableLog::write(std::vector<Pending>& group) {
         sync = sync || pending.durable;
         for (Entry& entry : pending.entries) {
             if (is_repetition(entry.key)) continue;
-            batch.put(entry.key, wire::encode_record(*entry.record));
+            batch.put(entry.key, wire::encode_record(entry.record));
+            retention_.note(entry.owner, entry.key, entry.record, batch);
             ++records;
         }
     }
+    if (auto swept = retention_.sweep(batch); !swept) return swept.error();
     std::size_t bytes = batch.bytes();
     if (auto written = store_.write(batch, sync); !written) return written.error();
     std::lock_guard lock(mutex_);
@@ -216,87 +217,49 @@ DurableLog::Report DurableLog::report() const {
 
 // --- reading ---
 
-template <class Record>
-std::optional<Record> DurableLog::read(const Bytes& key) const {
-    auto value = store_.get(key);
-    if (!value || !*value) return std::nullopt;
-    auto record = wire::decode_record(**value);
-    if (!record) return std::nullopt;
-    if (auto* found = std::get_if<Record>(&*record)) return std::move(*found);
-    return std::nullopt;
-}
-
-template <class Record>
-Result<void> DurableLog::scan(const Bytes& prefix,
-                              const std::function<void(Record&&)>& visit) const {
-    std::optional<Error> damaged;
-    auto scanned = store_.scan(prefix, {}, [&](ByteView key, ByteView value) {
-        auto record = wire::decode_record(value);
-        auto* found = record ? std::get_if<Record>(&*record) : nullptr;
-        if (found == nullptr) {
-            damaged = error(Errc::io, "the log's record " + hex(key) +
-                                          " is damaged; restore the data directory or replace this "
-                                          "host's identities");
-            return false;
-        }
-        visit(std::move(*found));
-        return true;
-    });
-    if (!scanned) return scanned.error();
-    if (damaged) return *damaged;
-    return {};
-}
-
 std::optional<Prepare> DurableLog::prepare(PrimaryId primary, Counter cv) const {
-    auto record = read<consensus::PrepareRecord>(prepare_key(primary, cv));
+    auto record = read<consensus::PrepareRecord>(keys::ordering(Kind::prepare, primary, cv));
     if (!record) return std::nullopt;
     return std::move(record->prepare);
 }
 
 std::optional<Commit> DurableLog::vote(GroupId group, Position position, Counter cv) const {
-    auto record = read<consensus::CommitRecord>(commit_key(group, position, cv));
+    auto record = read<consensus::CommitRecord>(keys::vote(Kind::commit, group, position, cv));
     if (!record) return std::nullopt;
     return std::move(record->commit);
 }
 
+std::optional<consensus::NewView> DurableLog::new_view(PrimaryId primary, Counter cv) const {
+    for (Kind kind : {Kind::new_view, Kind::own_new_view})
+        if (auto record = read<consensus::NewViewRecord>(keys::ordering(kind, primary, cv)))
+            return std::move(record->new_view);
+    return std::nullopt;
+}
+
+consensus::ViewChangePtr DurableLog::view_change(GroupId group, Position position,
+                                                 Counter cv) const {
+    auto record =
+        read<consensus::ViewChangeRecord>(keys::vote(Kind::view_change, group, position, cv));
+    return record ? std::move(record->change) : nullptr;
+}
+
+consensus::HeaderPtr DurableLog::header(const Digest& hd) const {
+    if (auto record = read<consensus::HeaderRecord>(keys::named(Kind::header, hd)))
+        return std::move(record->header);
+    auto place = store_.get(keys::named(Kind::header_of_prepare, hd));
+    if (!place || !*place) return nullptr;
+    auto record = read<consensus::PrepareRecord>(**place);
+    return record ? std::move(record->prepare.header) : nullptr;
+}
+
+consensus::ViewCertPtr DurableLog::view_cert(const Digest& nvd) const {
+    auto record = read<consensus::ViewCertRecord>(keys::named(Kind::view_cert, nvd));
+    return record ? std::move(record->cert) : nullptr;
+}
+
 consensus::Body DurableLog::body(const Digest& rd) const {
-    auto record = read<consensus::BodyRecord>(body_key(rd));
+    auto record = read<consensus::BodyRecord>(keys::named(Kind::body, rd));
     return record ? record->body : nullptr;
-}
-
-Result<LoggedPrimary> DurableLog::load_primary(PrimaryId primary) const {
-    LoggedPrimary log;
-    auto scanned = scan<consensus::PrepareRecord>(
-        KeyBuilder(Kind::prepare).u32(primary.value).finish(),
-        [&](consensus::PrepareRecord&& r) { log.prepares.push_back(std::move(r.prepare)); });
-    if (!scanned) return scanned.error();
-    log.intent = read<consensus::PrepareIntent>(
-        KeyBuilder(Kind::prepare_intent).u32(primary.value).finish());
-    return log;
-}
-
-Result<LoggedReplica> DurableLog::load_replica(GroupId group, Position position) const {
-    LoggedReplica log;
-    auto prepares = scan<consensus::PrepareRecord>(
-        KeyBuilder(Kind::prepare).finish(),
-        [&](consensus::PrepareRecord&& r) { log.prepares.push_back(std::move(r.prepare)); });
-    if (!prepares) return prepares.error();
-    auto commits = scan<consensus::CommitRecord>(
-        KeyBuilder(Kind::commit).u32(group.value).finish(),
-        [&](consensus::CommitRecord&& r) { log.commits.push_back(std::move(r.commit)); });
-    if (!commits) return commits.error();
-    auto bodies = scan<consensus::BodyRecord>(KeyBuilder(Kind::body).finish(),
-                                              [&](consensus::BodyRecord&& r) {
-                                                  if (membership_.owner(r.body->id.home) == group)
-                                                      log.bodies.push_back(std::move(r.body));
-                                              });
-    if (!bodies) return bodies.error();
-    log.intent = read<consensus::CommitIntent>(
-        KeyBuilder(Kind::commit_intent).u32(group.value).u32(position.value).finish());
-    if (auto executed = read<consensus::ExecutedRecord>(
-            KeyBuilder(Kind::executed).u32(group.value).u32(position.value).finish()))
-        log.executed = executed->slot;
-    return log;
 }
 
 }  // namespace bft::host

@@ -6,6 +6,9 @@
 #include "base/result.hpp"
 #include "consensus/engine.hpp"
 #include "consensus/fetch.hpp"
+#include "consensus/minbft/primary.hpp"
+#include "consensus/minbft/replica.hpp"
+#include "host/retention.hpp"
 #include "storage/store.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -19,19 +22,6 @@
 #include <vector>
 
 namespace bft::host {
-
-/// What an engine of an earlier incarnation has left, in counter order.
-struct LoggedPrimary {
-    std::vector<consensus::Prepare> prepares;
-    std::optional<consensus::PrepareIntent> intent;
-};
-struct LoggedReplica {
-    std::vector<consensus::Prepare> prepares;  ///< of every primary, by (primary, counter)
-    std::vector<consensus::Commit> commits;    ///< of every member, by (position, counter)
-    std::vector<consensus::Body> bodies;
-    std::optional<consensus::CommitIntent> intent;
-    Slot executed{};
-};
 
 /// Where an EngineHost puts its records; a fake in unit tests.
 class RecordSink {
@@ -47,9 +37,12 @@ public:
 class DurableLog final : public RecordSink, public consensus::LogReader {
 public:
     /// `failed` is called on the loop when a write fails: the node must stop (a failed fsync is
-    /// never retried). `membership` and `store` must outlive this.
+    /// never retried). What is more than `retain` slots older than an engine's restart needs is
+    /// erased. `membership` and `store` must outlive this.
     DurableLog(boost::asio::io_context& loop, storage::Store& store,
-               const consensus::Membership& membership, std::function<void(Error)> failed);
+               const consensus::Membership& membership, std::function<void(Error)> failed,
+               std::uint64_t retain = retain_default);
+    static constexpr std::uint64_t retain_default = 65536;
     ~DurableLog() override;
     DurableLog(const DurableLog&) = delete;
     DurableLog& operator=(const DurableLog&) = delete;
@@ -59,14 +52,23 @@ public:
     /// Writes what is queued and joins the thread. No callback comes from then on.
     void stop();
 
-    [[nodiscard]] Result<LoggedPrimary> load_primary(PrimaryId primary) const;
-    [[nodiscard]] Result<LoggedReplica> load_replica(GroupId group, Position position) const;
+    /// What an engine of an earlier incarnation has left. Everybody who will append is loaded
+    /// first: nothing that one of them still needs is erased.
+    [[nodiscard]] Result<consensus::minbft::Primary::Recovered> load_primary(PrimaryId primary);
+    [[nodiscard]] Result<consensus::minbft::Replica::Recovered> load_replica(GroupId group,
+                                                                             Position position);
 
     // LogReader; thread-safe. What is still queued is not seen.
     [[nodiscard]] std::optional<consensus::Prepare> prepare(PrimaryId primary,
                                                             Counter cv) const override;
     [[nodiscard]] std::optional<consensus::Commit> vote(GroupId group, Position position,
                                                         Counter cv) const override;
+    [[nodiscard]] std::optional<consensus::NewView> new_view(PrimaryId primary,
+                                                             Counter cv) const override;
+    [[nodiscard]] consensus::ViewChangePtr view_change(GroupId group, Position position,
+                                                       Counter cv) const override;
+    [[nodiscard]] consensus::HeaderPtr header(const Digest& hd) const override;
+    [[nodiscard]] consensus::ViewCertPtr view_cert(const Digest& nvd) const override;
     [[nodiscard]] consensus::Body body(const Digest& rd) const override;
 
     /// Roughly what waits to be written. Above backlog_bytes_max the node stops reading its
@@ -84,8 +86,9 @@ public:
 
 private:
     struct Entry {
+        consensus::Endpoint owner;
         Bytes key;
-        std::optional<consensus::LogRecord> record;
+        consensus::LogRecord record;
     };
     struct Pending {
         std::vector<Entry> entries;
@@ -101,7 +104,14 @@ private:
     template <class Record>
     [[nodiscard]] std::optional<Record> read(const Bytes& key) const;
     template <class Record>
-    Result<void> scan(const Bytes& prefix, const std::function<void(Record&&)>& visit) const;
+    Result<void> scan(const Bytes& prefix, const Bytes& from,
+                      const std::function<void(Record&&)>& visit) const;
+    Result<void> load_ordering(consensus::minbft::Replica::Recovered& log) const;
+    Result<void> load_votes(consensus::minbft::Replica::Recovered& log, GroupId group,
+                            Position position) const;
+    Result<void> load_views(consensus::minbft::Replica::Recovered& log, GroupId group,
+                            Position position);
+    void load_bodies(consensus::minbft::Replica::Recovered& log, GroupId group) const;
 
     boost::asio::io_context& loop_;
     storage::Store& store_;
@@ -119,6 +129,7 @@ private:
     // The writer's own: keys written lately, because every group of a process logs the same
     // PREPAREs.
     std::unordered_set<std::string> recent_, older_;
+    Retention retention_;
 
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // read on the loop only
     std::thread thread_;

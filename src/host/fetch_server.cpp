@@ -4,6 +4,18 @@
 
 namespace bft::host {
 
+namespace {
+
+bool is_fetch(const consensus::Payload& payload) {
+    return std::holds_alternative<consensus::FetchCertificates>(payload) ||
+           std::holds_alternative<consensus::FetchBodies>(payload) ||
+           std::holds_alternative<consensus::FetchHeaders>(payload) ||
+           std::holds_alternative<consensus::FetchViewCert>(payload) ||
+           std::holds_alternative<consensus::FetchViewChanges>(payload);
+}
+
+}  // namespace
+
 FetchServer::FetchServer(boost::asio::io_context& loop, const consensus::LogReader& log,
                          Transmit transmit)
     : loop_(loop), log_(log), transmit_(std::move(transmit)) {}
@@ -18,11 +30,9 @@ void FetchServer::stop() {
 }
 
 bool FetchServer::serve(const consensus::Endpoint& self, const consensus::Verified& message) {
-    const consensus::Payload& payload = message.payload();
-    if (!std::holds_alternative<consensus::FetchCertificates>(payload) &&
-        !std::holds_alternative<consensus::FetchBodies>(payload))
-        return false;
-    auto task = std::pair(message.from(), payload.index());
+    if (!is_fetch(message.payload())) return false;
+    if (message.from().role == consensus::Endpoint::Role::client) return true;  // not for clients
+    auto task = std::pair(message.from(), message.payload().index());
     if (!busy_.insert(task).second) return true;
     boost::asio::post(reader_, [this, alive = alive_, self, message, task] {
         auto answer = consensus::answer_fetch(log_, message);

@@ -1,4 +1,4 @@
-// Answers FETCH-CERT and FETCH-BODY from the durable log on a thread of its own, so that engines
+// Answers every FETCH of agreement from the durable log on a thread of its own, so that engines
 // need not remember what they have processed and the loop does not wait for the disk (R14).
 #pragma once
 

@@ -3,6 +3,7 @@
 #include "base/invariant.hpp"
 #include "consensus/signed_bytes.hpp"
 #include "wire/payloads.hpp"
+#include "wire/records.hpp"
 
 #include <google/protobuf/arena.h>
 
@@ -51,55 +52,6 @@ Fault parse(ByteView bytes, const Shape& shape, std::size_t bytes_max, T* out) {
                : "protobuf cannot read it";
 }
 
-// --- records: one overload for each alternative of LogRecord
-// ------------------------------------------
-
-void write_to(const BodyRecord& in, pb::Record* out) {
-    invariant(in.body != nullptr, "a body that is logged exists");
-    write(*in.body, out->mutable_body());
-}
-void write_to(const PrepareRecord& in, pb::Record* out) {
-    write(in.prepare, out->mutable_prepare());
-}
-void write_to(const PrepareIntent& in, pb::Record* out) {
-    invariant(in.header != nullptr, "an intent names a header");
-    out->mutable_prepare_intent()->set_view(in.view.value);
-    write(*in.header, out->mutable_prepare_intent()->mutable_header());
-}
-void write_to(const CommitIntent& in, pb::Record* out) {
-    write(in.commit, out->mutable_commit_intent());
-}
-void write_to(const CommitRecord& in, pb::Record* out) {
-    write(in.commit, out->mutable_commit());
-}
-void write_to(const ExecutedRecord& in, pb::Record* out) {
-    out->mutable_executed()->set_slot(in.slot.value);
-}
-
-Fault read_record(const pb::Record& in, LogRecord& out) {
-    switch (in.record_case()) {
-        case pb::Record::kBody:
-            return read(in.body(), out.emplace<BodyRecord>().body);
-        case pb::Record::kPrepare:
-            return read(in.prepare(), out.emplace<PrepareRecord>().prepare);
-        case pb::Record::kPrepareIntent: {
-            auto& intent = out.emplace<PrepareIntent>();
-            intent.view = View(in.prepare_intent().view());
-            return read(in.prepare_intent().header(), intent.header);
-        }
-        case pb::Record::kCommitIntent:
-            return read(in.commit_intent(), out.emplace<CommitIntent>().commit);
-        case pb::Record::kCommit:
-            return read(in.commit(), out.emplace<CommitRecord>().commit);
-        case pb::Record::kExecuted:
-            out.emplace<ExecutedRecord>().slot = Slot(in.executed().slot());
-            return nullptr;
-        case pb::Record::RECORD_NOT_SET:
-            break;
-    }
-    return "no record";
-}
-
 }  // namespace
 
 Bytes encode(const Message& message) {
@@ -126,7 +78,7 @@ Result<Message> decode(ByteView bytes) {
 Bytes encode_record(const LogRecord& record) {
     Scratch scratch;
     auto* out = scratch.make<pb::Record>();
-    std::visit([out](const auto& alternative) { write_to(alternative, out); }, record);
+    write_record(record, out);
     return serialize(*out);
 }
 
@@ -134,7 +86,7 @@ Result<LogRecord> decode_record(ByteView bytes) {
     Scratch scratch;
     auto* in = scratch.make<pb::Record>();
     LogRecord record;
-    Fault fault = parse(bytes, record_shape, frame_bytes_max, in);
+    Fault fault = parse(bytes, record_shape, record_bytes_max, in);
     if (fault == nullptr) fault = read_record(*in, record);
     if (fault != nullptr) return malformed("malformed log record", fault);
     return record;

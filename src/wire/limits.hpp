@@ -24,6 +24,13 @@ inline constexpr std::size_t signature_bytes_max = 128;
 inline constexpr std::size_t path_length_max = 11;
 /// Positions in one group (2f+1).
 inline constexpr std::size_t group_size_max = 64;
+/// Primary-capable nodes.
+inline constexpr std::size_t primaries_max = 64;
+/// VIEW-CHANGEs that a NEW-VIEW names: one of each replica of each group.
+inline constexpr std::size_t view_changes_max = 4096;
+/// A record of the own log; a snapshot holds a window for each client and home.
+inline constexpr std::size_t record_bytes_max = 256 * 1024 * 1024;
+inline constexpr std::size_t windows_max = 2 * 1024 * 1024;
 /// Partitions that a voter's status may name.
 inline constexpr std::size_t status_partitions_max = 65536;
 /// Bodies in one COMMIT-DB: every entry of a slot may have one.

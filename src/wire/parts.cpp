@@ -274,6 +274,7 @@ void write(const Commit& in, pb::Commit* out) {
     invariant(in.prepare.header == nullptr, "a COMMIT carries its PREPARE in the compact form");
     write(in.prepare, out->mutable_prepare());
     write(in.ui, out->mutable_ui());
+    out->set_from_new_view(in.from_new_view);
 }
 
 Fault read(const pb::Commit& in, Commit& out) {
@@ -281,6 +282,7 @@ Fault read(const pb::Commit& in, Commit& out) {
     out.position = Position(in.position());
     out.view = View(in.view());
     out.to = Slot(in.to());
+    out.from_new_view = in.from_new_view();
     if (Fault fault = read(in.hd(), out.hd)) return fault;
     if (Fault fault = read(in.nvd(), out.nvd)) return fault;
     if (Fault fault = read(in.prepare(), out.prepare)) return fault;

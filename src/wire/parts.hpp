@@ -30,6 +30,17 @@ void write(const consensus::Prepare& in, pb::Prepare* out);
 void write(const consensus::Commit& in, pb::Commit* out);
 void write(const consensus::StreamId& in, pb::StreamId* out);
 void write(const consensus::ItemResult& in, pb::ItemResult* out);
+void write(const consensus::Checkpoint& in, pb::Checkpoint* out);
+void write(const consensus::StableCert& in, pb::StableCert* out);
+void write(const consensus::Vouch& in, pb::Vouch* out);
+void write(const consensus::RequestViewChange& in, pb::RequestViewChange* out);
+void write(const consensus::TriggerCertificate& in, pb::TriggerCertificate* out);
+void write(const consensus::NewViewAccept& in, pb::NewViewAccept* out);
+void write(const std::vector<consensus::ViewChangeRef>& in, pb::ViewChangeRefs* out);
+void write(const consensus::NewView& in, pb::NewView* out);
+void write(const consensus::ViewCert& in, pb::ViewCert* out);
+void write(const consensus::LastCommit& in, pb::LastCommit* out);
+void write(const consensus::ViewChange& in, pb::ViewChange* out);
 std::string write_digests(const std::vector<Digest>& digests);
 
 [[nodiscard]] Fault read(const std::string& in, Digest& out);
@@ -41,6 +52,17 @@ std::string write_digests(const std::vector<Digest>& digests);
 [[nodiscard]] Fault read(const pb::Commit& in, consensus::Commit& out);
 [[nodiscard]] Fault read(const pb::StreamId& in, consensus::StreamId& out);
 [[nodiscard]] Fault read(const pb::ItemResult& in, consensus::ItemResult& out);
+[[nodiscard]] Fault read(const pb::Checkpoint& in, consensus::Checkpoint& out);
+[[nodiscard]] Fault read(const pb::StableCert& in, consensus::StableCert& out);
+[[nodiscard]] Fault read(const pb::Vouch& in, consensus::Vouch& out);
+[[nodiscard]] Fault read(const pb::RequestViewChange& in, consensus::RequestViewChange& out);
+[[nodiscard]] Fault read(const pb::TriggerCertificate& in, consensus::TriggerCertificate& out);
+[[nodiscard]] Fault read(const pb::NewViewAccept& in, consensus::NewViewAccept& out);
+[[nodiscard]] Fault read(const pb::ViewChangeRefs& in, std::vector<consensus::ViewChangeRef>& out);
+[[nodiscard]] Fault read(const pb::NewView& in, consensus::NewView& out);
+[[nodiscard]] Fault read(const pb::ViewCert& in, consensus::ViewCertPtr& out);
+[[nodiscard]] Fault read(const pb::LastCommit& in, consensus::LastCommit& out);
+[[nodiscard]] Fault read(const pb::ViewChange& in, consensus::ViewChange& out);
 [[nodiscard]] Fault read_digests(const std::string& in, std::vector<Digest>& out);
 
 /// The fields of a request's raw bytes, without raw and rd.

@@ -37,7 +37,7 @@ void write_to(const Status& in, pb::Frame* frame) {
     out->set_delivered(in.delivered.value);
     out->set_executed(in.executed.value);
     out->set_low(in.low.value);
-    out->set_ordering_seen(in.ordering_seen.value);
+    for (Counter seen : in.ordering_seen) out->add_ordering_seen(seen.value);
     for (Counter seen : in.votes_seen) out->add_votes_seen(seen.value);
 }
 
@@ -53,6 +53,11 @@ void write_to(const Certificates& in, pb::Frame* frame) {
     write(in.stream, out->mutable_stream());
     for (const Prepare& prepare : in.prepares) write(prepare, out->add_prepares());
     for (const Commit& commit : in.commits) write(commit, out->add_commits());
+    for (const NewView& new_view : in.new_views) write(new_view, out->add_new_views());
+    for (const ViewChangePtr& change : in.view_changes) {
+        invariant(change != nullptr, "a VIEW-CHANGE that is sent exists");
+        write(*change, out->add_view_changes());
+    }
 }
 
 void write_to(const FetchBodies& in, pb::Frame* out) {
@@ -140,6 +145,78 @@ void write_to(const Rejected& in, pb::Frame* frame) {
     out->set_text(in.text.substr(0, text_bytes_max));
 }
 
+void write_to(const Checkpoint& in, pb::Frame* out) {
+    write(in, out->mutable_checkpoint());
+}
+
+void write_to(const Vouch& in, pb::Frame* out) {
+    write(in, out->mutable_vouch());
+}
+
+void write_to(const RequestViewChange& in, pb::Frame* out) {
+    write(in, out->mutable_request_view_change());
+}
+
+void write_to(const TriggerCertificate& in, pb::Frame* out) {
+    write(in, out->mutable_trigger());
+}
+
+void write_to(const ViewChangePtr& in, pb::Frame* out) {
+    invariant(in != nullptr, "a VIEW-CHANGE that is sent exists");
+    write(*in, out->mutable_view_change());
+}
+
+void write_to(const NewView& in, pb::Frame* out) {
+    write(in, out->mutable_new_view());
+}
+
+void write_to(const NewViewAccept& in, pb::Frame* out) {
+    write(in, out->mutable_new_view_accept());
+}
+
+void write_to(const ViewCertPtr& in, pb::Frame* out) {
+    invariant(in != nullptr, "a ViewCert that is sent exists");
+    write(*in, out->mutable_view_cert());
+}
+
+void write_to(const Resign& in, pb::Frame* frame) {
+    pb::Resign* out = frame->mutable_resign();
+    out->set_primary(in.primary.value);
+    out->set_view(in.view.value);
+    out->set_signature(text(in.signature));
+}
+
+void write_to(const FetchHeaders& in, pb::Frame* frame) {
+    pb::FetchHeaders* out = frame->mutable_fetch_headers();
+    out->set_from(in.from.value);
+    out->set_to(in.to.value);
+    out->set_hd(text(in.hd.view()));
+}
+
+void write_to(const Headers& in, pb::Frame* frame) {
+    pb::Headers* out = frame->mutable_headers();
+    for (const HeaderPtr& header : in.headers) {
+        invariant(header != nullptr, "a header that is sent exists");
+        write(*header, out->add_headers());
+    }
+}
+
+void write_to(const FetchViewCert& in, pb::Frame* out) {
+    out->mutable_fetch_view_cert()->set_nvd(text(in.nvd.view()));
+}
+
+void write_to(const FetchViewChanges& in, pb::Frame* out) {
+    write(in.wanted, out->mutable_fetch_view_changes());
+}
+
+void write_to(const ViewChanges& in, pb::Frame* frame) {
+    pb::ViewChanges* out = frame->mutable_view_changes();
+    for (const ViewChangePtr& change : in.messages) {
+        invariant(change != nullptr, "a VIEW-CHANGE that is sent exists");
+        write(*change, out->add_messages());
+    }
+}
+
 // --- from protobuf
 // ---------------------------------------------------------------------------------
 
@@ -151,7 +228,7 @@ Fault read(const pb::Status& in, Status& out) {
     out.delivered = Slot(in.delivered());
     out.executed = Slot(in.executed());
     out.low = Slot(in.low());
-    out.ordering_seen = Counter(in.ordering_seen());
+    for (std::uint64_t seen : in.ordering_seen()) out.ordering_seen.emplace_back(seen);
     for (std::uint64_t seen : in.votes_seen()) out.votes_seen.emplace_back(seen);
     return nullptr;
 }
@@ -160,6 +237,13 @@ Fault read(const pb::FetchCertificates& in, FetchCertificates& out) {
     out.from = Counter(in.from());
     out.to = Counter(in.to());
     return read(in.stream(), out.stream);
+}
+
+Fault read(const pb::ViewChange& in, ViewChangePtr& out) {
+    auto change = std::make_shared<ViewChange>();
+    Fault fault = wire::read(in, *change);
+    out = std::move(change);
+    return fault;
 }
 
 template <class In, class Out>
@@ -173,7 +257,38 @@ Fault read_all(const In& in, std::vector<Out>& out) {
 Fault read(const pb::Certificates& in, Certificates& out) {
     if (Fault fault = read(in.stream(), out.stream)) return fault;
     if (Fault fault = read_all(in.prepares(), out.prepares)) return fault;
+    if (Fault fault = read_all(in.new_views(), out.new_views)) return fault;
+    if (Fault fault = read_all(in.view_changes(), out.view_changes)) return fault;
     return read_all(in.commits(), out.commits);
+}
+
+Fault read(const pb::Resign& in, Resign& out) {
+    out.primary = PrimaryId(in.primary());
+    out.view = View(in.view());
+    out.signature = to_bytes(view(in.signature()));
+    return nullptr;
+}
+
+Fault read(const pb::FetchHeaders& in, FetchHeaders& out) {
+    out.from = Slot(in.from());
+    out.to = Slot(in.to());
+    return read(in.hd(), out.hd);
+}
+
+Fault read(const pb::Headers& in, Headers& out) {
+    return read_all(in.headers(), out.headers);
+}
+
+Fault read(const pb::FetchViewCert& in, FetchViewCert& out) {
+    return read(in.nvd(), out.nvd);
+}
+
+Fault read(const pb::ViewChangeRefs& in, FetchViewChanges& out) {
+    return read(in, out.wanted);
+}
+
+Fault read(const pb::ViewChanges& in, ViewChanges& out) {
+    return read_all(in.messages(), out.messages);
 }
 
 Fault read(const pb::FetchBodies& in, FetchBodies& out) {
@@ -325,6 +440,34 @@ Fault read_payload(const pb::Frame& in, Payload& out) {
             return read_as<Reply>(in.reply(), out);
         case pb::Frame::kRejected:
             return read_as<Rejected>(in.rejected(), out);
+        case pb::Frame::kCheckpoint:
+            return read_as<Checkpoint>(in.checkpoint(), out);
+        case pb::Frame::kVouch:
+            return read_as<Vouch>(in.vouch(), out);
+        case pb::Frame::kRequestViewChange:
+            return read_as<RequestViewChange>(in.request_view_change(), out);
+        case pb::Frame::kTrigger:
+            return read_as<TriggerCertificate>(in.trigger(), out);
+        case pb::Frame::kViewChange:
+            return read_as<ViewChangePtr>(in.view_change(), out);
+        case pb::Frame::kNewView:
+            return read_as<NewView>(in.new_view(), out);
+        case pb::Frame::kNewViewAccept:
+            return read_as<NewViewAccept>(in.new_view_accept(), out);
+        case pb::Frame::kViewCert:
+            return read_as<ViewCertPtr>(in.view_cert(), out);
+        case pb::Frame::kResign:
+            return read_as<Resign>(in.resign(), out);
+        case pb::Frame::kFetchHeaders:
+            return read_as<FetchHeaders>(in.fetch_headers(), out);
+        case pb::Frame::kHeaders:
+            return read_as<Headers>(in.headers(), out);
+        case pb::Frame::kFetchViewCert:
+            return read_as<FetchViewCert>(in.fetch_view_cert(), out);
+        case pb::Frame::kFetchViewChanges:
+            return read_as<FetchViewChanges>(in.fetch_view_changes(), out);
+        case pb::Frame::kViewChanges:
+            return read_as<ViewChanges>(in.view_changes(), out);
         case pb::Frame::PAYLOAD_NOT_SET:
             break;
     }

@@ -76,12 +76,19 @@ constexpr std::array commit_fields{number(1),
                                    bytes(5, digest),
                                    bytes(6, digest),
                                    one(7, compact_prepare_shape),
-                                   one(8, ui_shape)};
+                                   one(8, ui_shape),
+                                   number(9)};
 constexpr Shape commit_shape{"Commit", commit_fields};
 
-constexpr std::array status_fields{number(1), number(2), number(3),
-                                   number(4), number(5), number(6),
-                                   number(7), number(8), packed(9, group_size_max)};
+constexpr std::array status_fields{number(1),
+                                   number(2),
+                                   number(3),
+                                   number(4),
+                                   number(5),
+                                   number(6),
+                                   number(7),
+                                   packed(8, primaries_max),
+                                   packed(9, group_size_max)};
 constexpr Shape status_shape{"Status", status_fields};
 
 constexpr std::array stream_fields{number(1), number(2), number(3), number(4)};
@@ -90,8 +97,98 @@ constexpr Shape stream_shape{"StreamId", stream_fields};
 constexpr std::array fetch_certificates_fields{one(1, stream_shape), number(2), number(3)};
 constexpr Shape fetch_certificates_shape{"FetchCertificates", fetch_certificates_fields};
 
-constexpr std::array certificates_fields{one(1, stream_shape), many(2, prepare_shape, fetched),
-                                         many(3, commit_shape, fetched)};
+// --- checkpoints and view change
+
+constexpr std::array position_signature_fields{number(1), bytes(2, signature_bytes_max)};
+constexpr Shape position_signature_shape{"PositionSignature", position_signature_fields};
+
+constexpr std::array checkpoint_fields{number(1),
+                                       number(2),
+                                       number(3),
+                                       bytes(4, digest),
+                                       number(5),
+                                       bytes(6, digest),
+                                       bytes(7, signature_bytes_max)};
+constexpr Shape checkpoint_shape{"Checkpoint", checkpoint_fields};
+
+constexpr std::array stable_cert_fields{
+    number(1), number(2),        bytes(3, digest),
+    number(4), bytes(5, digest), many(6, position_signature_shape, group_size_max)};
+constexpr Shape stable_cert_shape{"StableCert", stable_cert_fields};
+
+constexpr std::array vouch_fields{number(1), number(2), packed(3, group_size_max),
+                                  bytes(4, signature_bytes_max)};
+constexpr Shape vouch_shape{"Vouch", vouch_fields};
+
+constexpr std::array request_view_change_fields{number(1), number(2), number(3), number(4),
+                                                bytes(5, signature_bytes_max)};
+constexpr Shape request_view_change_shape{"RequestViewChange", request_view_change_fields};
+
+constexpr std::array trigger_fields{number(1), many(2, request_view_change_shape, group_size_max)};
+constexpr Shape trigger_shape{"TriggerCertificate", trigger_fields};
+
+constexpr std::array view_change_refs_fields{
+    packed(1, view_changes_max), packed(2, view_changes_max), packed(3, view_changes_max),
+    bytes(4, view_changes_max* digest)};
+constexpr Shape view_change_refs_shape{"ViewChangeRefs", view_change_refs_fields};
+
+constexpr std::array new_view_fields{number(1),
+                                     number(2),
+                                     bytes(3, digest),
+                                     packed(4, message_limits.nullset),
+                                     packed(5, message_limits.nullset),
+                                     one(6, view_change_refs_shape),
+                                     one(7, ui_shape)};
+constexpr Shape new_view_shape{"NewView", new_view_fields};
+
+constexpr std::array accept_fields{number(1),        number(2), number(3),
+                                   bytes(4, digest), number(5), bytes(6, signature_bytes_max)};
+constexpr Shape accept_shape{"NewViewAccept", accept_fields};
+
+constexpr std::array view_cert_fields{one(1, new_view_shape), number(2),
+                                      many(3, position_signature_shape, group_size_max)};
+constexpr Shape view_cert_shape{"ViewCert", view_cert_fields};
+
+constexpr std::array last_commit_fields{number(1), number(2), bytes(3, digest), bytes(4, digest)};
+constexpr Shape last_commit_shape{"LastCommit", last_commit_fields};
+
+constexpr std::array vote_entry_fields{one(1, last_commit_shape), one(2, ui_shape), number(3),
+                                       bytes(4, digest)};
+// Its two digests are always there.
+constexpr Shape vote_entry_shape{"VoteEntry", vote_entry_fields, 0, 2 * digest};
+
+constexpr std::array view_change_fields{number(1),
+                                        number(2),
+                                        number(3),
+                                        one(4, last_commit_shape),
+                                        one(5, ui_shape),
+                                        number(6),
+                                        one(7, view_cert_shape),
+                                        one(8, stable_cert_shape),
+                                        number(9),
+                                        many(10, vouch_shape, group_size_max),
+                                        many(11, vote_entry_shape, message_limits.vote_log),
+                                        one(12, ui_shape)};
+constexpr Shape view_change_shape{"ViewChange", view_change_fields};
+
+constexpr std::array resign_fields{number(1), number(2), bytes(3, signature_bytes_max)};
+constexpr Shape resign_shape{"Resign", resign_fields};
+
+constexpr std::array fetch_headers_fields{number(1), number(2), bytes(3, digest)};
+constexpr Shape fetch_headers_shape{"FetchHeaders", fetch_headers_fields};
+
+constexpr std::array headers_fields{many(1, header_shape, fetched)};
+constexpr Shape headers_shape{"Headers", headers_fields};
+
+constexpr std::array fetch_view_cert_fields{bytes(1, digest)};
+constexpr Shape fetch_view_cert_shape{"FetchViewCert", fetch_view_cert_fields};
+
+constexpr std::array view_changes_fields{many(1, view_change_shape, view_changes_max)};
+constexpr Shape view_changes_shape{"ViewChanges", view_changes_fields};
+
+constexpr std::array certificates_fields{
+    one(1, stream_shape), many(2, prepare_shape, fetched), many(3, commit_shape, fetched),
+    many(4, new_view_shape, fetched), many(5, view_change_shape, fetched)};
 constexpr Shape certificates_shape{"Certificates", certificates_fields};
 
 constexpr std::array fetch_bodies_fields{bytes(1, fetched* digest)};
@@ -157,7 +254,21 @@ constexpr std::array frame_fields{one(1, endpoint_shape),
                                   one(20, voter_status_shape),
                                   one(21, fetch_db_items_shape),
                                   one(22, reply_shape),
-                                  one(23, rejected_shape)};
+                                  one(23, rejected_shape),
+                                  one(24, checkpoint_shape),
+                                  one(25, vouch_shape),
+                                  one(26, request_view_change_shape),
+                                  one(27, trigger_shape),
+                                  one(28, view_change_shape),
+                                  one(29, new_view_shape),
+                                  one(30, accept_shape),
+                                  one(31, view_cert_shape),
+                                  one(32, resign_shape),
+                                  one(33, fetch_headers_shape),
+                                  one(34, headers_shape),
+                                  one(35, fetch_view_cert_shape),
+                                  one(36, view_change_refs_shape),
+                                  one(37, view_changes_shape)};
 
 constexpr std::array prepare_intent_fields{number(1), one(2, header_shape)};
 constexpr Shape prepare_intent_shape{"PrepareIntent", prepare_intent_fields};
@@ -165,12 +276,54 @@ constexpr Shape prepare_intent_shape{"PrepareIntent", prepare_intent_fields};
 constexpr std::array executed_fields{number(1)};
 constexpr Shape executed_shape{"Executed", executed_fields};
 
-constexpr std::array record_fields{one(1, request_shape),        one(2, prepare_shape),
-                                   one(3, prepare_intent_shape), one(4, commit_shape),
-                                   one(5, commit_shape),         one(6, executed_shape)};
+constexpr std::array new_view_entry_fields{one(1, new_view_shape), number(2)};
+constexpr Shape new_view_entry_shape{"NewViewEntry", new_view_entry_fields};
+
+constexpr std::array view_state_fields{number(1), bytes(2, digest), number(3),
+                                       one(4, view_cert_shape), one(5, trigger_shape)};
+constexpr Shape view_state_shape{"ViewState", view_state_fields};
+
+constexpr std::array vouched_fields{number(1), many(2, vouch_shape, group_size_max)};
+constexpr Shape vouched_shape{"Vouched", vouched_fields};
+
+constexpr std::array vote_track_fields{number(1), number(2), one(3, last_commit_shape)};
+constexpr Shape vote_track_shape{"VoteTrack", vote_track_fields};
+
+constexpr std::array ordering_track_fields{number(1), number(2), number(3),       number(4),
+                                           number(5), number(6), bytes(7, digest)};
+constexpr Shape ordering_track_shape{"OrderingTrack", ordering_track_fields};
+
+constexpr std::array snapshot_item_fields{number(1), number(2),         number(3),        number(4),
+                                          number(5), number(6),         bytes(7, digest), number(8),
+                                          number(9), packed(10, parts), packed(11, parts)};
+constexpr Shape snapshot_item_shape{"SnapshotItem", snapshot_item_fields};
+
+constexpr std::array snapshot_fields{number(1),
+                                     bytes(2, digest),
+                                     number(3),
+                                     bytes(4, digest),
+                                     packed(5, status_partitions_max),
+                                     packed(6, status_partitions_max),
+                                     packed(7, windows_max),
+                                     packed(8, windows_max),
+                                     packed(9, windows_max),
+                                     packed_fixed64(10, windows_max * 4),
+                                     many(11, vote_track_shape, group_size_max),
+                                     many(12, ordering_track_shape, primaries_max),
+                                     many(13, snapshot_item_shape, windows_max)};
+constexpr Shape snapshot_shape{"Snapshot", snapshot_fields};
+
+constexpr std::array record_fields{
+    one(1, request_shape),        one(2, prepare_shape),        one(3, prepare_intent_shape),
+    one(4, commit_shape),         one(5, commit_shape),         one(6, executed_shape),
+    one(7, new_view_entry_shape), one(8, new_view_entry_shape), one(9, view_change_shape),
+    one(10, view_change_shape),   one(11, header_shape),        one(12, view_cert_shape),
+    one(13, view_state_shape),    one(14, vouched_shape),       one(15, stable_cert_shape),
+    one(16, snapshot_shape)};
 
 // More than any message has.
-constexpr std::size_t fields_max = 24;
+constexpr std::size_t fields_max = 32;
+static_assert(frame_fields.size() <= fields_max);
 
 class Scanner {
 public:
@@ -239,6 +392,7 @@ const Shape request_content_shape{"RequestContent", content_fields};
 
 // Recursion ends because the shapes do: none contains itself.
 Fault check_shape(ByteView bytes, const Shape& shape) {
+    if (bytes.size() < shape.bytes_min) return "shorter than any encoding of it";
     std::array<std::size_t, fields_max> seen{};
     std::size_t chosen = 0;
     for (Scanner scanner(bytes); !scanner.done();) {

@@ -29,6 +29,9 @@ struct Shape {
     std::span<const Field> fields;
     /// Exactly one of the fields from this number on must be there; 0: no such rule.
     std::uint32_t one_of_from = 0;
+    /// No encoding of ours is shorter. For what long lists hold, so that a few bytes on the wire
+    /// never become an object each.
+    std::size_t bytes_min = 0;
 };
 
 extern const Shape frame_shape;

@@ -244,6 +244,7 @@ private:
     [[nodiscard]] std::optional<VoteMessage> certified_intent(const Recovered& log, const Digest&,
                                                               const Ui& ui) const;
     void drop_finished(std::vector<Delivery>& deliveries, Slot executed) const;
+    void deliver_unfinished(const SnapshotRecord& snapshot);
 
     [[nodiscard]] Endpoint self() const { return Endpoint::replica(group_, position_); }
     [[nodiscard]] PrimaryId leader() const { return membership_.primary_of(view_); }
@@ -287,8 +288,9 @@ private:
     std::multiset<RequestId> in_chain_;  ///< own entries, not null, not delivered yet
     std::map<Digest, Missing> missing_;
     std::map<std::pair<PartitionId, ClientId>, ClientWindow> windows_;
-    std::deque<std::pair<Slot, std::size_t>> unexecuted_;  ///< own entries by slot
-    std::size_t backlog_ = 0;                              ///< their sum
+    std::map<RequestId, std::pair<Slot, DbItem>> unfinished_;  ///< delivered, see SnapshotRecord
+    std::deque<std::pair<Slot, std::size_t>> unexecuted_;      ///< own entries by slot
+    std::size_t backlog_ = 0;                                  ///< their sum
 
     // Checkpoints and vouches.
     struct OwnCheckpoint {

@@ -43,6 +43,10 @@ void Replica::checkpoint_if_due() {
     state->null_digest = null_digest_;
     state->next_seq = chain_.next_seqs_at(delivered_);
     state->windows = windows_;
+    for (const auto& [rid, item] : unfinished_) state->unfinished.push_back(item);
+    std::sort(state->unfinished.begin(), state->unfinished.end(), [](const auto& a, const auto& b) {
+        return std::pair(a.first, a.second.index) < std::pair(b.first, b.second.index);
+    });
 
     Checkpoint mine{group_, position_, state->slot, state->hd, state->ts_ms, state_digest(*state),
                     {}};

@@ -29,6 +29,7 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
         chain_.restart_at(s.slot, s.hd, s.ts_ms, s.next_seq);
         delivered_ = ready_to_ = s.slot;
         windows_ = s.windows;
+        for (const auto& [at, item] : s.unfinished) unfinished_[item.rid] = {at, item};
         null_digest_ = s.null_digest;
         for (std::size_t j = 0; j < votes_.size(); ++j) votes_[j].track = s.votes[j];
         for (std::size_t p = 0; p < ordering_.size(); ++p) ordering_[p].track = s.ordering[p];
@@ -78,6 +79,9 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
     Output kept = std::exchange(out_, {});
     if (auto problem = recover_chain(log)) return error(Errc::io, *problem);
     drop_finished(out_.deliver, log.executed);
+    if (log.snapshot) deliver_unfinished(*log.snapshot);
+    std::stable_sort(out_.deliver.begin(), out_.deliver.end(),
+                     [](const Delivery& a, const Delivery& b) { return a.slot < b.slot; });
     kept.deliver = std::move(out_.deliver);
     for (Persist& each : out_.persist)
         if (std::holds_alternative<SnapshotRecord>(each.record))
@@ -270,6 +274,17 @@ void Replica::drop_finished(std::vector<Delivery>& deliveries, Slot executed) co
             return entry.item.kind != ItemKind::transaction || finished(entry.item.rid);
         });
     }
+}
+
+void Replica::deliver_unfinished(const SnapshotRecord& snapshot) {
+    std::map<Slot, Delivery> again;
+    for (const auto& [slot, item] : snapshot.unfinished) {
+        if (finished(item.rid)) continue;
+        Delivery& delivery = again[slot];
+        delivery.slot = slot;
+        delivery.entries.push_back({item, {}});
+    }
+    for (auto& [slot, delivery] : again) out_.deliver.push_back(std::move(delivery));
 }
 
 }  // namespace bft::consensus::minbft

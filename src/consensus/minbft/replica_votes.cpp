@@ -295,6 +295,10 @@ Delivery Replica::decide(const Link& link) {
             auto& window = windows_[{entry.rid.home, entry.rid.client}];
             if (window.insert(entry.rid.cseq, body->ack_low)) {
                 item.kind = ItemKind::transaction;
+                unfinished_.erase(
+                    unfinished_.lower_bound({entry.rid.client, entry.rid.home, ClientSeq(0)}),
+                    unfinished_.lower_bound({entry.rid.client, entry.rid.home, window.low()}));
+                unfinished_[entry.rid] = {header.slot, item};
             } else {
                 event.kind = Event::Kind::duplicate_ordered;
                 out_.events.push_back(std::move(event));

@@ -253,10 +253,8 @@ void Cluster::offer(const Body& body, const std::vector<Endpoint>& to) {
 }
 
 bool Cluster::all_answered() const {
-    return std::all_of(
-        submitted_.begin(), submitted_.end(),
-        // An answer that a crash has lost is in the databases only.
-        [&](const Body& body) { return answered(body) || executed_.contains(body->id); });
+    return std::all_of(submitted_.begin(), submitted_.end(),
+                       [&](const Body& body) { return answered(body); });
 }
 
 // --- checkers

@@ -298,9 +298,8 @@ private:
                    std::to_string(r.view.value) + (r.active ? " active" : "") + " tip " +
                    std::to_string(r.tip.value) + " committed " + std::to_string(r.committed.value) +
                    " delivered " + std::to_string(r.delivered.value) + " stable " +
-                   std::to_string(r.stable.value) + " pending " +
-                   std::to_string(r.pending) + " missing " + std::to_string(r.missing_bodies) +
-                   " dead";
+                   std::to_string(r.stable.value) + " pending " + std::to_string(r.pending) +
+                   " missing " + std::to_string(r.missing_bodies) + " dead";
             for (const Endpoint& dead : r.dead) all += " " + to_string(dead);
         }
         for (const Endpoint& who : c_.m.all_primaries()) {

@@ -335,5 +335,29 @@ TEST(ViewChange, EverythingStopsAndStartsAgainInTheMiddle) {
     }
 }
 
+// The answer is in the databases only, below every snapshot: clients that ask again get it (R1).
+TEST(ViewChange, AnswersOutliveTheSnapshotThatCoversThem) {
+    Cluster c(quick(2, 2));
+    expect_progress(c);
+    ClientSeq lost{};
+    c.network = [&](const Endpoint&, const Endpoint&, Payload& payload) {
+        const auto* reply = std::get_if<Reply>(&payload);
+        return reply == nullptr || reply->answer.rid.home != PartitionId(1) ||
+               reply->answer.rid.cseq != lost;
+    };
+    lost = ClientSeq(c.submit({PartitionId(1)})->id.cseq);
+    for (int i = 0; i < 30; ++i) {
+        load(c);
+        c.run_for(200ms);
+    }
+    EXPECT_FALSE(c.all_answered());
+    for (const Endpoint& who : c.everyone()) c.node(who).disk.sync();
+    for (const Endpoint& who : c.everyone()) c.crash(who);
+    for (const Endpoint& who : c.everyone()) c.restart(who);
+    lost = ClientSeq(0);
+    EXPECT_TRUE(c.run_until([&] { return c.all_answered(); }, patience));
+    EXPECT_EQ(c.violation, "");
+}
+
 }  // namespace
 }  // namespace bft::consensus::test

@@ -55,6 +55,58 @@ void expect_equal(const Commit& a, const Commit& b) {
     EXPECT_EQ(a.hd, b.hd);
     EXPECT_EQ(a.nvd, b.nvd);
     expect_equal(a.prepare, b.prepare);
+    EXPECT_EQ(a.from_new_view, b.from_new_view);
+    EXPECT_EQ(a.ui, b.ui);
+}
+
+void expect_equal(const NewView& a, const NewView& b) {
+    EXPECT_EQ(new_view_digest({}, a), new_view_digest({}, b));
+    EXPECT_EQ(a.nullset, b.nullset);
+    EXPECT_EQ(a.view_changes, b.view_changes);
+    EXPECT_EQ(a.ui, b.ui);
+}
+
+void expect_equal(const ViewCertPtr& a, const ViewCertPtr& b) {
+    ASSERT_EQ(a == nullptr, b == nullptr);
+    if (!a) return;
+    expect_equal(a->new_view, b->new_view);
+    EXPECT_EQ(a->group, b->group);
+    EXPECT_EQ(a->signers, b->signers);
+}
+
+void expect_equal(const Vouch& a, const Vouch& b) {
+    EXPECT_EQ(vouch_digest({}, a), vouch_digest({}, b));
+    EXPECT_EQ(a.signature, b.signature);
+}
+
+void expect_equal(const TriggerCertificate& a, const TriggerCertificate& b) {
+    EXPECT_EQ(a.view, b.view);
+    ASSERT_EQ(a.requests.size(), b.requests.size());
+    for (std::size_t i = 0; i < a.requests.size(); ++i) {
+        EXPECT_EQ(request_view_change_digest({}, a.requests[i]),
+                  request_view_change_digest({}, b.requests[i]));
+        EXPECT_EQ(a.requests[i].signature, b.requests[i].signature);
+    }
+}
+
+// The digest of a VIEW-CHANGE covers all that is in it, so that its validity is a function of it.
+void expect_equal(const ViewChange& a, const ViewChange& b) {
+    EXPECT_EQ(view_change_digest(digest_of(1), a), view_change_digest(digest_of(1), b));
+    expect_equal(a.proof, b.proof);
+    EXPECT_EQ(a.last, b.last);
+    EXPECT_EQ(a.from_new_view, b.from_new_view);
+    expect_equal(a.view_cert, b.view_cert);
+    EXPECT_EQ(a.stable, b.stable);
+    ASSERT_EQ(a.vouches.size(), b.vouches.size());
+    for (std::size_t i = 0; i < a.vouches.size(); ++i) expect_equal(a.vouches[i], b.vouches[i]);
+    ASSERT_EQ(a.log.size(), b.log.size());
+    for (std::size_t i = 0; i < a.log.size(); ++i) {
+        EXPECT_EQ(a.log[i].view_change, b.log[i].view_change);
+        EXPECT_EQ(a.log[i].target, b.log[i].target);
+        EXPECT_EQ(a.log[i].last, b.log[i].last);
+        EXPECT_EQ(a.log[i].rest, b.log[i].rest);
+        EXPECT_EQ(a.log[i].ui, b.log[i].ui);
+    }
     EXPECT_EQ(a.ui, b.ui);
 }
 
@@ -92,6 +144,12 @@ TEST(Codec, EmptyMessagesComeBackToo) {
     EXPECT_TRUE(through_the_wire(CommitDb{}).items.empty());
     EXPECT_TRUE(through_the_wire(DbReply{}).items.empty());
     EXPECT_TRUE(through_the_wire(VoterStatus{}).next.empty());
+    EXPECT_TRUE(through_the_wire(Vouch{}).votes.empty());
+    EXPECT_TRUE(through_the_wire(TriggerCertificate{}).requests.empty());
+    EXPECT_TRUE(through_the_wire(Headers{}).headers.empty());
+    EXPECT_TRUE(through_the_wire(FetchViewChanges{}).wanted.empty());
+    EXPECT_TRUE(through_the_wire(ViewChanges{}).messages.empty());
+    expect_equal(through_the_wire(NewView{}), NewView{});
     Prepare heartbeat = sample_prepare(1, false);
     heartbeat.header = std::make_shared<const Header>();
     expect_equal(through_the_wire(heartbeat), heartbeat);
@@ -119,10 +177,15 @@ TEST(Codec, CertifiedMessages) {
     expect_equal(through_the_wire(sample_prepare(1, true)), sample_prepare(1, true));
     expect_equal(through_the_wire(sample_prepare(1, false)), sample_prepare(1, false));
     expect_equal(through_the_wire(sample_commit(2)), sample_commit(2));
-    Certificates out{
-        StreamId::vote(GroupId(2), Position(1)), {sample_prepare(1, true)}, {sample_commit(1)}};
+    Certificates out{StreamId::vote(GroupId(2), Position(1)),
+                     {sample_prepare(1, true)},
+                     {sample_new_view(1)},
+                     {sample_commit(1)},
+                     {std::make_shared<const ViewChange>(sample_view_change(1))}};
     Certificates in = through_the_wire(out);
     EXPECT_EQ(in.stream, out.stream);
+    expect_equal(in.new_views.at(0), out.new_views[0]);
+    expect_equal(*in.view_changes.at(0), *out.view_changes[0]);
     expect_equal(in.prepares.at(0), out.prepares[0]);
     expect_equal(in.commits.at(0), out.commits[0]);
 }
@@ -145,7 +208,7 @@ TEST(Codec, StatusAndFetchFields) {
                                             Slot(4),
                                             Slot(5),
                                             Slot(6),
-                                            Counter(7),
+                                            {Counter(7), Counter(6)},
                                             {Counter(8), Counter(9)}});
     EXPECT_EQ(status.view, View(1));
     EXPECT_TRUE(status.active);
@@ -154,7 +217,7 @@ TEST(Codec, StatusAndFetchFields) {
     EXPECT_EQ(status.delivered, Slot(4));
     EXPECT_EQ(status.executed, Slot(5));
     EXPECT_EQ(status.low, Slot(6));
-    EXPECT_EQ(status.ordering_seen, Counter(7));
+    EXPECT_EQ(status.ordering_seen, (std::vector<Counter>{Counter(7), Counter(6)}));
     EXPECT_EQ(status.votes_seen, (std::vector<Counter>{Counter(8), Counter(9)}));
 
     auto fetch = through_the_wire(
@@ -215,6 +278,135 @@ TEST(Codec, ClientMessageFields) {
     EXPECT_EQ(rejected.text, "later");
     Rejected wordy{rid, Rejected::Reason::stale, std::string(2000, 'w')};
     EXPECT_EQ(through_the_wire(wordy).text.size(), text_bytes_max);
+}
+
+TEST(Codec, ViewChangeFields) {
+    for (int seed : {1, 2}) {
+        ViewChange full = sample_view_change(seed);
+        expect_equal(*through_the_wire(ViewChangePtr(std::make_shared<const ViewChange>(full))),
+                     full);
+        expect_equal(through_the_wire(sample_new_view(seed)), sample_new_view(seed));
+        expect_equal(through_the_wire(sample_view_cert(seed)), sample_view_cert(seed));
+        expect_equal(through_the_wire(sample_vouch(seed)), sample_vouch(seed));
+        expect_equal(through_the_wire(sample_trigger(seed)), sample_trigger(seed));
+    }
+    // Before anything was committed, agreed or vouched for.
+    ViewChange bare;
+    bare.group = GroupId(1);
+    bare.view = View(1);
+    bare.ui = sample_ui(1);
+    expect_equal(*through_the_wire(ViewChangePtr(std::make_shared<const ViewChange>(bare))), bare);
+    EXPECT_TRUE(through_the_wire(sample_commit(2)).from_new_view);
+    EXPECT_FALSE(through_the_wire(sample_commit(1)).from_new_view);
+}
+
+TEST(Codec, ViewMessageFields) {
+    Checkpoint checkpoint{GroupId(1), Position(2), Slot(64), digest_of(1), 17, digest_of(2), {9}};
+    Checkpoint back = through_the_wire(checkpoint);
+    EXPECT_EQ(checkpoint_digest({}, back), checkpoint_digest({}, checkpoint));
+    EXPECT_EQ(back.signature, checkpoint.signature);
+
+    NewViewAccept accept{GroupId(1), Position(2), View(3), digest_of(4), Counter(5), {9}};
+    NewViewAccept accepted = through_the_wire(accept);
+    EXPECT_EQ(accept_digest({}, accepted), accept_digest({}, accept));
+    EXPECT_EQ(accepted.signature, accept.signature);
+
+    Resign resign = through_the_wire(Resign{PrimaryId(1), View(2), {3}});
+    EXPECT_EQ(resign.primary, PrimaryId(1));
+    EXPECT_EQ(resign.view, View(2));
+    EXPECT_EQ(resign.signature, Bytes{3});
+
+    FetchHeaders fetch = through_the_wire(FetchHeaders{Slot(1), Slot(2), digest_of(3)});
+    EXPECT_EQ(fetch.from, Slot(1));
+    EXPECT_EQ(fetch.to, Slot(2));
+    EXPECT_EQ(fetch.hd, digest_of(3));
+    EXPECT_EQ(*through_the_wire(Headers{{sample_header(1)}}).headers.at(0), *sample_header(1));
+    EXPECT_EQ(through_the_wire(FetchViewCert{digest_of(1)}).nvd, digest_of(1));
+    auto refs = sample_new_view(1).view_changes;
+    EXPECT_EQ(through_the_wire(FetchViewChanges{refs}).wanted, refs);
+    ViewChanges changes{{std::make_shared<const ViewChange>(sample_view_change(1))}};
+    expect_equal(*through_the_wire(changes).messages.at(0), sample_view_change(1));
+}
+
+// What a replica of many groups shows after a long time without vouches still fits a frame.
+TEST(Codec, LongestVoteLog) {
+    ViewChange change = sample_view_change(1);
+    change.log.assign(message_limits.vote_log, change.log[1]);
+    Message message{Endpoint::replica(GroupId(1), Position(2)), Endpoint::primary(PrimaryId(0)),
+                    std::make_shared<const ViewChange>(change)};
+    Bytes bytes = encode(message);
+    EXPECT_LT(bytes.size(), frame_bytes_max);
+    ASSERT_TRUE(decode(bytes).has_value());
+    change.log.push_back(change.log[0]);
+    message.payload = std::make_shared<const ViewChange>(change);
+    EXPECT_FALSE(decode(encode(message)).has_value());
+}
+
+void expect_equal(const SnapshotRecord& a, const SnapshotRecord& b) {
+    EXPECT_EQ(a.slot, b.slot);
+    EXPECT_EQ(a.hd, b.hd);
+    EXPECT_EQ(a.ts_ms, b.ts_ms);
+    EXPECT_EQ(a.null_digest, b.null_digest);
+    EXPECT_EQ(a.next_seq, b.next_seq);
+    EXPECT_EQ(a.windows, b.windows);
+    EXPECT_EQ(a.unfinished, b.unfinished);
+    ASSERT_EQ(a.votes.size(), b.votes.size());
+    for (std::size_t i = 0; i < a.votes.size(); ++i) {
+        EXPECT_EQ(a.votes[i].processed, b.votes[i].processed);
+        EXPECT_EQ(a.votes[i].promised, b.votes[i].promised);
+        EXPECT_EQ(a.votes[i].last, b.votes[i].last);
+    }
+    ASSERT_EQ(a.ordering.size(), b.ordering.size());
+    for (std::size_t i = 0; i < a.ordering.size(); ++i) {
+        EXPECT_EQ(a.ordering[i].processed, b.ordering[i].processed);
+        EXPECT_EQ(a.ordering[i].leading, b.ordering[i].leading);
+        EXPECT_EQ(a.ordering[i].view, b.ordering[i].view);
+        EXPECT_EQ(a.ordering[i].base, b.ordering[i].base);
+        EXPECT_EQ(a.ordering[i].base_slot, b.ordering[i].base_slot);
+        EXPECT_EQ(a.ordering[i].tip, b.ordering[i].tip);
+        EXPECT_EQ(a.ordering[i].tip_digest, b.ordering[i].tip_digest);
+    }
+}
+
+template <class Record>
+Record through_the_log(const Record& record) {
+    auto back = decode_record(encode_record(record));
+    EXPECT_TRUE(back.has_value()) << back.error().what;
+    return std::get<Record>(*back);
+}
+
+TEST(Codec, ViewRecordFields) {
+    NewViewRecord new_view = through_the_log(NewViewRecord{sample_new_view(1), 18});
+    expect_equal(new_view.new_view, sample_new_view(1));
+    EXPECT_EQ(new_view.ts_ms, 18u);
+    NewViewIntent intent = through_the_log(NewViewIntent{sample_new_view(2), 19});
+    expect_equal(intent.new_view, sample_new_view(2));
+    EXPECT_EQ(intent.ts_ms, 19u);
+    expect_equal(through_the_log(ViewChangeIntent{sample_view_change(1)}).change,
+                 sample_view_change(1));
+    expect_equal(*through_the_log(
+                      ViewChangeRecord{std::make_shared<const ViewChange>(sample_view_change(2))})
+                      .change,
+                 sample_view_change(2));
+    EXPECT_EQ(*through_the_log(HeaderRecord{sample_header(1)}).header, *sample_header(1));
+    expect_equal(through_the_log(ViewCertRecord{sample_view_cert(1)}).cert, sample_view_cert(1));
+    EXPECT_EQ(through_the_log(StableRecord{sample_stable(1)}).cert, sample_stable(1));
+    expect_equal(through_the_log(sample_snapshot(1)), sample_snapshot(1));
+
+    ViewRecord view = through_the_log(
+        ViewRecord{View(7), digest_of(8), Counter(9), sample_view_cert(1), sample_trigger(2)});
+    EXPECT_EQ(view.view, View(7));
+    EXPECT_EQ(view.accepted, digest_of(8));
+    EXPECT_EQ(view.accepted_cv, Counter(9));
+    expect_equal(view.chain, sample_view_cert(1));
+    expect_equal(view.trigger.value(), sample_trigger(2));
+    view = through_the_log(ViewRecord{});
+    EXPECT_EQ(view.chain, nullptr);
+    EXPECT_FALSE(view.trigger.has_value());
+
+    VouchRecord vouched = through_the_log(VouchRecord{Counter(12), {sample_vouch(1)}});
+    EXPECT_EQ(vouched.base, Counter(12));
+    expect_equal(vouched.vouches.at(0), sample_vouch(1));
 }
 
 TEST(Codec, RecordsComeBackAsTheyWere) {

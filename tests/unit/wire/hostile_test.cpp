@@ -124,6 +124,55 @@ TEST(HostileBytes, EndlessListsAreRefused) {
     EXPECT_NE(why(frame).find("byte string is longer"), std::string::npos);
 }
 
+TEST(HostileBytes, EndlessListsOfViewChangeAreRefused) {
+    pb::Frame frame = frame_to_voter();
+    frame.mutable_view_change()->add_log();
+    EXPECT_NE(why(frame).find("shorter than any"), std::string::npos)
+        << "two bytes of wire must not become a log entry";
+    frame.mutable_view_change()->clear_log();
+    for (int i = 0; i < 65; ++i) frame.mutable_view_change()->add_vouches();
+    EXPECT_NE(why(frame).find("repeated too often"), std::string::npos);
+    for (int i = 0; i < 65; ++i) frame.mutable_trigger()->add_requests();
+    EXPECT_NE(why(frame).find("repeated too often"), std::string::npos);
+    for (int i = 0; i < 65; ++i) frame.mutable_view_cert()->add_signers();
+    EXPECT_NE(why(frame).find("repeated too often"), std::string::npos);
+    for (int i = 0; i < 513; ++i) frame.mutable_headers()->add_headers();
+    EXPECT_NE(why(frame).find("repeated too often"), std::string::npos);
+    for (int i = 0; i < 65; ++i) frame.mutable_vouch()->add_votes(1);
+    EXPECT_NE(why(frame).find("list is longer"), std::string::npos);
+    for (int i = 0; i < 65; ++i) frame.mutable_status()->add_ordering_seen(1);
+    EXPECT_NE(why(frame).find("list is longer"), std::string::npos);
+    for (int i = 0; i <= 1 << 18; ++i) frame.mutable_new_view()->add_null_slots(1);
+    EXPECT_NE(why(frame).find("list is longer"), std::string::npos);
+    for (int i = 0; i <= 4096; ++i) frame.mutable_fetch_view_changes()->add_groups(1);
+    EXPECT_NE(why(frame).find("list is longer"), std::string::npos);
+}
+
+TEST(HostileBytes, ViewChangesThatContradictThemselves) {
+    pb::Frame frame = frame_to_voter();
+    frame.mutable_new_view()->add_null_slots(1);
+    EXPECT_NE(why(frame).find("columns"), std::string::npos);
+    frame.mutable_fetch_view_changes()->add_groups(1);
+    EXPECT_NE(why(frame).find("columns"), std::string::npos);
+    frame.mutable_request_view_change()->set_reason(7);
+    EXPECT_NE(why(frame).find("suspicion"), std::string::npos);
+    frame.mutable_request_view_change()->set_reason(1 + 256);
+    EXPECT_NE(why(frame).find("suspicion"), std::string::npos);
+
+    Message message{Endpoint::replica(GroupId(1), Position(0)), Endpoint::primary(PrimaryId(0)),
+                    std::make_shared<const ViewChange>(sample_view_change(1))};
+    Bytes good = encode(message);
+    pb::Frame changed;
+    ASSERT_TRUE(changed.ParseFromArray(good.data(), static_cast<int>(good.size())));
+    changed.mutable_view_change()->mutable_log(0)->set_target(3);
+    EXPECT_NE(why(changed).find("target"), std::string::npos);
+    changed.mutable_view_change()->mutable_log(0)->set_rest("short");
+    EXPECT_NE(why(changed).find("32 bytes"), std::string::npos);
+    changed.mutable_view_change()->mutable_log()->RemoveLast();
+    changed.mutable_view_change()->mutable_log(0)->clear_last();
+    EXPECT_NE(why(changed), "accepted");
+}
+
 TEST(HostileBytes, LengthsBeyondTheEnd) {
     for (const Message& message : sample_messages()) {
         const Bytes bytes = encode(message);

@@ -70,7 +70,96 @@ Commit sample_commit(int seed) {
             digest_of(seed),
             digest_of(seed + 1),
             sample_prepare(seed + 2, false),
+            seed % 2 == 0,
             sample_ui(seed + 3)};
+}
+
+namespace {
+
+Bytes signature(int seed) {
+    return Bytes(64, static_cast<std::uint8_t>(seed));
+}
+
+LastCommit sample_last(int seed) {
+    return {View(u64(seed)), Slot(u64(seed) + 10), digest_of(seed), digest_of(seed + 1)};
+}
+
+RequestViewChange sample_request_view_change(int seed) {
+    return {GroupId(u32(seed)), Position(1), View(u64(seed) + 1), Suspicion::body_missing,
+            signature(seed)};
+}
+
+}  // namespace
+
+StableCert sample_stable(int seed) {
+    return {GroupId(u32(seed)),  Slot(u64(seed) << 20),
+            digest_of(seed),     1'700'000'000'000 + u64(seed),
+            digest_of(seed + 1), {{Position(0), signature(1)}, {Position(2), signature(2)}}};
+}
+
+Vouch sample_vouch(int seed) {
+    return {GroupId(u32(seed)),
+            Position(2),
+            {Counter(u64(seed)), Counter(0), Counter(~0ull)},
+            signature(seed)};
+}
+
+TriggerCertificate sample_trigger(int seed) {
+    return {View(u64(seed) + 1), {sample_request_view_change(seed), sample_request_view_change(9)}};
+}
+
+NewView sample_new_view(int seed) {
+    return {View(u64(seed) << 32 | 1),
+            Slot(u64(seed) + 77),
+            digest_of(seed),
+            {{Slot(5), 0}, {Slot(5), 3}, {Slot(u64(seed) + 70), 1999}},
+            {{GroupId(1), Position(0), Counter(9), digest_of(3)},
+             {GroupId(2), Position(2), Counter(~0ull), digest_of(4)}},
+            sample_ui(seed)};
+}
+
+ViewCertPtr sample_view_cert(int seed) {
+    return std::make_shared<const ViewCert>(
+        ViewCert{sample_new_view(seed),
+                 GroupId(4),
+                 {{Position(0), signature(seed)}, {Position(1), signature(seed + 1)}}});
+}
+
+ViewChange sample_view_change(int seed) {
+    ViewChange change;
+    change.group = GroupId(u32(seed));
+    change.position = Position(2);
+    change.view = View(u64(seed) + 5);
+    change.last = sample_last(seed);
+    change.proof = {change.last.view, change.last.to, change.last.hd, sample_ui(seed), nullptr};
+    change.from_new_view = seed % 2 == 1;
+    change.view_cert = sample_view_cert(seed);
+    change.stable = sample_stable(seed);
+    change.base = Counter(u64(seed) + 2);
+    change.vouches = {sample_vouch(seed), sample_vouch(seed + 1)};
+    change.log = {{false, {}, sample_last(1), {}, sample_ui(1)},
+                  {true, View(3), sample_last(2), digest_of(7), sample_ui(2)}};
+    change.ui = sample_ui(seed + 3);
+    return change;
+}
+
+SnapshotRecord sample_snapshot(int seed) {
+    SnapshotRecord snapshot;
+    snapshot.slot = Slot(u64(seed) + 64);
+    snapshot.hd = digest_of(seed);
+    snapshot.ts_ms = 1'700'000'000'000 + u64(seed);
+    snapshot.null_digest = digest_of(seed + 1);
+    snapshot.next_seq = {{PartitionId(1), Seq(2)}, {PartitionId(9), Seq(~0ull)}};
+    ClientWindow window;
+    for (std::uint64_t cseq : {3u, 66u, 130u, 255u})
+        window.insert(ClientSeq(cseq + u64(seed)), ClientSeq(u64(seed)));
+    snapshot.windows = {{{PartitionId(1), ClientId(2)}, window},
+                        {{PartitionId(2), ClientId(~0ull)}, ClientWindow()}};
+    snapshot.unfinished = {{Slot(3), sample_item(3)}, {Slot(u64(seed)), sample_item(4)}};
+    snapshot.votes = {{Counter(4), View(5), sample_last(seed)}, {}};
+    snapshot.ordering = {{Counter(1), true, View(2), Counter(3), Slot(4), Slot(5), digest_of(6)},
+                         {}};
+    return snapshot;
 }
 
 DbItem sample_item(int seed) {
@@ -99,13 +188,28 @@ ItemResult sample_result(int seed) {
 }
 
 std::vector<Message> sample_messages() {
-    Status status{View(1), true,       Slot(2),
-                  Slot(3), Slot(4),    Slot(5),
-                  Slot(6), Counter(7), {Counter(8), Counter(0), Counter(~0ull)}};
-    Certificates prepares{
-        StreamId::ordering(PrimaryId(3)), {sample_prepare(1, true), sample_prepare(2, false)}, {}};
-    Certificates commits{
-        StreamId::vote(GroupId(2), Position(1)), {}, {sample_commit(1), sample_commit(2)}};
+    Status status{View(1),
+                  true,
+                  Slot(2),
+                  Slot(3),
+                  Slot(4),
+                  Slot(5),
+                  Slot(6),
+                  {Counter(7), Counter(~0ull)},
+                  {Counter(8), Counter(0), Counter(~0ull)}};
+    auto view_change = [](int seed) {
+        return std::make_shared<const ViewChange>(sample_view_change(seed));
+    };
+    Certificates prepares{StreamId::ordering(PrimaryId(3)),
+                          {sample_prepare(1, true), sample_prepare(2, false)},
+                          {sample_new_view(3)},
+                          {},
+                          {}};
+    Certificates commits{StreamId::vote(GroupId(2), Position(1)),
+                         {},
+                         {},
+                         {sample_commit(1), sample_commit(2)},
+                         {view_change(2), view_change(3)}};
     CommitDb commit_db{GroupId(1),       Position(2), Slot(3),
                        ConfigVersion(4), {},          {sample_body(1), sample_body(2)}};
     for (int i = 0; i < 6; ++i) commit_db.items.push_back(sample_item(i));
@@ -126,7 +230,21 @@ std::vector<Message> sample_messages() {
         VoterStatus{VoterId(2), {{PartitionId(1), Seq(2)}, {PartitionId(3), Seq(~0ull)}}},
         FetchDbItems{VoterId(1), PartitionId(2), Seq(3), Seq(4)},
         Reply{GroupId(1), Position(2), Slot(3), sample_result(1), View(4), ConfigVersion(5)},
-        Rejected{{ClientId(1), PartitionId(2), ClientSeq(3)}, Rejected::Reason::stale, "why \xff"}};
+        Rejected{{ClientId(1), PartitionId(2), ClientSeq(3)}, Rejected::Reason::stale, "why \xff"},
+        Checkpoint{GroupId(1), Position(2), Slot(64), digest_of(1), 17, digest_of(2), signature(3)},
+        sample_vouch(1),
+        sample_request_view_change(2),
+        sample_trigger(3),
+        view_change(4),
+        sample_new_view(5),
+        NewViewAccept{GroupId(1), Position(2), View(3), digest_of(4), Counter(5), signature(6)},
+        sample_view_cert(6),
+        Resign{PrimaryId(1), View(2), signature(3)},
+        FetchHeaders{Slot(1), Slot(2), digest_of(3)},
+        Headers{{sample_header(1), sample_header(2)}},
+        FetchViewCert{digest_of(1)},
+        FetchViewChanges{sample_new_view(1).view_changes},
+        ViewChanges{{view_change(1), view_change(2)}}};
     std::vector<Message> messages;
     for (const Payload& payload : payloads)
         messages.push_back({Endpoint::replica(GroupId(7), Position(1)),
@@ -144,7 +262,17 @@ std::vector<LogRecord> sample_records() {
             PrepareIntent{View(3), sample_header(3)},
             CommitIntent{intent},
             CommitRecord{sample_commit(5)},
-            ExecutedRecord{Slot(77)}};
+            ExecutedRecord{Slot(77)},
+            NewViewRecord{sample_new_view(1), 18},
+            NewViewIntent{sample_new_view(2), 19},
+            ViewChangeRecord{std::make_shared<const ViewChange>(sample_view_change(3))},
+            ViewChangeIntent{sample_view_change(4)},
+            HeaderRecord{sample_header(5)},
+            ViewCertRecord{sample_view_cert(6)},
+            ViewRecord{View(7), digest_of(8), Counter(9), sample_view_cert(10), sample_trigger(11)},
+            VouchRecord{Counter(12), {sample_vouch(13), sample_vouch(14)}},
+            StableRecord{sample_stable(15)},
+            sample_snapshot(16)};
 }
 
 }  // namespace bft::wire

@@ -14,6 +14,13 @@ consensus::Body sample_body(int seed);
 consensus::HeaderPtr sample_header(int seed, int entries = 3);
 consensus::Prepare sample_prepare(int seed, bool with_header);
 consensus::Commit sample_commit(int seed);
+consensus::StableCert sample_stable(int seed);
+consensus::Vouch sample_vouch(int seed);
+consensus::TriggerCertificate sample_trigger(int seed);
+consensus::NewView sample_new_view(int seed);
+consensus::ViewCertPtr sample_view_cert(int seed);
+consensus::ViewChange sample_view_change(int seed);
+consensus::SnapshotRecord sample_snapshot(int seed);
 consensus::DbItem sample_item(int seed);
 consensus::ItemResult sample_result(int seed);
 

@@ -1,0 +1,282 @@
+#include "wire/records.hpp"
+
+#include "base/invariant.hpp"
+
+namespace bft::wire {
+
+using namespace consensus;
+
+namespace {
+
+constexpr std::size_t words_per_window = ClientWindow::size / 64;
+
+void write(const VoteTrack& in, pb::VoteTrack* out) {
+    out->set_processed(in.processed.value);
+    out->set_promised(in.promised.value);
+    wire::write(in.last, out->mutable_last());
+}
+
+Fault read(const pb::VoteTrack& in, VoteTrack& out) {
+    out.processed = Counter(in.processed());
+    out.promised = View(in.promised());
+    return wire::read(in.last(), out.last);
+}
+
+void write(const OrderingTrack& in, pb::OrderingTrack* out) {
+    out->set_processed(in.processed.value);
+    out->set_leading(in.leading);
+    out->set_view(in.view.value);
+    out->set_base(in.base.value);
+    out->set_base_slot(in.base_slot.value);
+    out->set_tip(in.tip.value);
+    out->set_tip_digest(text(in.tip_digest.view()));
+}
+
+Fault read(const pb::OrderingTrack& in, OrderingTrack& out) {
+    out.processed = Counter(in.processed());
+    out.leading = in.leading();
+    out.view = View(in.view());
+    out.base = Counter(in.base());
+    out.base_slot = Slot(in.base_slot());
+    out.tip = Slot(in.tip());
+    return wire::read(in.tip_digest(), out.tip_digest);
+}
+
+void write_window(const ClientWindow& in, pb::Snapshot* out) {
+    out->add_lows(in.low().value);
+    for (std::size_t word = 0; word < words_per_window; ++word) {
+        std::uint64_t bits = 0;
+        for (std::size_t bit = 0; bit < 64; ++bit)
+            bits |= std::uint64_t{in.bits()[word * 64 + bit]} << bit;
+        out->add_bits(bits);
+    }
+}
+
+ClientWindow read_window(const pb::Snapshot& in, int at) {
+    std::bitset<ClientWindow::size> bits;
+    for (std::size_t bit = 0; bit < ClientWindow::size; ++bit)
+        bits[bit] =
+            (in.bits(at * static_cast<int>(words_per_window) + static_cast<int>(bit / 64)) >>
+                 (bit % 64) &
+             1) != 0;
+    return {ClientSeq(in.lows(at)), bits};
+}
+
+void write(const std::pair<Slot, DbItem>& in, pb::SnapshotItem* out) {
+    const DbItem& item = in.second;
+    out->set_slot(in.first.value);
+    out->set_index(item.index);
+    out->set_kind(static_cast<std::uint32_t>(item.kind));
+    out->set_client(item.rid.client.value);
+    out->set_home(item.rid.home.value);
+    out->set_cseq(item.rid.cseq.value);
+    out->set_rd(text(item.rd.view()));
+    out->set_ts_ms(item.ts_ms);
+    out->set_seed(item.seed);
+    for (const PartitionSeq& seq : item.seqs) {
+        out->add_partitions(seq.partition.value);
+        out->add_seqs(seq.seq.value);
+    }
+}
+
+Fault read(const pb::SnapshotItem& in, std::pair<Slot, DbItem>& out) {
+    out.first = Slot(in.slot());
+    DbItem& item = out.second;
+    item.index = in.index();
+    std::optional<ItemKind> kind = item_kind(in.kind());
+    if (!kind) return "unknown kind of item";
+    item.kind = *kind;
+    item.rid = {ClientId(in.client()), PartitionId(in.home()), ClientSeq(in.cseq())};
+    item.ts_ms = in.ts_ms();
+    item.seed = in.seed();
+    if (in.partitions_size() != in.seqs_size())
+        return "the columns of a snapshot's item differ in length";
+    for (int i = 0; i < in.seqs_size(); ++i)
+        item.seqs.push_back({PartitionId(in.partitions(i)), Seq(in.seqs(i))});
+    return wire::read(in.rd(), item.rd);
+}
+
+void write(const SnapshotRecord& in, pb::Snapshot* out) {
+    out->set_slot(in.slot.value);
+    out->set_hd(text(in.hd.view()));
+    out->set_ts_ms(in.ts_ms);
+    out->set_null_digest(text(in.null_digest.view()));
+    for (const auto& [partition, seq] : in.next_seq) {
+        out->add_partitions(partition.value);
+        out->add_seqs(seq.value);
+    }
+    for (const auto& [key, window] : in.windows) {
+        out->add_homes(key.first.value);
+        out->add_clients(key.second.value);
+        write_window(window, out);
+    }
+    for (const VoteTrack& track : in.votes) write(track, out->add_votes());
+    for (const OrderingTrack& track : in.ordering) write(track, out->add_ordering());
+    for (const auto& item : in.unfinished) write(item, out->add_unfinished());
+}
+
+Fault read(const pb::Snapshot& in, SnapshotRecord& out) {
+    out.slot = Slot(in.slot());
+    out.ts_ms = in.ts_ms();
+    if (Fault fault = wire::read(in.hd(), out.hd)) return fault;
+    if (Fault fault = wire::read(in.null_digest(), out.null_digest)) return fault;
+    const int windows = in.homes_size();
+    if (in.partitions_size() != in.seqs_size() || in.clients_size() != windows ||
+        in.lows_size() != windows || in.bits_size() != windows * static_cast<int>(words_per_window))
+        return "the columns of a snapshot differ in length";
+    for (int i = 0; i < in.partitions_size(); ++i)
+        out.next_seq[PartitionId(in.partitions(i))] = Seq(in.seqs(i));
+    for (int i = 0; i < windows; ++i)
+        out.windows[{PartitionId(in.homes(i)), ClientId(in.clients(i))}] = read_window(in, i);
+    for (const auto& track : in.votes())
+        if (Fault fault = read(track, out.votes.emplace_back())) return fault;
+    for (const auto& track : in.ordering())
+        if (Fault fault = read(track, out.ordering.emplace_back())) return fault;
+    for (const auto& item : in.unfinished())
+        if (Fault fault = read(item, out.unfinished.emplace_back())) return fault;
+    return nullptr;
+}
+
+// --- one overload for each alternative of LogRecord
+// ------------------------------------------------
+
+void write_to(const BodyRecord& in, pb::Record* out) {
+    invariant(in.body != nullptr, "a body that is logged exists");
+    wire::write(*in.body, out->mutable_body());
+}
+void write_to(const PrepareRecord& in, pb::Record* out) {
+    wire::write(in.prepare, out->mutable_prepare());
+}
+void write_to(const PrepareIntent& in, pb::Record* out) {
+    invariant(in.header != nullptr, "an intent names a header");
+    out->mutable_prepare_intent()->set_view(in.view.value);
+    wire::write(*in.header, out->mutable_prepare_intent()->mutable_header());
+}
+void write_to(const CommitIntent& in, pb::Record* out) {
+    wire::write(in.commit, out->mutable_commit_intent());
+}
+void write_to(const CommitRecord& in, pb::Record* out) {
+    wire::write(in.commit, out->mutable_commit());
+}
+void write_to(const ExecutedRecord& in, pb::Record* out) {
+    out->mutable_executed()->set_slot(in.slot.value);
+}
+void write_to(const NewViewRecord& in, pb::Record* out) {
+    wire::write(in.new_view, out->mutable_new_view()->mutable_new_view());
+    out->mutable_new_view()->set_ts_ms(in.ts_ms);
+}
+void write_to(const NewViewIntent& in, pb::Record* out) {
+    wire::write(in.new_view, out->mutable_new_view_intent()->mutable_new_view());
+    out->mutable_new_view_intent()->set_ts_ms(in.ts_ms);
+}
+void write_to(const ViewChangeRecord& in, pb::Record* out) {
+    invariant(in.change != nullptr, "a VIEW-CHANGE that is logged exists");
+    wire::write(*in.change, out->mutable_view_change());
+}
+void write_to(const ViewChangeIntent& in, pb::Record* out) {
+    wire::write(in.change, out->mutable_view_change_intent());
+}
+void write_to(const HeaderRecord& in, pb::Record* out) {
+    invariant(in.header != nullptr, "a header that is logged exists");
+    wire::write(*in.header, out->mutable_header());
+}
+void write_to(const ViewCertRecord& in, pb::Record* out) {
+    invariant(in.cert != nullptr, "a ViewCert that is logged exists");
+    wire::write(*in.cert, out->mutable_view_cert());
+}
+void write_to(const ViewRecord& in, pb::Record* record) {
+    pb::ViewState* out = record->mutable_view();
+    out->set_view(in.view.value);
+    out->set_accepted(text(in.accepted.view()));
+    out->set_accepted_cv(in.accepted_cv.value);
+    if (in.chain) wire::write(*in.chain, out->mutable_chain());
+    if (in.trigger) wire::write(*in.trigger, out->mutable_trigger());
+}
+void write_to(const VouchRecord& in, pb::Record* out) {
+    out->mutable_vouched()->set_base(in.base.value);
+    for (const Vouch& vouch : in.vouches) wire::write(vouch, out->mutable_vouched()->add_vouches());
+}
+void write_to(const StableRecord& in, pb::Record* out) {
+    wire::write(in.cert, out->mutable_stable());
+}
+void write_to(const SnapshotRecord& in, pb::Record* out) {
+    write(in, out->mutable_snapshot());
+}
+
+Fault read(const pb::ViewState& in, ViewRecord& out) {
+    out.view = View(in.view());
+    out.accepted_cv = Counter(in.accepted_cv());
+    if (Fault fault = wire::read(in.accepted(), out.accepted)) return fault;
+    if (in.has_chain())
+        if (Fault fault = wire::read(in.chain(), out.chain)) return fault;
+    return in.has_trigger() ? wire::read(in.trigger(), out.trigger.emplace()) : nullptr;
+}
+
+Fault read(const pb::Vouched& in, VouchRecord& out) {
+    out.base = Counter(in.base());
+    for (const auto& vouch : in.vouches())
+        if (Fault fault = wire::read(vouch, out.vouches.emplace_back())) return fault;
+    return nullptr;
+}
+
+template <class Entry>
+Fault read(const pb::NewViewEntry& in, Entry& out) {
+    out.ts_ms = in.ts_ms();
+    return wire::read(in.new_view(), out.new_view);
+}
+
+}  // namespace
+
+void write_record(const LogRecord& in, pb::Record* out) {
+    std::visit([out](const auto& alternative) { write_to(alternative, out); }, in);
+}
+
+Fault read_record(const pb::Record& in, LogRecord& out) {
+    switch (in.record_case()) {
+        case pb::Record::kBody:
+            return wire::read(in.body(), out.emplace<BodyRecord>().body);
+        case pb::Record::kPrepare:
+            return wire::read(in.prepare(), out.emplace<PrepareRecord>().prepare);
+        case pb::Record::kPrepareIntent: {
+            auto& intent = out.emplace<PrepareIntent>();
+            intent.view = View(in.prepare_intent().view());
+            return wire::read(in.prepare_intent().header(), intent.header);
+        }
+        case pb::Record::kCommitIntent:
+            return wire::read(in.commit_intent(), out.emplace<CommitIntent>().commit);
+        case pb::Record::kCommit:
+            return wire::read(in.commit(), out.emplace<CommitRecord>().commit);
+        case pb::Record::kExecuted:
+            out.emplace<ExecutedRecord>().slot = Slot(in.executed().slot());
+            return nullptr;
+        case pb::Record::kNewView:
+            return read(in.new_view(), out.emplace<NewViewRecord>());
+        case pb::Record::kNewViewIntent:
+            return read(in.new_view_intent(), out.emplace<NewViewIntent>());
+        case pb::Record::kViewChange: {
+            auto change = std::make_shared<ViewChange>();
+            Fault fault = wire::read(in.view_change(), *change);
+            out.emplace<ViewChangeRecord>().change = std::move(change);
+            return fault;
+        }
+        case pb::Record::kViewChangeIntent:
+            return wire::read(in.view_change_intent(), out.emplace<ViewChangeIntent>().change);
+        case pb::Record::kHeader:
+            return wire::read(in.header(), out.emplace<HeaderRecord>().header);
+        case pb::Record::kViewCert:
+            return wire::read(in.view_cert(), out.emplace<ViewCertRecord>().cert);
+        case pb::Record::kView:
+            return read(in.view(), out.emplace<ViewRecord>());
+        case pb::Record::kVouched:
+            return read(in.vouched(), out.emplace<VouchRecord>());
+        case pb::Record::kStable:
+            return wire::read(in.stable(), out.emplace<StableRecord>().cert);
+        case pb::Record::kSnapshot:
+            return read(in.snapshot(), out.emplace<SnapshotRecord>());
+        case pb::Record::RECORD_NOT_SET:
+            break;
+    }
+    return "no record";
+}
+
+}  // namespace bft::wire
