@@ -18,10 +18,6 @@ constexpr std::size_t insert_bytes = 512 * 1024;
 constexpr std::chrono::milliseconds retry_every{1000};
 constexpr const char* mark = "rebuilding";  // in cbft_meta: half built
 
-std::string literal(const std::optional<std::string_view>& value) {
-    return value ? quote_text(*value) : "NULL";
-}
-
 Result<bool> has_meta(Session& session, const char* key) {
     auto found = session.value(std::string("SELECT COUNT(*) FROM cbft_meta WHERE k='") + key + "'");
     if (!found) return found.error();
@@ -188,6 +184,8 @@ Result<void> Rebuilder::empty() {
     if (!session_) return error(Errc::unavailable, "stopped");
     // Locks by the name of the database, which a session knows that has been connected to it.
     if (auto locked = lock_database(*session_, options_.connect.database); !locked) return locked;
+    // Somebody's open transaction keeps tables from being dropped; it is not waited for long.
+    if (auto set = session_->run("SET SESSION lock_wait_timeout=30"); !set) return set;
     if (auto wiped = wipe(*session_); !wiped) return wiped;
     std::map<std::string, TableShape> by_name;
     for (const auto& [table, column] : tables_of(application_)) {
@@ -245,7 +243,8 @@ Result<void> Rebuilder::insert(const consensus::ChunkLoad& chunk) {
         for (; at < rows->size() && sql.size() < insert_bytes; ++at) {
             sql += sql.back() == ')' ? ",(" : "(";
             for (std::size_t i = 0; i < shape.columns.size(); ++i)
-                sql += (i == 0 ? "" : ",") + literal((*rows)[at][i]);
+                sql += (i == 0 ? "" : ",") +
+                       ((*rows)[at][i] ? literal(shape, i, *(*rows)[at][i]) : "NULL");
             sql += ")";
         }
         if (auto done = session_->run(sql); !done) return done;

@@ -37,9 +37,10 @@ std::string from_key(const TableShape& shape, const std::vector<std::string>& fi
         bool last = i + 1 == shape.keys.size();
         std::string term;
         for (std::size_t k = 0; k < i; ++k)
-            term += quote_name(shape.columns[shape.keys[k]]) + "=" + quote_text(first[k]) + " AND ";
+            term += quote_name(shape.columns[shape.keys[k]]) + "=" +
+                    literal(shape, shape.keys[k], first[k]) + " AND ";
         term += quote_name(shape.columns[shape.keys[i]]) + (last ? ">=" : ">") +
-                quote_text(first[i]);
+                literal(shape, shape.keys[i], first[i]);
         condition += (i == 0 ? "(" : " OR (") + term + ")";
     }
     return condition;
@@ -117,16 +118,23 @@ std::map<std::string, std::string> tables_of(const catalog::Application& applica
     return tables;
 }
 
+std::string literal(const TableShape& shape, std::size_t column, std::string_view value) {
+    return shape.binary[column] ? quote_bytes(as_bytes(value)) : quote_text(value);
+}
+
 Result<TableShape> describe(Session& session, const std::string& table,
                             const std::string& partition_column) {
-    TableShape shape{table, {}, {}, !partition_column.empty()};
+    TableShape shape{table, {}, {}, {}, !partition_column.empty()};
     auto columns = session.query(
-        "SELECT column_name FROM information_schema.columns WHERE table_schema=DATABASE()"
+        "SELECT column_name,data_type RLIKE '(binary|blob|bit)$' FROM information_schema.columns WHERE table_schema=DATABASE()"
         " AND table_name=" +
         quote_text(table) +
         " AND COALESCE(generation_expression,'')='' ORDER BY ordinal_position");
     if (!columns) return failed(session, table);
-    for (const auto& row : *columns) shape.columns.push_back(row[0].value_or(""));
+    for (const auto& row : *columns) {
+        shape.columns.push_back(row[0].value_or(""));
+        shape.binary.push_back(row[1] == "1");
+    }
     auto keys = session.query(
         "SELECT column_name FROM information_schema.statistics WHERE table_schema=DATABASE()"
         " AND table_name=" +

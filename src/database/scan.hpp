@@ -19,10 +19,14 @@ std::map<std::string, std::string> tables_of(const catalog::Application& applica
 struct TableShape {
     std::string name;
     std::vector<std::string> columns;  ///< in order, generated ones left out
+    std::vector<bool> binary;          ///< by column: bytes, not characters
     /// Column numbers of partition column and primary key: the order of the rows.
     std::vector<std::size_t> keys;
     bool partitioned = false;  ///< keys begins with the partition column
 };
+
+/// A value of a column as SQL.
+std::string literal(const TableShape& shape, std::size_t column, std::string_view value);
 
 /// Errc::not_found: the table, its primary key or the partition column is missing.
 Result<TableShape> describe(Session& session, const std::string& table,
