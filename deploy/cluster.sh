@@ -18,6 +18,9 @@
 #   --groups N         groups of replicas (2)
 #   --partitions N     partitions 1..N, dealt out to the groups in turn; 0 goes to the first (5)
 #   --f N              hosts that may fail: 2f+1 hosts with replicas, voter and database (1)
+#   --primaries N      hosts that can order requests; one leads, f+1 are needed (f+1)
+#   --timing LINE      a line for the [timing] section of every node.toml, as in
+#                      'silence_patience_ms = 500'; may be given several times
 #   --app FOLDER       the application (config/apps/tpcc)
 #   --pool-mb N        buffer pool of each database server (64)
 #   --workers N        database sessions of each voter (1)
@@ -176,7 +179,7 @@ list_pids() {
 
 write_topology() {
     local ports group partition list host number=0
-    mapfile -t ports < <(free_ports $((2 * (replicas + 1))))
+    mapfile -t ports < <(free_ports $((2 * (replicas + primaries))))
     echo "name = \"local\""
     echo "f = $f"
     echo "application = \"$app\""
@@ -203,7 +206,7 @@ write_topology() {
 }
 
 init() { # DIR OPTIONS...
-    local groups=2 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 tpm_delay_ms=0 replicas host name
+    local primaries=0 timing=() groups=2 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 tpm_delay_ms=0 replicas host name
     dir=$(realpath -m "$1")
     pool_mb=64
     shift
@@ -211,11 +214,12 @@ init() { # DIR OPTIONS...
         [ $# -ge 2 ] || fail "$1 needs a value"
         name=${1#--}
         case "$1" in
-            --groups | --partitions | --f | --pool-mb | --workers | --tpm-delay-ms)
+            --groups | --partitions | --f | --primaries | --pool-mb | --workers | --tpm-delay-ms)
                 [[ $2 =~ ^[0-9]+$ ]] || fail "$1 must be a number, not '$2'"
                 printf -v "${name//-/_}" %s "$2"
                 ;;
             --app) app=$(realpath "$2") ;;
+            --timing) timing+=("$2") ;;
             *) fail "unknown option '$1'; see: deploy/cluster.sh --help" ;;
         esac
         shift 2
@@ -226,7 +230,8 @@ init() { # DIR OPTIONS...
     [ ! -e "$dir/cluster.env" ] || fail "$dir holds a cluster already; take another folder, or delete it"
     replicas=$((2 * f + 1))
     database_hosts=$(for ((i = 1; i <= replicas; ++i)); do printf 'host%d ' "$i"; done)
-    hosts="primary1 ${database_hosts% }"
+    [ "$primaries" != 0 ] || primaries=$((f + 1))
+    hosts="$(for ((i = 1; i <= primaries; ++i)); do printf 'primary%d ' "$i"; done)${database_hosts% }"
     mkdir -p "$dir"
     chmod 700 "$dir"
     write_topology >"$dir/topology.toml"
@@ -235,6 +240,12 @@ init() { # DIR OPTIONS...
     trap 'for host in $hosts; do process_stop 5 "$dir/hosts/$host/run/tpm.pid"; done' EXIT
     for host in $hosts; do start_tpm "$host"; done
     "$(program bftctl)" init --topology "$dir/topology.toml" --dir "$dir"
+    if [ ${#timing[@]} -gt 0 ]; then
+        for host in $hosts; do
+            printf '\n[timing]\n' >>"$dir/hosts/$host/node.toml"
+            printf '%s\n' "${timing[@]}" >>"$dir/hosts/$host/node.toml"
+        done
+    fi
     printf 'hosts=%s\ndatabase_hosts=%s\ndatabase=%s\npool_mb=%s\n' "$hosts" "${database_hosts% }" \
         "$(basename "$app")" "$pool_mb" >"$dir/cluster.env"
 }

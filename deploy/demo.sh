@@ -125,7 +125,7 @@ if [ -z "$dir" ]; then
 fi
 dir=$(realpath -m "$dir")
 replicas=$((2 * f + 1))
-say "a new cluster in $dir: 1 primary host, $replicas hosts (f = $f), $groups groups, $warehouses warehouses"
+say "a new cluster in $dir: $((f + 1)) primary-capable hosts, $replicas hosts (f = $f), $groups groups, $warehouses warehouses"
 memory_mb=$(awk '/MemAvailable/ {print int($2 / 1024)}' /proc/meminfo)
 pool_mb=$((128 + 110 * warehouses))
 [ "$pool_mb" -lt $((memory_mb / 2 / replicas)) ] || pool_mb=$((memory_mb / 2 / replicas))

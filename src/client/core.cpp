@@ -107,8 +107,7 @@ void ClientCore::send(Outstanding& request, TimePoint now) {
         to.push_back(Endpoint::primary(membership_.primary_of(view_)));
     } else {
         ++sent_again_;
-        for (std::uint32_t p = 0; p < membership_.primaries.size(); ++p)
-            to.push_back(Endpoint::primary(PrimaryId(p)));
+        for (const Endpoint& primary : membership_.all_primaries()) to.push_back(primary);
     }
     ++request.attempts;
     out_.send.push_back({std::move(to), request.body});
@@ -121,12 +120,12 @@ void ClientCore::send(Outstanding& request, TimePoint now) {
 }
 
 void ClientCore::connected(HostId host) {
-    Endpoint primary = Endpoint::primary(membership_.primary_of(view_));
+    std::vector<Endpoint> primaries = membership_.all_primaries();
     for (const auto& [home_id, home] : homes_) {
         for (const auto& [cseq, request] : home.outstanding) {
             if (!request.body) continue;
             std::vector<Endpoint> here = membership_.replicas(request.group);
-            here.push_back(primary);
+            here.insert(here.end(), primaries.begin(), primaries.end());
             std::erase_if(here, [&](const Endpoint& e) { return membership_.host_of(e) != host; });
             if (!here.empty()) out_.send.push_back({std::move(here), request.body});
         }

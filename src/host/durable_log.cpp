@@ -212,7 +212,9 @@ std::size_t DurableLog::backlog_bytes() const {
 
 DurableLog::Report DurableLog::report() const {
     std::lock_guard lock(mutex_);
-    return report_;
+    Report report = report_;
+    report.bytes_on_disk = store_.bytes_on_disk();
+    return report;
 }
 
 // --- reading ---

@@ -81,6 +81,7 @@ public:
         std::uint64_t writes =
             0;  ///< batches, one sync each unless nothing in it was to be durable
         std::uint64_t bytes = 0;
+        std::uint64_t bytes_on_disk = 0;
     };
     [[nodiscard]] Report report() const;
 

@@ -19,7 +19,8 @@ EngineHost::EngineHost(boost::asio::io_context& loop, const Clock& clock, consen
       log_(log),
       hooks_(std::move(hooks)),
       ticker_(loop, clock, [this] { due(); }),
-      retry_(loop) {}
+      retry_(loop),
+      watch_(loop) {}
 
 EngineHost::~EngineHost() {
     *alive_ = false;
@@ -74,7 +75,10 @@ void EngineHost::drain() {
 }
 
 void EngineHost::perform(Output output) {
-    if (output.seal) seal(*output.seal);
+    if (output.seal) {
+        watch();
+        seal(*output.seal);
+    }
     for (consensus::Send& send : output.send) hooks_.transmit(self_, std::move(send));
     if (hooks_.delivered)
         for (const consensus::Delivery& delivery : output.deliver)
@@ -96,6 +100,7 @@ void EngineHost::seal(const consensus::Draft& draft) {
 }
 
 void EngineHost::sealed(consensus::Ui ui) {
+    watch_.cancel();
     engine_.sealed(std::move(ui), clock_.now());
     pump();
 }
@@ -112,6 +117,16 @@ void EngineHost::ask_last(const consensus::Draft& draft) {
                         if (*last && (*last)->digest == draft.digest) return sealed((*last)->ui);
                         seal(draft);
                     });
+}
+
+void EngineHost::watch() {
+    if (!hooks_.counter_away) return;
+    watch_.expires_after(hooks_.counter_patience);
+    watch_.async_wait([this, alive = alive_](const boost::system::error_code& e) {
+        if (e || !*alive) return;
+        hooks_.counter_away();
+        pump();
+    });
 }
 
 void EngineHost::later(std::function<void()> what) {

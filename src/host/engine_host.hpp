@@ -27,6 +27,9 @@ struct EngineHostHooks {
     std::function<void(const consensus::Endpoint& self, const consensus::Delivery&)> delivered;
     /// The node cannot go on (the TPM is dead). Called once.
     std::function<void(Error)> fatal;
+    /// A draft has waited for its certificate for `patience` (T5). May be empty.
+    std::function<void()> counter_away = {};
+    Duration counter_patience = 1500ms;
 };
 
 /// Everything runs on the loop's thread.
@@ -43,6 +46,8 @@ public:
     /// Performs what the engine's recovery left, and gives it its first tick.
     void start();
     void receive(const consensus::Verified& message);
+    /// Performs what the engine was made to put out by other means than the above.
+    void pump();
 
     [[nodiscard]] const consensus::Endpoint& self() const { return self_; }
     /// Outputs that wait for the disk. Above outputs_max the node stops reading its sockets:
@@ -56,13 +61,13 @@ private:
         bool durable = false;
     };
 
-    void pump();
     void drain();
     void perform(consensus::Output output);
     void seal(const consensus::Draft& draft);
     void sealed(consensus::Ui ui);
     void ask_last(const consensus::Draft& draft);
     void later(std::function<void()> what);
+    void watch();
     void due();
 
     const Clock& clock_;
@@ -74,6 +79,7 @@ private:
     EngineHostHooks hooks_;
     Ticker ticker_;
     boost::asio::steady_timer retry_;  ///< of the outstanding draft
+    boost::asio::steady_timer watch_;  ///< likewise
     std::deque<std::shared_ptr<Queued>> outputs_;
     bool draining_ = false;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -12,6 +12,19 @@ using consensus::Message;
 using consensus::Payload;
 using consensus::Verified;
 
+namespace {
+
+// Proves itself and is for every replica, so that one copy serves all that a host has (O12).
+bool for_all_replicas(const Payload& payload) {
+    return std::holds_alternative<consensus::Prepare>(payload) ||
+           std::holds_alternative<consensus::NewView>(payload) ||
+           std::holds_alternative<consensus::ViewChanges>(payload) ||
+           std::holds_alternative<consensus::TriggerCertificate>(payload) ||
+           std::holds_alternative<consensus::Resign>(payload);
+}
+
+}  // namespace
+
 const char* to_string(Drop drop) {
     switch (drop) {
         case Drop::malformed:
@@ -170,10 +183,10 @@ void Exchange::conclude(VerifyPool::Lane lane, const Outcome& outcome) {
     }
 }
 
-// A PREPARE is for every replica and proves itself, so one copy serves all that a host has (O12).
 void Exchange::hand_over(const Verified& verified) {
-    if (!std::holds_alternative<consensus::Prepare>(verified.payload()))
-        return handlers_.at(verified.message().to)(verified);
+    const Endpoint& to = verified.message().to;
+    if (to.role != Endpoint::Role::replica || !for_all_replicas(verified.payload()))
+        return handlers_.at(to)(verified);
     for (const auto& [endpoint, handler] : handlers_)
         if (endpoint.role == Endpoint::Role::replica) handler(verified);
 }
@@ -199,11 +212,11 @@ void Exchange::transmit(const Endpoint& from, consensus::Send send) {
     } else {
         payload = std::move(send.payload);
     }
-    bool once_per_host = std::holds_alternative<consensus::Prepare>(*payload);
+    bool once_per_host = for_all_replicas(*payload);
     std::set<HostId> served;
     Message message{from, {}, std::move(*payload)};
     for (const Endpoint& to : send.to) {
-        if (once_per_host)
+        if (once_per_host && to.role == Endpoint::Role::replica)
             if (auto host = verifier_.membership().host_of(to);
                 host && !served.insert(*host).second)
                 continue;

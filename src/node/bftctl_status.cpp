@@ -129,11 +129,14 @@ std::string join(const std::vector<std::string>& words, const char* between) {
 std::string progress(const StatusDocument& status) {
     std::vector<std::string> parts;
     if (status.primary)
-        parts.push_back("view " + std::to_string(status.primary->view) + ", slot " +
+        parts.push_back((status.primary->phase == "active" ? "LEADS view " : "view ") +
+                        std::to_string(status.primary->view) +
+                        (status.primary->phase == "collecting" ? " (begins)" : "") + ", slot " +
                         std::to_string(status.primary->tip) + ", " +
                         std::to_string(status.primary->pooled) + " waiting");
     for (const StatusDocument::Replica& r : status.replicas)
         parts.push_back("group " + std::to_string(r.group) + ": view " + std::to_string(r.view) +
+                        (r.halted ? " HALTED" : r.active ? "" : " (not begun)") +
                         ", slot " + std::to_string(r.tip) + ", committed " +
                         std::to_string(r.committed) + ", delivered " + std::to_string(r.delivered) +
                         ", executed " + std::to_string(r.executed));

@@ -81,6 +81,7 @@ consensus::Membership ClusterFile::membership() const {
         for (const PartitionId partition : group.partitions) m.owners[partition] = group.id;
     }
     for (const std::string& voter : voters) m.voters.push_back(host_id(voter).value());
+    for (std::uint32_t h = 0; h < hosts.size(); ++h) m.host_keys[HostId(h)] = hosts[h].key;
     for (const ClusterClient& client : clients) m.clients[client.id] = client.key;
     return m;
 }

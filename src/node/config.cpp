@@ -85,7 +85,16 @@ void read_timing(std::optional<TableReader> timing, NodeConfig& config) {
     timing->millis("busy_batch_interval_ms", config.primary.busy_batch_interval, 0, 10'000);
     timing->millis("heartbeat_ms", config.primary.heartbeat, 1, day_ms);
     timing->millis("forward_after_ms", config.replica.forward_after, 1, day_ms);
-    timing->millis("retransmit_ms", config.replica.retransmit, 1, day_ms);
+    if (timing->millis("retransmit_ms", config.replica.retransmit, 1, day_ms))
+        config.primary.retransmit = config.replica.retransmit;
+    timing->millis("order_patience_ms", config.replica.order_patience, 1, day_ms);
+    timing->millis("body_patience_ms", config.replica.body_patience, 1, day_ms);
+    timing->millis("silence_patience_ms", config.replica.silence_patience, 1, day_ms);
+    timing->millis("new_view_patience_ms", config.replica.new_view_patience, 1, day_ms);
+    timing->millis("patience_max_ms", config.replica.patience_max, 1, day_ms);
+    timing->millis("vouch_interval_ms", config.replica.vouch_interval, 1, day_ms);
+    timing->millis("search_ms", config.primary.search, 1, day_ms);
+    timing->millis("tpm_patience_ms", config.tpm_patience, 1, day_ms);
     if (timing->millis("status_interval_ms", config.replica.status_interval, 1, day_ms))
         config.voter.status_interval = config.replica.status_interval;
     timing->millis("gap_timeout_ms", config.voter.gap_timeout, 1, day_ms);
@@ -96,6 +105,7 @@ void read_limits(std::optional<TableReader> limits, NodeConfig& config) {
     if (!limits) return;
     limits->number("slot_entries", config.primary.slot_entries, 1, 65'536);
     limits->number("slot_bytes", config.primary.slot_bytes, 64 * 1024, 8 * 1024 * 1024);
+    limits->number("retain_slots", config.retain_slots, 4096, std::int64_t{1} << 40);
     limits->number("link_queue_bytes", config.link_queue_bytes, 32 * 1024 * 1024,
                    std::int64_t{1} << 32);
     limits->finish();

@@ -7,6 +7,7 @@
 #include "consensus/minbft/primary.hpp"
 #include "consensus/minbft/replica.hpp"
 #include "consensus/voter.hpp"
+#include "host/durable_log.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -100,6 +101,8 @@ struct NodeConfig {
     consensus::minbft::PrimaryOptions primary;
     consensus::minbft::ReplicaOptions replica;
     consensus::VoterOptions voter;
+    Duration tpm_patience = 1500ms;  ///< a primary without certificates resigns after this
+    std::uint64_t retain_slots = host::DurableLog::retain_default;  ///< of log, for peers
     std::uint64_t link_queue_bytes = 64 * 1024 * 1024;  ///< waiting for one peer; beyond: dropped
 };
 

@@ -87,6 +87,7 @@ std::vector<Family> metric_families(const json::object& status) {
     if (const json::object* primary = object_at(status, "primary"))
         all.fields("bft_primary_", *primary,
                    {{"view", "current view", gauge},
+                    {"leading", "1 when it orders requests", gauge},
                     {"tip", "last slot ordered", gauge},
                     {"pooled", "requests that wait for a slot", gauge},
                     {"ordered", "entries ordered", counter}});
@@ -97,6 +98,9 @@ std::vector<Family> metric_families(const json::object& status) {
             auto group = static_cast<std::uint64_t>(number(one.at("group")));
             all.fields("bft_replica_", one,
                        {{"view", "current view", gauge},
+                        {"active", "1 when the view has begun", gauge},
+                        {"halted", "1: own state contradicts f+1 others, votes no more", gauge},
+                        {"stable", "slot of the stable checkpoint", gauge},
                         {"tip", "last slot of the chain", gauge},
                         {"committed", "slot of the last own COMMIT", gauge},
                         {"delivered", "last slot that the group committed", gauge},
@@ -120,7 +124,8 @@ std::vector<Family> metric_families(const json::object& status) {
         all.fields("bft_log_", *log,
                    {{"records", "records of the durable log", counter},
                     {"writes", "synced groups of them", counter},
-                    {"bytes", "bytes of them", counter}});
+                    {"bytes", "bytes of them", counter},
+                    {"bytes_on_disk", "what the log takes now", gauge}});
     return all.take();
 }
 

@@ -51,6 +51,15 @@ std::map<UsigId, usig::PublicIdentity> own_identities(const ClusterFile& cluster
     return own;
 }
 
+class IdentitySigner final : public consensus::Signer {
+public:
+    explicit IdentitySigner(const crypto::SigningKey& key) : key_(key) {}
+    Bytes sign(const Digest& digest) override { return key_.sign(digest); }
+
+private:
+    const crypto::SigningKey& key_;
+};
+
 class Node {
 public:
     Node(const NodeConfig& config, const ClusterFile& cluster, RunOptions options);
@@ -102,6 +111,7 @@ private:
     boost::asio::io_context loop_{1};
     boost::asio::signal_set signals_{loop_, SIGTERM, SIGINT};
     std::optional<crypto::SigningKey> key_;
+    std::optional<IdentitySigner> signer_;
     std::unique_ptr<roles::UsigServiceRole> usig_service_;
     std::optional<catalog::Application> application_;
     std::unique_ptr<boost::asio::ssl::context> tls_;
@@ -170,6 +180,7 @@ Result<void> Node::open_identity() {
                                         " is not the key that the cluster file pins for host '" +
                                         config_.host + "'");
     key_.emplace(std::move(*key));
+    signer_.emplace(*key_);
     return {};
 }
 
@@ -239,7 +250,7 @@ Result<void> Node::open_exchange() {
         loop_, *tls_, clock_, *verifier_, *peers_, *application_, options_.misbehaviour,
         [this] { return overloaded(); }, options);
     environment_ = std::make_unique<roles::Environment>(
-        roles::Environment{loop_, clock_, membership_, *exchange_, events_,
+        roles::Environment{loop_, clock_, membership_, *signer_, *exchange_, events_,
                            [this](const Error& failure) { fatal(failure); }});
     return {};
 }
@@ -277,8 +288,8 @@ Result<void> Node::open_primary(PrimaryId id) {
     if (!log) return log.error();
     auto last = last_certificate(membership_.primaries[id.value].usig);
     if (!last || stopping_) return last ? Result<void>() : last.error();
-    auto role =
-        roles::PrimaryRole::create(*environment_, id, config_.primary, *counters_, **log, *last);
+    auto role = roles::PrimaryRole::create(*environment_, id, config_.primary, *counters_, **log,
+                                           *last, config_.tpm_patience);
     if (!role) return role.error();
     primary_ = std::move(*role);
     return {};
@@ -303,7 +314,8 @@ Result<host::DurableLog*> Node::open_log(const char* name) {
     if (!store) return store.error();
     stores_.push_back(std::move(*store));
     logs_.push_back(std::make_unique<host::DurableLog>(
-        loop_, *stores_.back(), membership_, [this](const Error& failure) { fatal(failure); }));
+        loop_, *stores_.back(), membership_, [this](const Error& failure) { fatal(failure); },
+        config_.retain_slots));
     return logs_.back().get();
 }
 

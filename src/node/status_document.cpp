@@ -54,7 +54,8 @@ std::map<std::string, std::uint64_t> counts(const json::value& object, std::stri
 StatusDocument::Replica read_replica(const json::value& value) {
     return {number(value, "group"),   number(value, "position"),  number(value, "view"),
             number(value, "tip"),     number(value, "committed"), number(value, "delivered"),
-            number(value, "executed")};
+            number(value, "executed"),
+            boolean(value, "active", true), boolean(value, "halted", false)};
 }
 
 StatusDocument::Voter read_voter(const json::value& value) {
@@ -91,7 +92,8 @@ Result<StatusDocument> parse_status(std::string_view document) {
             status.links[std::string(link.key())] = boolean(*links, link.key(), false);
     if (const json::value* primary = find(root, "primary"))
         status.primary = {number(*primary, "view"), number(*primary, "tip"),
-                          number(*primary, "pooled"), number(*primary, "ordered")};
+                          number(*primary, "pooled"), number(*primary, "ordered"),
+                          text(*primary, "phase")};
     if (const json::value* all = find(root, "replicas"); all != nullptr && all->is_array())
         for (const json::value& replica : all->get_array())
             status.replicas.push_back(read_replica(replica));

@@ -20,6 +20,7 @@ struct StatusDocument {
         std::uint64_t tip = 0;      ///< last slot ordered
         std::uint64_t pooled = 0;   ///< requests that wait for a slot
         std::uint64_t ordered = 0;  ///< entries since the process began
+        std::string phase;          ///< idle, collecting or active
     };
     struct Replica {
         std::uint64_t group = 0;
@@ -29,6 +30,8 @@ struct StatusDocument {
         std::uint64_t committed = 0;
         std::uint64_t delivered = 0;
         std::uint64_t executed = 0;
+        bool active = true;   ///< the view has begun here
+        bool halted = false;  ///< own state contradicts f+1 others: votes no more
     };
     struct Voter {
         std::map<std::uint64_t, std::uint64_t> next;  ///< partition -> sequence number

@@ -2,6 +2,8 @@
 
 #include <boost/json/array.hpp>
 
+#include <algorithm>
+#include <set>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -43,13 +45,27 @@ void add_process(json::object& status, const StatusSource& source) {
     status["memory_max_kb"] = usage.ru_maxrss;
 }
 
-// Up to f hosts may be down without anybody noticing; with more links missing we serve nobody.
+// Linked to what serving takes: a primary-capable host, f+1 replicas of each group, f_D+1 voters.
 bool ready(const StatusSource& source, const net::LinksReport& links) {
     if (!source.started) return false;
-    std::size_t up = 0;
-    for (const net::LinkReport& link : links.links)
-        if (link.dialled && link.up) ++up;
-    return up + 1 + source.membership.f >= source.cluster.hosts.size();
+    for (const auto* replica : source.replicas)
+        if (replica->halted()) return false;
+    std::set<HostId> up{source.self};
+    for (const net::LinkReport& link : links.links) {
+        if (!link.dialled || !link.up) continue;
+        if (auto peer = source.peers->find(link.key); peer && peer->host) up.insert(*peer->host);
+    }
+    const consensus::Membership& all = source.membership;
+    auto count = [&](const std::vector<consensus::Member>& members) {
+        return std::count_if(members.begin(), members.end(),
+                             [&](const consensus::Member& m) { return up.contains(m.host); });
+    };
+    for (const consensus::Group& group : all.groups)
+        if (count(group.members) < static_cast<std::ptrdiff_t>(all.quorum())) return false;
+    auto voters = std::count_if(all.voters.begin(), all.voters.end(),
+                                [&](HostId host) { return up.contains(host); });
+    return count(all.primaries) > 0 &&
+           voters >= static_cast<std::ptrdiff_t>(all.database_quorum());
 }
 
 void add_links(json::object& status, const StatusSource& source, const net::LinksReport& report) {
@@ -149,9 +165,12 @@ void add_inside(json::object& status, const StatusSource& source) {
         log.records += report.records;
         log.writes += report.writes;
         log.bytes += report.bytes;
+        log.bytes_on_disk += report.bytes_on_disk;
     }
-    status["log"] =
-        json::object{{"records", log.records}, {"writes", log.writes}, {"bytes", log.bytes}};
+    status["log"] = json::object{{"records", log.records},
+                                 {"writes", log.writes},
+                                 {"bytes", log.bytes},
+                                 {"bytes_on_disk", log.bytes_on_disk}};
     auto checked = source.signatures->report();
     status["signatures"] = json::object{{"certificates", checked.certificates},
                                         {"signatures", checked.signatures},

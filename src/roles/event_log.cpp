@@ -10,12 +10,19 @@ spdlog::level::level_enum level_of(Event::Kind kind) {
     switch (kind) {
         case Event::Kind::nondeterminism:
         case Event::Kind::order_conflict:
+        case Event::Kind::halted:
             return spdlog::level::err;
         case Event::Kind::sender_dead:
         case Event::Kind::disagreement:
+        case Event::Kind::suspected:
+        case Event::Kind::nullified:
             return spdlog::level::warn;
         case Event::Kind::gap:
         case Event::Kind::body_missing:
+        case Event::Kind::view_entered:
+        case Event::Kind::new_view_sent:
+        case Event::Kind::new_view_accepted:
+        case Event::Kind::view_active:
         case Event::Kind::dropped:
             return spdlog::level::info;
         case Event::Kind::slot_prepared:
@@ -23,6 +30,7 @@ spdlog::level::level_enum level_of(Event::Kind kind) {
         case Event::Kind::committed:
         case Event::Kind::group_committed:
         case Event::Kind::duplicate_ordered:
+        case Event::Kind::checkpoint_stable:
             return spdlog::level::debug;
     }
     return spdlog::level::info;

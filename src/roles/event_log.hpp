@@ -10,7 +10,8 @@
 
 namespace bft::roles {
 
-inline constexpr std::size_t event_kinds = 12;
+inline constexpr std::size_t event_kinds =
+    static_cast<std::size_t>(consensus::Event::Kind::dropped) + 1;
 
 class EventLog {
 public:

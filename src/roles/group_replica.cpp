@@ -13,7 +13,7 @@ GroupReplicaRole::GroupReplicaRole(Environment& environment, GroupId group, Posi
       group_(group),
       position_(position),
       log_(log),
-      engine_(environment.membership, group, position, options, {}),
+      engine_(environment.membership, group, position, options, {}, environment.signer),
       host_(environment.loop, environment.clock, engine_, Endpoint::replica(group, position),
             environment.membership.group(group)->members.at(position.value).usig, certifier, log,
             engine_hooks(environment)),
@@ -32,23 +32,16 @@ Result<std::unique_ptr<GroupReplicaRole>> GroupReplicaRole::create(
     std::unique_ptr<GroupReplicaRole> role(
         new GroupReplicaRole(environment, group, position, options, certifier, log));
 
-    consensus::minbft::Replica::Recovered recovered;
-    recovered.prepares = std::move(logged->prepares);
-    for (consensus::Commit& commit : logged->commits)
-        (commit.position == position ? recovered.own_commits : recovered.peer_commits)
-            .push_back(std::move(commit));
-    recovered.intent = std::move(logged->intent);
-    recovered.executed = logged->executed;
-    for (consensus::Body& body : logged->bodies) recovered.bodies.emplace(body->rd, body);
-
     std::optional<std::pair<Digest, consensus::Ui>> certified;
     if (last) certified.emplace(last->digest, last->ui);
-    if (auto done = role->engine_.recover(std::move(recovered), certified); !done)
+    if (auto done = role->engine_.recover(std::move(*logged), certified); !done)
         return done.error();
     auto report = role->engine_.agreement().report();
-    log::info("replica_ready group={} position={} tip={} committed={} delivered={} counter={}",
-              group.value, position.value, report.tip.value, report.committed.value,
-              report.delivered.value, last ? last->ui.cv.value : 0);
+    log::info(
+        "replica_ready group={} position={} view={} active={} tip={} committed={} delivered={} "
+        "counter={}",
+        group.value, position.value, report.view.value, report.active, report.tip.value,
+        report.committed.value, report.delivered.value, last ? last->ui.cv.value : 0);
     return role;
 }
 
@@ -73,6 +66,12 @@ boost::json::object GroupReplicaRole::report() const {
         {"group", group_.value},
         {"position", position_.value},
         {"view", agreement.view.value},
+        {"active", agreement.active},
+        {"halted", agreement.halted},
+        {"leader", environment_.membership.primary_of(agreement.view).value},
+        {"stable", agreement.stable.value},
+        {"vote_log", agreement.vote_log},
+        {"headers", agreement.links},
         {"tip", agreement.tip.value},
         {"committed", agreement.committed.value},
         {"delivered", agreement.delivered.value},

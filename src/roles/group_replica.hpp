@@ -21,6 +21,7 @@ public:
     void start() override;
     [[nodiscard]] bool congested() const override;
     [[nodiscard]] boost::json::object report() const override;
+    [[nodiscard]] bool halted() const { return engine_.agreement().report().halted; }
     void add_disagreements(std::map<HostId, std::uint64_t>& by_host) const override;
 
 private:

@@ -1,5 +1,7 @@
 #include "roles/primary.hpp"
 
+#include "base/log.hpp"
+
 namespace bft::roles {
 
 using consensus::Endpoint;
@@ -17,35 +19,52 @@ host::EngineHostHooks engine_hooks(Environment& environment) {
     };
 }
 
+// P7, T5: who cannot certify cannot lead; others can.
+host::EngineHostHooks PrimaryRole::hooks(Environment& environment, Duration counter_patience) {
+    host::EngineHostHooks hooks = engine_hooks(environment);
+    hooks.counter_patience = counter_patience;
+    hooks.counter_away = [this] {
+        if (engine_.report().phase == consensus::minbft::Primary::Phase::idle) return;
+        log::warn("resigned id={} view={} what=\"no certificate came in time\"", self_.value,
+                  engine_.report().view.value);
+        engine_.resign(clock_.now());
+    };
+    return hooks;
+}
+
 PrimaryRole::PrimaryRole(Environment& environment, PrimaryId self,
                          consensus::minbft::PrimaryOptions options, usig::Certifier& certifier,
-                         host::DurableLog& log)
-    : self_(self),
+                         host::DurableLog& log, Duration counter_patience)
+    : clock_(environment.clock),
+      self_(self),
       log_(log),
-      engine_(environment.membership, self, options),
+      engine_(environment.membership, self, options, environment.signer),
       host_(environment.loop, environment.clock, engine_, Endpoint::primary(self),
             environment.membership.primaries.at(self.value).usig, certifier, log,
-            engine_hooks(environment)),
+            hooks(environment, counter_patience)),
       fetches_(environment.loop, log, engine_hooks(environment).transmit) {
     environment.exchange.attach(host_.self(), [this](const consensus::Verified& message) {
         if (!fetches_.serve(host_.self(), message)) host_.receive(message);
     });
 }
 
-Result<std::unique_ptr<PrimaryRole>> PrimaryRole::create(
-    Environment& environment, PrimaryId self, consensus::minbft::PrimaryOptions options,
-    usig::Certifier& certifier, host::DurableLog& log, const std::optional<usig::Certified>& last) {
+Result<std::unique_ptr<PrimaryRole>> PrimaryRole::create(Environment& environment, PrimaryId self,
+                                                         consensus::minbft::PrimaryOptions options,
+                                                         usig::Certifier& certifier,
+                                                         host::DurableLog& log,
+                                                         const std::optional<usig::Certified>& last,
+                                                         Duration counter_patience) {
     auto logged = log.load_primary(self);
     if (!logged) return logged.error();
-    std::unique_ptr<PrimaryRole> role(new PrimaryRole(environment, self, options, certifier, log));
+    std::unique_ptr<PrimaryRole> role(
+        new PrimaryRole(environment, self, options, certifier, log, counter_patience));
     std::optional<std::pair<Digest, consensus::Ui>> certified;
     if (last) certified.emplace(last->digest, last->ui);
     std::size_t prepares = logged->prepares.size();
-    auto recovered =
-        role->engine_.recover({std::move(logged->prepares), std::move(logged->intent)}, certified);
-    if (!recovered) return recovered.error();
-    log::info("primary_ready id={} prepares={} counter={}", self.value, prepares,
-              last ? last->ui.cv.value : 0);
+    if (auto recovered = role->engine_.recover(std::move(*logged), certified); !recovered)
+        return recovered.error();
+    log::info("primary_ready id={} view={} prepares={} counter={}", self.value,
+              role->engine_.report().view.value, prepares, last ? last->ui.cv.value : 0);
     return role;
 }
 
@@ -58,11 +77,29 @@ bool PrimaryRole::congested() const {
            log_.backlog_bytes() > host::DurableLog::backlog_bytes_max;
 }
 
+namespace {
+
+const char* to_string(consensus::minbft::Primary::Phase phase) {
+    switch (phase) {
+        case consensus::minbft::Primary::Phase::idle:
+            return "idle";
+        case consensus::minbft::Primary::Phase::collecting:
+            return "collecting";
+        case consensus::minbft::Primary::Phase::active:
+            return "active";
+    }
+    return "?";
+}
+
+}  // namespace
+
 boost::json::object PrimaryRole::report() const {
     auto report = engine_.report();
     return {
         {"id", self_.value},
         {"view", report.view.value},
+        {"phase", to_string(report.phase)},
+        {"leading", report.phase == consensus::minbft::Primary::Phase::active},
         {"tip", report.tip.value},
         {"next_slot", report.tip.value + 1},
         {"pooled", report.pooled},

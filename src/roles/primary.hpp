@@ -17,7 +17,8 @@ public:
                                                        consensus::minbft::PrimaryOptions options,
                                                        usig::Certifier& certifier,
                                                        host::DurableLog& log,
-                                                       const std::optional<usig::Certified>& last);
+                                                       const std::optional<usig::Certified>& last,
+                                                       Duration counter_patience);
 
     void start() override;
     [[nodiscard]] bool congested() const override;
@@ -25,8 +26,11 @@ public:
 
 private:
     PrimaryRole(Environment& environment, PrimaryId self, consensus::minbft::PrimaryOptions options,
-                usig::Certifier& certifier, host::DurableLog& log);
+                usig::Certifier& certifier, host::DurableLog& log, Duration counter_patience);
 
+    host::EngineHostHooks hooks(Environment& environment, Duration counter_patience);
+
+    const host::Clock& clock_;
     PrimaryId self_;
     host::DurableLog& log_;
     consensus::minbft::Primary engine_;

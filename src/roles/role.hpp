@@ -19,6 +19,7 @@ struct Environment {
     boost::asio::io_context& loop;
     const host::Clock& clock;
     const consensus::Membership& membership;
+    consensus::Signer& signer;  ///< with this host's identity key
     host::Exchange& exchange;
     EventLog& events;
     /// The process cannot go on: one line, then the end.

@@ -132,6 +132,36 @@ class Cluster:
         document = self.status()["hosts"][host]
         return document["voter"]["executed"] if document and "voter" in document else 0
 
+    def documents(self):
+        return {host: document for host, document in self.status()["hosts"].items() if document}
+
+    @staticmethod
+    def replicas(documents):
+        return [replica for document in documents.values() for replica in document.get("replicas", [])]
+
+    def view(self, documents=None):
+        """The newest view that a replica is in."""
+        return max((r["view"] for r in self.replicas(documents or self.documents())), default=0)
+
+    def leader(self):
+        """The host whose primary orders in the newest view, if any."""
+        documents = self.documents()
+        leading = [(d["primary"]["view"], host) for host, d in documents.items()
+                   if d.get("primary", {}).get("leading")]
+        return max(leading)[1] if leading and max(leading)[0] >= self.view(documents) else None
+
+    def caught_up(self, host):
+        """In the newest view; a replica also as far as the others were a moment ago."""
+        before, now = self.documents(), self.documents()
+        goals = {}
+        for replica in self.replicas(before):
+            goals[replica["group"]] = max(goals.get(replica["group"], 0), replica["delivered"])
+        own, view = now.get(host), self.view(before)
+        if not own or own.get("primary", {}).get("view", view) < view:
+            return False
+        return all(r["view"] >= view and r["active"] and r["delivered"] >= goals.get(r["group"], 0)
+                   for r in own.get("replicas", []))
+
     def call(self, *words, client="admin"):
         return run(BFTCTL, "call", "--client", self.dir / "clients" / client, *words)
 

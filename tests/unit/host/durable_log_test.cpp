@@ -15,7 +15,7 @@ using consensus::Endpoint;
 
 consensus::Membership cluster() {
     consensus::Membership m;
-    m.primaries = {{HostId(0), UsigId(0)}};
+    m.primaries = {{HostId(0), UsigId(0)}, {HostId(4), UsigId(1)}};
     m.groups = {{GroupId(1), {{HostId(1), {}}, {HostId(2), {}}, {HostId(3), {}}}},
                 {GroupId(2), {{HostId(1), {}}, {HostId(2), {}}, {HostId(3), {}}}}};
     m.owners = {{PartitionId(1), GroupId(1)}, {PartitionId(2), GroupId(2)}};
@@ -37,8 +37,8 @@ protected:
         auto opened = storage::Store::open(folder / "store");
         ASSERT_TRUE(opened) << opened.error().what;
         store = std::move(*opened);
-        log = std::make_unique<DurableLog>(loop, *store, membership,
-                                           [this](Error e) { failures.push_back(e.what); });
+        log = std::make_unique<DurableLog>(
+            loop, *store, membership, [this](Error e) { failures.push_back(e.what); }, retain);
     }
     void close() {
         log.reset();
@@ -62,10 +62,14 @@ protected:
         run_until([&] { return durable; });
     }
 
-    static consensus::Prepare prepare(std::uint64_t slot) {
+    static consensus::Prepare prepare(std::uint64_t slot,
+                                      const std::vector<consensus::Body>& bodies = {}) {
         auto header = std::make_shared<consensus::Header>();
         header->slot = Slot(slot);
         header->ts_ms = slot;
+        for (const consensus::Body& each : bodies)
+            header->entries.push_back(
+                {each->id, each->parts, consensus::EntryKind::transaction, each->rd});
         consensus::Prepare p;
         p.slot = Slot(slot);
         p.hd = consensus::header_digest(*header);
@@ -96,6 +100,49 @@ protected:
         return std::make_shared<const consensus::Request>(r);
     }
 
+    static consensus::ViewChangePtr view_change(std::uint32_t group, std::uint32_t position,
+                                                std::uint64_t view, std::uint64_t cv) {
+        consensus::ViewChange change;
+        change.group = GroupId(group);
+        change.position = Position(position);
+        change.view = View(view);
+        change.ui = {Counter(cv), 0, {7}};
+        return std::make_shared<const consensus::ViewChange>(change);
+    }
+    static consensus::NewView new_view(std::uint64_t view, std::uint64_t cv, std::uint64_t slot) {
+        consensus::NewView v;
+        v.view = View(view);
+        v.slot = Slot(slot);
+        v.ui = {Counter(cv), 0, {8}};
+        return v;
+    }
+    static consensus::ViewCertPtr view_cert(std::uint64_t view) {
+        return std::make_shared<const consensus::ViewCert>(
+            consensus::ViewCert{new_view(view, 5, 9), GroupId(1), {}});
+    }
+    /// As a replica writes it when everything up to `slot` is behind it.
+    static consensus::SnapshotRecord snapshot(std::uint64_t slot) {
+        consensus::SnapshotRecord s;
+        s.slot = Slot(slot);
+        s.votes.assign(3, {Counter(slot), View(0), {}});
+        consensus::OrderingTrack track;
+        track.processed = Counter(slot);
+        track.leading = true;
+        s.ordering = {track, {}};
+        return s;
+    }
+    void load_all() {
+        ASSERT_TRUE(log->load_replica(GroupId(1), Position(0)));
+        ASSERT_TRUE(log->load_replica(GroupId(2), Position(0)));
+    }
+    std::size_t keys_of(char kind) {
+        std::size_t count = 0;
+        Bytes prefix{static_cast<std::uint8_t>(kind)};
+        EXPECT_TRUE(store->scan(prefix, {}, [&](ByteView, ByteView) { return ++count > 0; }));
+        return count;
+    }
+
+    std::uint64_t retain = DurableLog::retain_default;
     const Endpoint one = Endpoint::replica(GroupId(1), Position(0));
     const Endpoint two = Endpoint::replica(GroupId(2), Position(0));
     consensus::Membership membership = cluster();
@@ -107,12 +154,14 @@ protected:
 };
 
 TEST_F(DurableLogTest, ARestartFindsEverythingInCounterOrder) {
-    for (std::uint64_t slot : {1u, 2u, 300u}) append(one, consensus::PrepareRecord{prepare(slot)});
+    for (std::uint64_t slot : {1u, 2u}) append(one, consensus::PrepareRecord{prepare(slot)});
+    append(one, consensus::PrepareRecord{prepare(300, {body(1, 10), body(2, 11)})});
     append(one, consensus::CommitIntent{commit(0, 5)});
     append(one, consensus::CommitIntent{commit(0, 6)});
     append(one, consensus::CommitRecord{commit(0, 5)});
     append(one, consensus::CommitRecord{commit(2, 4)});
     append(one, consensus::BodyRecord{body(1, 10)});
+    append(one, consensus::BodyRecord{body(1, 12)});
     append(two, consensus::BodyRecord{body(2, 11)});
     append(one, consensus::ExecutedRecord{Slot(2)});
     append(two, consensus::ExecutedRecord{Slot(1)});
@@ -121,11 +170,12 @@ TEST_F(DurableLogTest, ARestartFindsEverythingInCounterOrder) {
     ASSERT_TRUE(logged) << logged.error().what;
     ASSERT_EQ(logged->prepares.size(), 3u);
     EXPECT_EQ(logged->prepares[2].slot, Slot(300));
-    EXPECT_EQ(logged->commits.size(), 2u);
+    EXPECT_EQ(logged->own_commits.size(), 1u);
+    EXPECT_EQ(logged->peer_commits.size(), 1u);
     ASSERT_TRUE(logged->intent);
     EXPECT_EQ(logged->intent->commit.to, Slot(6)) << "the newest intent counts";
-    ASSERT_EQ(logged->bodies.size(), 1u) << "of the group's own partitions only";
-    EXPECT_EQ(logged->bodies[0]->rd, body(1, 10)->rd);
+    ASSERT_EQ(logged->bodies.size(), 1u) << "of ordered entries of the group's own partitions";
+    EXPECT_TRUE(logged->bodies.contains(body(1, 10)->rd));
     EXPECT_EQ(logged->executed, Slot(2));
 }
 
@@ -139,6 +189,182 @@ TEST_F(DurableLogTest, ThePrimaryFindsItsOwn) {
     EXPECT_EQ(logged->prepares.size(), 1u);
     ASSERT_TRUE(logged->intent);
     EXPECT_EQ(logged->intent->header->slot, Slot(1));
+}
+
+TEST_F(DurableLogTest, ARestartFindsItsPlaceBetweenViews) {
+    append(one, consensus::CommitIntent{commit(0, 5)});
+    append(one, consensus::ViewChangeIntent{*view_change(1, 0, 3, 0)});
+    append(one, consensus::ViewRecord{View(2), {}, {}, nullptr, std::nullopt});
+    append(one, consensus::ViewRecord{View(3), {}, {}, view_cert(1), std::nullopt});
+    append(two, consensus::ViewRecord{View(9), {}, {}, nullptr, std::nullopt});
+    append(one, consensus::VouchRecord{Counter(4), {}});
+    for (std::uint64_t cv : {3u, 4u, 5u}) append(one, consensus::CommitRecord{commit(0, cv)});
+    append(one, consensus::StableRecord{{GroupId(1), Slot(64), {}, 1, {}, {}}});
+    append(one, consensus::NewViewRecord{new_view(1, 5, 9), 0});
+    append(one, consensus::ViewCertRecord{view_cert(1)});
+    append(one, consensus::HeaderRecord{prepare(7).header});
+    append(one, consensus::ViewChangeRecord{view_change(1, 1, 1, 8)});
+    append(one, consensus::ViewChangeRecord{view_change(2, 1, 1, 8)});
+    append(one, consensus::ViewChangeRecord{view_change(2, 1, 3, 9)});
+    reopen();
+    auto logged = log->load_replica(GroupId(1), Position(0));
+    ASSERT_TRUE(logged) << logged.error().what;
+    EXPECT_FALSE(logged->intent) << "the newest intent replaces the other kind";
+    ASSERT_TRUE(logged->view_change_intent);
+    EXPECT_EQ(logged->view_change_intent->change.view, View(3));
+    ASSERT_TRUE(logged->view);
+    EXPECT_EQ(logged->view->view, View(3));
+    ASSERT_TRUE(logged->view->chain);
+    ASSERT_TRUE(logged->vouches);
+    ASSERT_EQ(logged->own_commits.size(), 2u) << "from the message on that was vouched for";
+    EXPECT_EQ(logged->own_commits[0].ui.cv, Counter(4));
+    ASSERT_TRUE(logged->stable);
+    EXPECT_EQ(logged->stable->slot, Slot(64));
+    EXPECT_EQ(logged->new_views.size(), 1u);
+    EXPECT_EQ(logged->view_certs.size(), 1u);
+    EXPECT_EQ(logged->headers.size(), 1u);
+    ASSERT_EQ(logged->view_changes.size(), 2u) << "own group's, and others' of the present view";
+}
+
+TEST_F(DurableLogTest, ARestartBeginsAtItsSnapshot) {
+    for (std::uint64_t slot = 1; slot <= 100; ++slot) {
+        append(one, consensus::PrepareRecord{prepare(slot)});
+        append(one, consensus::CommitRecord{commit(1, slot)});
+    }
+    consensus::SnapshotRecord s = snapshot(64);
+    s.ordering[0].processed = Counter(70);
+    s.votes[1].processed = Counter(70);
+    append(one, s);
+    reopen();
+    auto logged = log->load_replica(GroupId(1), Position(0));
+    ASSERT_TRUE(logged) << logged.error().what;
+    ASSERT_TRUE(logged->snapshot);
+    ASSERT_EQ(logged->prepares.size(), 36u) << "all slots after the snapshot";
+    EXPECT_EQ(logged->prepares[0].slot, Slot(65));
+    ASSERT_EQ(logged->peer_commits.size(), 30u) << "what the snapshot does not cover";
+}
+
+TEST_F(DurableLogTest, APrimaryKeepsWhatItAloneKnowsOfItsNewView) {
+    const Endpoint primary = Endpoint::primary(PrimaryId(1));
+    append(primary, consensus::NewViewIntent{new_view(1, 0, 9), 77});
+    append(primary, consensus::NewViewRecord{new_view(1, 5, 9), 77});
+    append(one, consensus::NewViewRecord{new_view(1, 5, 9), 0});
+    reopen();
+    auto logged = log->load_primary(PrimaryId(1));
+    ASSERT_TRUE(logged);
+    ASSERT_EQ(logged->new_views.size(), 1u);
+    EXPECT_EQ(logged->new_views[0].ts_ms, 77u);
+    EXPECT_TRUE(logged->new_view_intent);
+    EXPECT_FALSE(logged->intent);
+    EXPECT_TRUE(log->new_view(PrimaryId(1), Counter(5)));
+    EXPECT_FALSE(log->new_view(PrimaryId(0), Counter(5)));
+}
+
+TEST_F(DurableLogTest, AnswersFetchesOfViewChange) {
+    append(one, consensus::PrepareRecord{prepare(3)});
+    append(one, consensus::HeaderRecord{prepare(4).header});
+    append(one, consensus::ViewChangeRecord{view_change(2, 1, 3, 9)});
+    append(one, consensus::ViewCertRecord{view_cert(1)});
+    ASSERT_TRUE(log->header(prepare(3).hd)) << "of a PREPARE";
+    EXPECT_EQ(*log->header(prepare(3).hd), *prepare(3).header);
+    ASSERT_TRUE(log->header(prepare(4).hd)) << "that came alone";
+    EXPECT_FALSE(log->header(prepare(5).hd));
+    ASSERT_TRUE(log->view_change(GroupId(2), Position(1), Counter(9)));
+    EXPECT_FALSE(log->view_change(GroupId(1), Position(1), Counter(9)));
+    EXPECT_TRUE(log->view_cert(consensus::new_view_digest({}, new_view(1, 5, 9))));
+    EXPECT_FALSE(log->view_cert(Digest{}));
+}
+
+// Two groups go on for 3000 slots; what is more than 500 slots before both snapshots goes.
+TEST_F(DurableLogTest, TheLogStaysBounded) {
+    retain = 500;
+    reopen();
+    load_all();
+    append(one, consensus::BodyRecord{body(1, 1)});
+    append(one, consensus::HeaderRecord{prepare(100000).header});
+    append(one, consensus::ViewChangeRecord{view_change(1, 1, 1, 10)});
+    append(one, consensus::ViewCertRecord{view_cert(1)});
+    append(one, consensus::VouchRecord{Counter(1), {}});
+    for (std::uint64_t slot = 1; slot <= 3000; ++slot) {
+        log->append(one, {{consensus::PrepareRecord{prepare(slot)}}}, {});
+        log->append(one, {{consensus::CommitRecord{commit(0, slot)}}}, {});
+        log->append(one, {{consensus::CommitRecord{commit(1, slot)}}}, {});
+        if (slot == 1000) append(one, consensus::ViewCertRecord{view_cert(2)});
+        if (slot % 10 == 0) append(one, consensus::VouchRecord{Counter(slot), {}});
+        if (slot % 64 != 0) continue;
+        append(one, snapshot(slot));
+        if (slot <= 1024) {
+            EXPECT_TRUE(log->prepare(PrimaryId(0), Counter(1))) << "group 2 may need it";
+            continue;
+        }
+        append(two, snapshot(slot));
+    }
+    for (int i = 0; i < 500; ++i) append(one, consensus::ExecutedRecord{Slot(1)});
+    EXPECT_FALSE(log->prepare(PrimaryId(0), Counter(2000)));
+    EXPECT_TRUE(log->prepare(PrimaryId(0), Counter(2496))) << "kept for peers that were away";
+    EXPECT_FALSE(log->header(prepare(2000).hd));
+    EXPECT_TRUE(log->header(prepare(2500).hd));
+    EXPECT_FALSE(log->vote(GroupId(1), Position(1), Counter(2000)));
+    EXPECT_TRUE(log->vote(GroupId(1), Position(1), Counter(2496)));
+    EXPECT_FALSE(log->vote(GroupId(1), Position(0), Counter(2000)));
+    EXPECT_FALSE(log->body(body(1, 1)->rd));
+    EXPECT_FALSE(log->header(prepare(100000).hd));
+    EXPECT_FALSE(log->view_change(GroupId(1), Position(1), Counter(10)));
+    EXPECT_FALSE(log->view_cert(consensus::new_view_digest({}, new_view(1, 5, 9))));
+    EXPECT_TRUE(log->view_cert(consensus::new_view_digest({}, new_view(2, 5, 9))));
+    EXPECT_LT(keys_of('P'), 700u);
+    EXPECT_EQ(keys_of('P'), keys_of('h'));
+    EXPECT_LT(keys_of('X'), 5u);
+    reopen();
+    auto logged = log->load_replica(GroupId(1), Position(0));
+    ASSERT_TRUE(logged) << logged.error().what;
+    EXPECT_EQ(logged->prepares.size(), 3000u - 2944u);
+}
+
+TEST_F(DurableLogTest, OwnMessagesStayWhileNobodyVouchesForThem) {
+    retain = 500;
+    reopen();
+    load_all();
+    append(one, consensus::VouchRecord{Counter(50), {}});
+    for (std::uint64_t slot = 1; slot <= 2048; ++slot) {
+        log->append(one, {{consensus::CommitRecord{commit(0, slot)}}}, {});
+        if (slot % 64 != 0) continue;
+        append(one, snapshot(slot));
+        append(two, snapshot(slot));
+    }
+    EXPECT_FALSE(log->vote(GroupId(1), Position(0), Counter(49)));
+    EXPECT_TRUE(log->vote(GroupId(1), Position(0), Counter(50)));
+    reopen();
+    auto logged = log->load_replica(GroupId(1), Position(0));
+    ASSERT_TRUE(logged);
+    EXPECT_EQ(logged->own_commits.size(), 2048u - 49u);
+}
+
+TEST_F(DurableLogTest, APrimaryKeepsItsViewFromTheBeginning) {
+    retain = 500;
+    reopen();
+    const Endpoint primary = Endpoint::primary(PrimaryId(1));
+    ASSERT_TRUE(log->load_primary(PrimaryId(1)));
+    auto certified = [&](std::uint64_t view, std::uint64_t slot) {
+        consensus::Prepare p = prepare(slot);
+        p.view = View(view);
+        return consensus::PrepareRecord{std::move(p)};
+    };
+    for (std::uint64_t slot = 1; slot <= 1000; ++slot)
+        log->append(primary, {{certified(1, slot)}}, {});
+    append(primary, consensus::NewViewRecord{new_view(3, 1001, 1000), 5});
+    for (std::uint64_t slot = 1002; slot <= 4000; ++slot) {
+        log->append(primary, {{certified(3, slot)}}, {});
+        if (slot % 16 == 0) append(primary, consensus::BodyRecord{body(1, slot)});
+    }
+    EXPECT_FALSE(log->prepare(PrimaryId(1), Counter(900)));
+    EXPECT_FALSE(log->body(body(1, 1008)->rd));
+    EXPECT_TRUE(log->body(body(1, 4000)->rd));
+    reopen();
+    auto logged = log->load_primary(PrimaryId(1));
+    ASSERT_TRUE(logged);
+    ASSERT_EQ(logged->new_views.size(), 1u);
+    EXPECT_EQ(logged->prepares.size(), 2999u) << "recovery begins with the NEW-VIEW";
 }
 
 TEST_F(DurableLogTest, AnswersFetches) {

@@ -92,7 +92,8 @@ protected:
                 [this](const Endpoint&, const consensus::Delivery& delivery) {
                     trace.push_back("deliver " + std::to_string(delivery.slot.value));
                 },
-                [this](const Error& error) { trace.push_back("fatal " + error.what); }}) {}
+                [this](const Error& error) { trace.push_back("fatal " + error.what); },
+                [this] { trace.push_back("away"); }, 20ms}) {}
 
     static consensus::Send message(std::uint64_t number) {
         consensus::Status status;
@@ -239,6 +240,30 @@ TEST_F(EngineHostTest, TicksWhenDue) {
     int before = engine.ticks;
     engine.deadline = clock.at;
     run_until([&] { return engine.ticks > before; });
+}
+
+// T5: a primary whose TPM hangs says so, once for each draft, and no timer is left after an answer.
+TEST_F(EngineHostTest, ADraftThatWaitsTooLongIsNoticed) {
+    Output output;
+    output.seal = consensus::Draft{};
+    input(std::move(output));
+    ASSERT_EQ(certifier.creates.size(), 1u);
+    auto limit = std::chrono::steady_clock::now() + 5s;
+    while (std::chrono::steady_clock::now() < limit &&
+           std::count(trace.begin(), trace.end(), "away") == 0) {
+        loop.restart();
+        loop.run_one_for(100ms);
+    }
+    EXPECT_EQ(std::count(trace.begin(), trace.end(), "away"), 1);
+    certifier.creates.front()(consensus::Ui{Counter(1), 0, {}});
+    EXPECT_EQ(engine.certificates.size(), 1u) << "the certificate counts all the same";
+
+    output.seal = consensus::Draft{};
+    input(std::move(output));
+    certifier.creates.back()(consensus::Ui{Counter(2), 0, {}});
+    loop.restart();
+    loop.run_for(60ms);
+    EXPECT_EQ(std::count(trace.begin(), trace.end(), "away"), 1);
 }
 
 }  // namespace

@@ -101,6 +101,7 @@ protected:
     static consensus::Status status() {
         consensus::Status s;
         s.votes_seen.resize(3);
+        s.ordering_seen.resize(1);
         return s;
     }
     consensus::Request call(std::int64_t branch, std::uint32_t part) {

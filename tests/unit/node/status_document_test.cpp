@@ -9,9 +9,9 @@ TEST(StatusDocument, IsReadAsDocumented) {
     const auto status = parse_status(R"({
       "host": "host1", "cluster": "ab", "ready": true, "software_usig": false, "misbehaviour": "garbage",
       "roles": ["replica", "voter"], "links": {"primary1": true, "host3": false},
-      "primary": {"view": 3, "tip": 812, "pooled": 4, "ordered": 10240},
+      "primary": {"view": 3, "tip": 812, "pooled": 4, "ordered": 10240, "phase": "active"},
       "replicas": [{"group": 1, "position": 2, "view": 3, "tip": 9, "committed": 8, "delivered": 7,
-                    "executed": 6}],
+                    "executed": 6, "active": false, "halted": true}],
       "voter": {"next": {"0": 1, "12": 415}, "waiting": 5, "executed": 1200, "database_up": false},
       "disagreements": {"host3": 17}, "drops": {"bad signature": 2}})");
     ASSERT_TRUE(status);
@@ -21,7 +21,10 @@ TEST(StatusDocument, IsReadAsDocumented) {
     EXPECT_EQ(status->roles, (std::vector<std::string>{"replica", "voter"}));
     EXPECT_FALSE(status->links.at("host3"));
     EXPECT_EQ(status->primary->ordered, 10240U);
+    EXPECT_EQ(status->primary->phase, "active");
     ASSERT_EQ(status->replicas.size(), 1U);
+    EXPECT_FALSE(status->replicas[0].active);
+    EXPECT_TRUE(status->replicas[0].halted);
     EXPECT_EQ(status->replicas[0].executed, 6U);
     EXPECT_EQ(status->voter->next.at(12), 415U);
     EXPECT_FALSE(status->voter->database_up);

@@ -25,11 +25,12 @@ TEST(Topology, TheSampleIsRight) {
     const auto loaded = parse_topology(sample(), BFT_SOURCE_DIR "/config/topology.toml");
     ASSERT_TRUE(loaded.value) << listing(loaded.errors);
     const Topology& t = *loaded.value;
-    EXPECT_EQ(t.hosts.size(), 4U);
+    EXPECT_EQ(t.hosts.size(), 5U);
+    EXPECT_EQ(t.hosts_with(Role::primary), (std::vector<std::string>{"primary1", "primary2"}));
     EXPECT_EQ(t.f_database, 1U);
     EXPECT_EQ(t.groups[1].hosts, (std::vector<std::string>{"host1", "host2", "host3"}));
-    EXPECT_EQ(t.hosts[1].database->workers, 2U);
-    EXPECT_EQ(t.hosts[1].provision_tcti, "mssim:host=10.0.0.11,port=2321");
+    EXPECT_EQ(t.hosts[2].database->workers, 2U);
+    EXPECT_EQ(t.hosts[2].provision_tcti, "mssim:host=10.0.0.11,port=2321");
     EXPECT_EQ(t.application, BFT_SOURCE_DIR "/config/apps/tpcc");
 }
 
@@ -39,7 +40,7 @@ TEST(Topology, SaysWhatIsWrong) {
         {{"name = \"host2\"", "name = \"host 2\""}, {"", "letters, digits"}},
         {{"[0, 1, 3, 5]", "[1, 3, 5]"}, {"", "no group owns partition 0"}},
         {{"[2, 4]", "[2, 3]"}, {"", "partition '3' is given twice"}},
-        {{"roles = [\"primary\"]", "roles = [\"voter\"]"}, {"", "no host has the role 'primary'"}},
+        {{"roles = [\"primary\"]", "roles = [\"voter\"]"}, {"", "1 hosts have the role 'primary'; with f = 1 there must be at least f+1 = 2"}},
         {{"clients = [\"bench\", \"admin\"]", "clients = []"}, {"", "at least one client"}},
         {{"tcti = \"device:/dev/tpmrm0\"", "tcti = \"tpm\""}, {"", "names no TPM"}},
         {{"10.0.0.13:7000", "10.0.0.12:7000"}, {"", "given twice"}},
@@ -54,7 +55,7 @@ TEST(Topology, SaysWhatIsWrong) {
 
 TEST(Topology, OneTpmBelongsToOneHost) {
     std::string text = sample();
-    for (int i = 0; i < 4; ++i) text = replaced(text, "provision_tcti", "# provision-tcti");
+    for (int i = 0; i < 5; ++i) text = replaced(text, "provision_tcti", "# provision-tcti");
     const auto loaded = parse_topology(text, "/t.toml");
     EXPECT_THAT(listing(loaded.errors), HasSubstr("TPM 'device:/dev/tpmrm0' is given twice"));
 }
