@@ -25,6 +25,7 @@
 #   --pool-mb N        buffer pool of each database server (64)
 #   --workers N        database sessions of each voter (1)
 #   --tpm-delay-ms N   make the TPMs slower (0)
+#   --scan-slots N     slots between two comparisons of all databases, a multiple of 32 (4096)
 #
 # BFT_BUILD names the folder of the built programs (build/release). BFT_NODE_ARGS_<host> holds further
 # arguments for that host's daemon. Only what these commands started is ever stopped: each process has a
@@ -182,6 +183,7 @@ write_topology() {
     mapfile -t ports < <(free_ports $((2 * (replicas + primaries))))
     echo "name = \"local\""
     echo "f = $f"
+    echo "scan_slots = $scan_slots"
     echo "application = \"$app\""
     echo "clients = [\"bench\", \"admin\"]"
     for ((group = 1; group <= groups; ++group)); do
@@ -206,7 +208,7 @@ write_topology() {
 }
 
 init() { # DIR OPTIONS...
-    local primaries=0 timing=() groups=2 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 tpm_delay_ms=0 replicas host name
+    local primaries=0 timing=() groups=2 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 tpm_delay_ms=0 scan_slots=4096 replicas host name
     dir=$(realpath -m "$1")
     pool_mb=64
     shift
@@ -214,7 +216,7 @@ init() { # DIR OPTIONS...
         [ $# -ge 2 ] || fail "$1 needs a value"
         name=${1#--}
         case "$1" in
-            --groups | --partitions | --f | --primaries | --pool-mb | --workers | --tpm-delay-ms)
+            --groups | --partitions | --f | --primaries | --pool-mb | --workers | --tpm-delay-ms | --scan-slots)
                 [[ $2 =~ ^[0-9]+$ ]] || fail "$1 must be a number, not '$2'"
                 printf -v "${name//-/_}" %s "$2"
                 ;;

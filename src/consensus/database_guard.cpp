@@ -17,8 +17,7 @@ constexpr std::size_t blamed_max = 256;
 
 std::string text_of(const DbLeaf& leaf) {
     return "table " + leaf.table +
-           (leaf.partition.value == 0 ? ""
-                                      : " partition " + std::to_string(leaf.partition.value));
+           (leaf.partition.value == 0 ? "" : " partition " + std::to_string(leaf.partition.value));
 }
 
 template <class Map>
@@ -186,7 +185,8 @@ void DatabaseGuard::name_differences(const std::vector<DbLeaf>& right) {
     for (const DbLeaf& leaf : *own->second.leaves) mine[{leaf.table, leaf.partition}] = &leaf;
     auto add = [&](std::string what) {
         note(Event::Kind::database_differs, self(), cut_, 0, what);
-        if (differences_.size() < options_.differences_kept) differences_.push_back(std::move(what));
+        if (differences_.size() < options_.differences_kept)
+            differences_.push_back(std::move(what));
     };
     for (const DbLeaf& leaf : right) {
         auto found = mine.find({leaf.table, leaf.partition});

@@ -16,17 +16,17 @@ namespace bft::consensus {
 
 struct GuardOptions {
     Duration check_interval = 500ms;
-    Duration announce_interval = 2s;  ///< own newest DBCKPT, again
-    Duration cut_interval = 30s;      ///< between two cuts for one voter, see on_cut()
-    std::uint32_t cut_burst = 4;      ///< so many may come faster
+    Duration announce_interval = 2s;        ///< own newest DBCKPT, again
+    Duration cut_interval = 30s;            ///< between two cuts for one voter, see on_cut()
+    std::uint32_t cut_burst = 4;            ///< so many may come faster
     std::uint64_t cut_ahead_max = 1 << 16;  ///< slots
-    Duration stuck_after = 20s;   ///< without a step while f_D+1 others are ahead
-    Duration answer_within = 5s;  ///< patience with one donor
-    Duration naming_within = 8s;  ///< patience with finding out where we differ
-    Duration cut_within = 60s;    ///< patience with a cut; doubles up to the next
+    Duration stuck_after = 20s;             ///< without a step while f_D+1 others are ahead
+    Duration answer_within = 5s;            ///< patience with one donor
+    Duration naming_within = 8s;            ///< patience with finding out where we differ
+    Duration cut_within = 60s;              ///< patience with a cut; doubles up to the next
     Duration cut_within_max = 30min;
-    Duration lease = 60s;      ///< a held snapshot that nobody reads is closed
-    Duration lease_max = 2h;   ///< and one that somebody reads
+    Duration lease = 60s;     ///< a held snapshot that nobody reads is closed
+    Duration lease_max = 2h;  ///< and one that somebody reads
     std::uint32_t differences_kept = 64;
 };
 
@@ -58,14 +58,14 @@ struct Rebuild {
 
 /// Performed top to bottom.
 struct GuardOutput {
-    bool stop = false;                ///< execute and answer nothing from now on
-    bool begin = false;               ///< an empty database may begin: the cluster is new
-    std::vector<Slot> cuts;           ///< for Voter::want_cut()
-    bool release = false;             ///< close the snapshot
+    bool stop = false;       ///< execute and answer nothing from now on
+    bool begin = false;      ///< an empty database may begin: the cluster is new
+    std::vector<Slot> cuts;  ///< for Voter::want_cut()
+    bool release = false;    ///< close the snapshot
     std::vector<ChunkExport> exports;
-    std::optional<Rebuild> rebuild;   ///< empty the database, then ready_to_load()
-    std::vector<ChunkLoad> load;      ///< in order; then loaded() for each
-    bool finish = false;              ///< all is loaded: check, then rebuilt() or rebuild_failed()
+    std::optional<Rebuild> rebuild;  ///< empty the database, then ready_to_load()
+    std::vector<ChunkLoad> load;     ///< in order; then loaded() for each
+    bool finish = false;             ///< all is loaded: check, then rebuilt() or rebuild_failed()
     std::vector<Send> send;
     std::vector<Event> events;
 };
@@ -74,8 +74,8 @@ class DatabaseGuard {
 public:
     enum class Condition : std::uint8_t {
         sound,
-        empty,        ///< just created: is the cluster as new as it?
-        half_built,   ///< a transfer was interrupted
+        empty,       ///< just created: is the cluster as new as it?
+        half_built,  ///< a transfer was interrupted
     };
     DatabaseGuard(const Membership& membership, VoterId self, GuardOptions options, Signer& signer,
                   Condition condition);
@@ -141,7 +141,7 @@ private:
         bool heard = false;
         double cut_credit = 0;
         TimePoint credit_at;
-        Slot cut{};               ///< the newest that it asked for
+        Slot cut{};                 ///< the newest that it asked for
         std::uint32_t exports = 0;  ///< under way for it
     };
     struct Own {

@@ -313,7 +313,12 @@ void Voter::fetch_bodies(Now now) {
 void Voter::send_status() {
     VoterStatus status{self_, {}, checkpoint_};
     for (const auto& [partition, lane] : lanes_) status.next.push_back({partition, lane.next});
-    out_.send.push_back({membership_.all_replicas(), std::move(status)});
+    std::vector<Endpoint> to = membership_.all_replicas();
+    // The others' guards compare where they stand.
+    if (membership_.checkpoint_slots != 0)
+        for (const Endpoint& voter : membership_.all_voters())
+            if (voter != Endpoint::voter(self_)) to.push_back(voter);
+    out_.send.push_back({std::move(to), std::move(status)});
 }
 
 // --- output ---

@@ -60,7 +60,9 @@ private:
         Bytes result;
         Digest rdig;
 
-        [[nodiscard]] bool nop() const { return execution.item.kind != consensus::ItemKind::transaction; }
+        [[nodiscard]] bool nop() const {
+            return execution.item.kind != consensus::ItemKind::transaction;
+        }
         [[nodiscard]] bool runs() const {
             return !sql.empty() && forced == 0 && outcome != consensus::Outcome::duplicate;
         }

@@ -48,8 +48,7 @@ struct Alarm {
     std::string text;  ///< one sentence: what happened and what to do
 
     [[nodiscard]] bool final() const {
-        return kind == Kind::wrong_sequence || kind == Kind::second_voter ||
-               kind == Kind::damaged;
+        return kind == Kind::wrong_sequence || kind == Kind::second_voter || kind == Kind::damaged;
     }
 };
 const char* to_string(Alarm::Kind kind);

@@ -31,9 +31,9 @@ Result<Condition> examine(const ConnectOptions& connect) {
     server.database.clear();
     auto session = Session::connect(server);
     if (!session) return session.error();
-    auto tables = session->value(
-        "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema=" +
-        quote_text(connect.database) + " AND table_name='cbft_meta'");
+    auto tables =
+        session->value("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema=" +
+                       quote_text(connect.database) + " AND table_name='cbft_meta'");
     if (!tables) return tables.error();
     if (tables->value_or("0") == "0") return Condition::empty;
     if (auto used = session->run("USE " + quote_name(connect.database)); !used) return used.error();
@@ -152,9 +152,8 @@ void Rebuilder::perform(Task task) {
     if (done)
         return boost::asio::post(io_, [handlers = handlers_, then] { ((*handlers).*then)(); });
     session_.reset();
-    boost::asio::post(io_, [handlers = handlers_, why = done.error().what] {
-        handlers->failed(why);
-    });
+    boost::asio::post(io_,
+                      [handlers = handlers_, why = done.error().what] { handlers->failed(why); });
 }
 
 // A server that is down is waited for: whoever lost a data directory first has to start another
@@ -197,8 +196,8 @@ Result<void> Rebuilder::empty() {
     for (const consensus::DbLeaf& leaf : *what_.leaves) {
         auto shape = by_name.find(leaf.table);
         if (shape == by_name.end())
-            return error(Errc::refused, "f_D+1 databases have a table that this application lacks: " +
-                                            leaf.table);
+            return error(Errc::refused,
+                         "f_D+1 databases have a table that this application lacks: " + leaf.table);
         shapes_.push_back(shape->second);
     }
     return session_->run(

@@ -126,10 +126,10 @@ Result<TableShape> describe(Session& session, const std::string& table,
                             const std::string& partition_column) {
     TableShape shape{table, {}, {}, {}, !partition_column.empty()};
     auto columns = session.query(
-        "SELECT column_name,data_type RLIKE '(binary|blob|bit)$' FROM information_schema.columns WHERE table_schema=DATABASE()"
+        "SELECT column_name,data_type RLIKE '(binary|blob|bit)$' FROM information_schema.columns "
+        "WHERE table_schema=DATABASE()"
         " AND table_name=" +
-        quote_text(table) +
-        " AND COALESCE(generation_expression,'')='' ORDER BY ordinal_position");
+        quote_text(table) + " AND COALESCE(generation_expression,'')='' ORDER BY ordinal_position");
     if (!columns) return failed(session, table);
     for (const auto& row : *columns) {
         shape.columns.push_back(row[0].value_or(""));

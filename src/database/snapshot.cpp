@@ -11,7 +11,8 @@ namespace {
 constexpr std::size_t asked_max = 64;
 
 ConnectOptions patient(ConnectOptions connect) {
-    // A table whose order needs a sort says nothing for a while; a lent snapshot is idle in between.
+    // A table whose order needs a sort says nothing for a while; a lent snapshot is idle in
+    // between.
     connect.answer_timeout = std::chrono::minutes(10);
     connect.idle_timeout = std::chrono::hours(8);
     return connect;
@@ -131,8 +132,8 @@ void SnapshotKeeper::drop_snapshot() {
 }
 
 bool SnapshotKeeper::rest(std::chrono::steady_clock::duration worked) {
-    auto length = std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-        worked * options_.rest);
+    auto length =
+        std::chrono::duration_cast<std::chrono::steady_clock::duration>(worked * options_.rest);
     std::unique_lock lock(mutex_);
     changed_.wait_until(lock, std::chrono::steady_clock::now() + length,
                         [&] { return stop_ || close_; });

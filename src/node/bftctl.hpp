@@ -26,5 +26,6 @@ Command add_init(CLI::App& app);
 Command add_status(CLI::App& app);
 Command add_call(CLI::App& app);
 Command add_check(CLI::App& app);
+Command add_audit(CLI::App& app);
 
 }  // namespace bft::node

@@ -328,9 +328,17 @@ constexpr std::array ordering_track_fields{number(1), number(2), number(3),     
                                            number(5), number(6), bytes(7, digest)};
 constexpr Shape ordering_track_shape{"OrderingTrack", ordering_track_fields};
 
-constexpr std::array snapshot_item_fields{number(1), number(2),         number(3),        number(4),
-                                          number(5), number(6),         bytes(7, digest), number(8),
-                                          number(9), packed(10, parts), packed(11, parts)};
+constexpr std::array snapshot_item_fields{number(1),
+                                          number(2),
+                                          number(3),
+                                          number(4),
+                                          number(5),
+                                          number(6),
+                                          bytes(7, digest),
+                                          number(8),
+                                          number(9),
+                                          packed(10, status_partitions_max),
+                                          packed(11, status_partitions_max)};
 constexpr Shape snapshot_item_shape{"SnapshotItem", snapshot_item_fields};
 
 constexpr std::array snapshot_fields{number(1),

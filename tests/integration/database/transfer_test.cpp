@@ -24,13 +24,13 @@ struct Host {
     Host(PrivateServer& server, const std::string& name, std::uint32_t voter,
          std::uint32_t workers = 1)
         : connect(server.fresh_database(name)), rig(connect, workers, voter) {
-        keeper.emplace(rig.io(), SnapshotOptions{connect, 0.0}, bank(),
-                       SnapshotHandlers{[this](consensus::Scan scan) { scans.push_back(scan); },
-                                        [this](std::string why) { damages.push_back(why); },
-                                        [this](consensus::ChunkExport asked,
-                                               std::optional<Bytes> rows) {
-                                            exports.emplace_back(asked, std::move(rows));
-                                        }});
+        keeper.emplace(
+            rig.io(), SnapshotOptions{connect, 0.0}, bank(),
+            SnapshotHandlers{[this](consensus::Scan scan) { scans.push_back(scan); },
+                             [this](std::string why) { damages.push_back(why); },
+                             [this](consensus::ChunkExport asked, std::optional<Bytes> rows) {
+                                 exports.emplace_back(asked, std::move(rows));
+                             }});
         rig.cut = [this](Slot slot) { keeper->open(slot); };
     }
     void run(const std::vector<consensus::Execution>& load) {
@@ -133,8 +133,7 @@ TEST_F(Transfer, ScansSeeWhatWasChangedByHand) {
     EXPECT_EQ(*host.scan_now().value().leaves, before);
     host.sql("UPDATE cbft_part SET next_seq=next_seq+1 WHERE part=1");
     EXPECT_NE(*host.scan_now().value().leaves, before);
-    for (const char* change :
-         {"DROP TABLE journal", "CREATE TABLE journal (branch INT, id INT)"}) {
+    for (const char* change : {"DROP TABLE journal", "CREATE TABLE journal (branch INT, id INT)"}) {
         host.sql(change);
         auto scanned = host.scan_now();
         ASSERT_FALSE(scanned);
@@ -153,9 +152,10 @@ TEST_F(Transfer, AMissingTableIsDamageAndABusyKeeperSkips) {
     ASSERT_EQ(host.damages.size(), 1u);
     EXPECT_THAT(host.damages[0], HasSubstr("journal"));
     // What needs the table fails, and the executor says what is missing instead of trying for ever.
-    host.rig.give(order.call({"open_account", {std::int64_t{1}, std::int64_t{777},
-                                               std::string("1.00"), std::monostate{}}},
-                             {1}));
+    host.rig.give(
+        order.call({"open_account",
+                    {std::int64_t{1}, std::int64_t{777}, std::string("1.00"), std::monostate{}}},
+                   {1}));
     ASSERT_TRUE(host.rig.run_until([&] { return host.rig.alarmed(Alarm::Kind::damaged); }));
     EXPECT_THAT(host.rig.alarms.back().text, HasSubstr("table journal"));
 }
@@ -232,9 +232,9 @@ TEST_F(Transfer, ADatabaseIsRebuiltFromAnotherOnesCut) {
     auto opened = again.open();
     ASSERT_TRUE(opened) << opened.error().what;
     EXPECT_EQ(opened->at(PartitionId(1)), load.back().item.seqs[1].seq.next());
-    again.give(order.call({"transfer", {std::int64_t{1}, std::int64_t{2}, std::int64_t{1},
-                                        std::string("1.00")}},
-                          {1, 2}));
+    again.give(order.call(
+        {"transfer", {std::int64_t{1}, std::int64_t{2}, std::int64_t{1}, std::string("1.00")}},
+        {1, 2}));
     ASSERT_TRUE(again.run_until_executed(1));
     EXPECT_TRUE(again.alarms.empty());
 }

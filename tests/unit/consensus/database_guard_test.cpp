@@ -58,8 +58,10 @@ protected:
         m_.scan_slots = 4 * kEvery;
         for (std::uint32_t d = 0; d < 3; ++d)
             nodes_.push_back(std::make_unique<Node>(m_, VoterId(d), options_));
-        Tables tables{{{"orders", 1}, {"a", "b", "c"}}, {{"orders", 2}, {"d"}},
-                      {{"item", 0}, {"i"}}, {{"cbft_part", 0}, {"p"}}};
+        Tables tables{{{"orders", 1}, {"a", "b", "c"}},
+                      {{"orders", 2}, {"d"}},
+                      {{"item", 0}, {"i"}},
+                      {{"cbft_part", 0}, {"p"}}};
         for (auto& node : nodes_) node->tables = tables;
     }
     Node& node(std::uint32_t d) { return *nodes_[d]; }
@@ -162,9 +164,8 @@ protected:
         return done();
     }
     bool healed(std::uint32_t d) {
-        return steps_until([&] {
-            return node(d).guard.report().transfers > 0 && !node(d).guard.quarantined();
-        });
+        return steps_until(
+            [&] { return node(d).guard.report().transfers > 0 && !node(d).guard.quarantined(); });
     }
     static std::size_t count(const Node& n, Event::Kind kind) {
         return static_cast<std::size_t>(std::count_if(
@@ -339,8 +340,8 @@ TEST_F(GuardTest, OneLiarAheadBringsNobodyDown) {
 
 TEST_F(GuardTest, AnEmptyDatabaseBeginsOnlyInANewCluster) {
     for (std::uint32_t d = 0; d < 3; ++d) {
-        nodes_[d] = std::make_unique<Node>(m_, VoterId(d), options_,
-                                           DatabaseGuard::Condition::empty);
+        nodes_[d] =
+            std::make_unique<Node>(m_, VoterId(d), options_, DatabaseGuard::Condition::empty);
         nodes_[d]->tables = {{{"orders", 1}, {"a"}}};
         perform(d);
     }
