@@ -14,7 +14,7 @@ using keys::Kind;
 namespace {
 
 // Per write; there are at least as many writes as slots.
-constexpr std::size_t prepares_per_sweep = 8;
+constexpr std::size_t prepares_per_sweep = 32;
 constexpr std::size_t expired_per_sweep = 64;
 // Erasing a range of counters costs the store one mark each: not at every checkpoint.
 constexpr std::uint64_t steps_per_retention = 16;

@@ -290,7 +290,7 @@ TEST_F(DurableLogTest, TheLogStaysBounded) {
         log->append(one, {{consensus::CommitRecord{commit(0, slot)}}}, {});
         log->append(one, {{consensus::CommitRecord{commit(1, slot)}}}, {});
         if (slot == 1000) append(one, consensus::ViewCertRecord{view_cert(2)});
-        if (slot % 10 == 0) append(one, consensus::VouchRecord{Counter(slot), {}});
+        if (slot % 10 == 0) log->append(one, {{consensus::VouchRecord{Counter(slot), {}}}}, {});
         if (slot % 64 != 0) continue;
         append(one, snapshot(slot));
         if (slot <= 1024) {
@@ -299,7 +299,7 @@ TEST_F(DurableLogTest, TheLogStaysBounded) {
         }
         append(two, snapshot(slot));
     }
-    for (int i = 0; i < 500; ++i) append(one, consensus::ExecutedRecord{Slot(1)});
+    for (int i = 0; i < 120; ++i) append(one, consensus::ExecutedRecord{Slot(1)});
     EXPECT_FALSE(log->prepare(PrimaryId(0), Counter(2000)));
     EXPECT_TRUE(log->prepare(PrimaryId(0), Counter(2496))) << "kept for peers that were away";
     EXPECT_FALSE(log->header(prepare(2000).hd));
@@ -355,7 +355,7 @@ TEST_F(DurableLogTest, APrimaryKeepsItsViewFromTheBeginning) {
     append(primary, consensus::NewViewRecord{new_view(3, 1001, 1000), 5});
     for (std::uint64_t slot = 1002; slot <= 4000; ++slot) {
         log->append(primary, {{certified(3, slot)}}, {});
-        if (slot % 16 == 0) append(primary, consensus::BodyRecord{body(1, slot)});
+        if (slot % 48 == 0) append(primary, consensus::BodyRecord{body(1, slot)});
     }
     EXPECT_FALSE(log->prepare(PrimaryId(1), Counter(900)));
     EXPECT_FALSE(log->body(body(1, 1008)->rd));
