@@ -184,9 +184,9 @@ void DatabaseGuard::name_differences(const std::vector<DbLeaf>& right) {
     std::map<std::pair<std::string, PartitionId>, const DbLeaf*> mine;
     for (const DbLeaf& leaf : *own->second.leaves) mine[{leaf.table, leaf.partition}] = &leaf;
     auto add = [&](std::string what) {
+        if (differences_.size() >= options_.differences_kept) return;
         note(Event::Kind::database_differs, self(), cut_, 0, what);
-        if (differences_.size() < options_.differences_kept)
-            differences_.push_back(std::move(what));
+        differences_.push_back(std::move(what));
     };
     for (const DbLeaf& leaf : right) {
         auto found = mine.find({leaf.table, leaf.partition});
@@ -303,8 +303,9 @@ Slot DatabaseGuard::credible_checkpoint() const {
     return claims.size() > membership_.f_database ? claims[membership_.f_database] : Slot(0);
 }
 
-void DatabaseGuard::standing(const std::map<PartitionId, Seq>& next, Slot checkpoint, Now now) {
-    if (next != next_) moved_at_ = now.mono;
+void DatabaseGuard::standing(const std::map<PartitionId, Seq>& next, Slot checkpoint, bool busy,
+                             Now now) {
+    if (busy || next != next_) moved_at_ = now.mono;
     next_ = next;
     checkpoint_ = std::max(checkpoint_, checkpoint);
 }

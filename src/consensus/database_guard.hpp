@@ -20,7 +20,7 @@ struct GuardOptions {
     Duration cut_interval = 30s;            ///< between two cuts for one voter, see on_cut()
     std::uint32_t cut_burst = 4;            ///< so many may come faster
     std::uint64_t cut_ahead_max = 1 << 16;  ///< slots
-    Duration stuck_after = 20s;             ///< without a step while f_D+1 others are ahead
+    Duration stuck_after = 30s;             ///< without a step while f_D+1 others are ahead
     Duration answer_within = 5s;            ///< patience with one donor
     Duration naming_within = 8s;            ///< patience with finding out where we differ
     Duration cut_within = 60s;              ///< patience with a cut; doubles up to the next
@@ -82,8 +82,9 @@ public:
 
     /// DBCKPT, DB-CUT, VoterStatus of other voters, and what belongs to a transfer.
     void receive(const Verified& message, Now now);
-    /// Where the own voter stands.
-    void standing(const std::map<PartitionId, Seq>& next, Slot checkpoint, Now now);
+    /// Where the own voter stands. `busy`: the database has work, so if it stands still it is not
+    /// for lack of items.
+    void standing(const std::map<PartitionId, Seq>& next, Slot checkpoint, bool busy, Now now);
 
     void scanned(Scan scan, Now now);
     /// A chunk of the held snapshot; nullopt: it could not be read, the snapshot is closed.

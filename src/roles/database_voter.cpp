@@ -140,7 +140,6 @@ void DatabaseVoterRole::begin_service() {
 
 // What the executor still has to do it does in vain: the database is going to be emptied.
 void DatabaseVoterRole::end_service() {
-    ++generation_;
     engine_.reset();
     waiting_.clear();
     lookups_.clear();
@@ -157,7 +156,10 @@ void DatabaseVoterRole::on_deadline() {
         if (deadline && *deadline <= now.mono) engine_->tick(now);
     }
     if (guard_ && guard_->next_deadline() <= now.mono) {
-        if (engine_) guard_->standing(engine_->next(), engine_->checkpoint(), now);
+        if (engine_) {
+            auto standing = engine_->report();
+            guard_->standing(standing.next, engine_->checkpoint(), standing.in_flight > 0, now);
+        }
         guard_->tick(now);
     }
     pump();
