@@ -29,6 +29,7 @@
 #   --origins "A B"    whose pages may use the fronts, such as http://127.0.0.1:8080 (none)
 #   --clients "A B"    further clients beside bench and admin (none)
 #   --web-clients N    and web1..webN with P-256 keys (0)
+#   --scan-slots N     slots between two comparisons of all databases, a multiple of 32 (4096)
 #
 # BFT_BUILD names the folder of the built programs (build/release). BFT_NODE_ARGS_<host> holds further
 # arguments for that host's daemon. Only what these commands started is ever stopped: each process has a
@@ -192,6 +193,7 @@ write_topology() {
     mapfile -t ports < <(free_ports $((3 * (replicas + primaries))))
     echo "name = \"local\""
     echo "f = $f"
+    echo "scan_slots = $scan_slots"
     echo "application = \"$app\""
     echo "clients = [$(quoted_list bench admin $more_clients)]"
     echo "origins = [$(quoted_list $origins)]"
@@ -225,7 +227,7 @@ write_topology() {
 }
 
 init() { # DIR OPTIONS...
-    local primaries=0 timing=() groups=2 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 tpm_delay_ms=0 replicas host name
+    local primaries=0 timing=() groups=2 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 tpm_delay_ms=0 scan_slots=4096 replicas host name
     local http=none origins="" more_clients="" web_clients=0
     dir=$(realpath -m "$1")
     pool_mb=64
@@ -234,7 +236,7 @@ init() { # DIR OPTIONS...
         [ $# -ge 2 ] || fail "$1 needs a value"
         name=${1#--}
         case "$1" in
-            --groups | --partitions | --f | --primaries | --pool-mb | --workers | --tpm-delay-ms | --web-clients)
+            --groups | --partitions | --f | --primaries | --pool-mb | --workers | --tpm-delay-ms | --scan-slots | --web-clients)
                 [[ $2 =~ ^[0-9]+$ ]] || fail "$1 must be a number, not '$2'"
                 printf -v "${name//-/_}" %s "$2"
                 ;;

@@ -44,7 +44,7 @@ const Link& Chain::append(Prepare prepare) {
     invariant(prepare.header != nullptr, "a link has its header");
     invariant(prepare.slot == tip_.next(), "the chain grows by one slot");
     const Header& header = *prepare.header;
-    Link link{std::move(prepare), {}};
+    Link link{std::move(prepare), {}, {}};
     for (std::uint32_t i = 0; i < header.entries.size(); ++i) {
         const EntryHeader& entry = header.entries[i];
         bool own = group_ && membership_.owner(entry.rid.home) == group_;
@@ -56,8 +56,14 @@ const Link& Chain::append(Prepare prepare) {
         }
         if (own) link.own.push_back(std::move(mine));
     }
-    // Database checkpoints join here: a slot b with b mod K = 0 carries one more, implicit entry
-    // that touches every partition (section 3.14).
+    // Database checkpoints (section 3.14): the implicit entry comes last and touches everything.
+    if (membership_.is_checkpoint(header.slot)) {
+        bool own = group_ && membership_.owner(PartitionId(0)) == group_;
+        for (auto& [partition, next] : next_seq_) {
+            if (own) link.checkpoint.push_back({partition, next});
+            next = next.next();
+        }
+    }
     tip_ = header.slot;
     tip_digest_ = link.prepare.hd;
     tip_ts_ms_ = header.ts_ms;
@@ -77,11 +83,18 @@ std::optional<Digest> Chain::digest_at(Slot slot) const {
     return link->prepare.hd;
 }
 
+// Takes back what append() counted for `header`.
+void Chain::uncount(const Header& header, std::map<PartitionId, Seq>& next) const {
+    for (const EntryHeader& entry : header.entries)
+        for (PartitionId p : entry.parts) --next[p].value;
+    if (!membership_.is_checkpoint(header.slot)) return;
+    for (auto& [partition, seq] : next) --seq.value;
+}
+
 void Chain::truncate_to(Slot slot) {
     invariant(slot >= low_, "what is forgotten cannot be taken back");
     while (tip_ > slot) {
-        for (const EntryHeader& entry : links_.back().prepare.header->entries)
-            for (PartitionId p : entry.parts) --next_seq_[p].value;
+        uncount(*links_.back().prepare.header, next_seq_);
         links_.pop_back();
         tip_ = Slot(tip_.value - 1);
     }
@@ -100,9 +113,7 @@ void Chain::restart_at(Slot slot, const Digest& hd, UnixMillis ts_ms,
 
 std::map<PartitionId, Seq> Chain::next_seqs_at(Slot slot) const {
     std::map<PartitionId, Seq> next = next_seq_;
-    for (Slot b = tip_; b > slot; b = Slot(b.value - 1))
-        for (const EntryHeader& entry : at(b)->prepare.header->entries)
-            for (PartitionId p : entry.parts) --next[p].value;
+    for (Slot b = tip_; b > slot; b = Slot(b.value - 1)) uncount(*at(b)->prepare.header, next);
     return next;
 }
 

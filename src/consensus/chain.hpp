@@ -23,6 +23,8 @@ struct OwnEntry {
 struct Link {
     Prepare prepare;  ///< with header
     std::vector<OwnEntry> own;
+    /// The implicit entry of a checkpoint slot, where this group speaks for partition 0.
+    std::vector<PartitionSeq> checkpoint;
 };
 
 /// ValidHeader(HB, cfg) of section 3.2, V1-V5, after the header (slot, hd, ts): why not, or
@@ -72,6 +74,8 @@ public:
     [[nodiscard]] const std::map<PartitionId, Seq>& next_seqs() const { return next_seq_; }
 
 private:
+    void uncount(const Header& header, std::map<PartitionId, Seq>& next) const;
+
     const Membership& membership_;
     std::optional<GroupId> group_;
     std::deque<Link> links_;  // slots low+1 .. tip

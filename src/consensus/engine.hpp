@@ -205,6 +205,11 @@ struct Event {
         voided,             ///< value `count` of `peer` is proven void (T1v)
         halted,             ///< own state contradicts what f+1 others certified: votes no more
         dropped,            ///< a message did not fit a bound or a rule; text says which
+        database_stable,    ///< f_D+1 databases had one root at slot
+        database_differs,   ///< the database of `peer` had another root at slot; text says where
+        quarantined,        ///< own database is not to be trusted: text says why and where
+        transferring,       ///< own database is being rebuilt from slot; count = chunks
+        transferred,        ///< own database is rebuilt and goes on from slot
     };
     Kind kind{};
     Endpoint peer{};

@@ -33,6 +33,12 @@ struct Membership {
     std::vector<HostId> voters;             ///< 2f_D+1, by VoterId
     std::map<ClientId, Bytes> clients;      ///< Ed25519 public keys
     std::map<HostId, Bytes> host_keys;      ///< Ed25519 public keys of the hosts' identities
+    /// Every slot that this divides carries an implicit entry for all partitions, at which voters
+    /// may be cut consistently; 0: none does.
+    std::uint64_t checkpoint_slots = 0;
+    /// Of those slots, voters scan their databases at the ones that this divides; 0: only when
+    /// asked.
+    std::uint64_t scan_slots = 0;
 
     [[nodiscard]] PrimaryId primary_of(View view) const {
         return PrimaryId(static_cast<std::uint32_t>((view.value & 0xffffffffu) % primaries.size()));
@@ -42,6 +48,9 @@ struct Membership {
     [[nodiscard]] std::uint32_t replicas_per_group() const { return 2 * f + 1; }
     [[nodiscard]] std::uint32_t quorum() const { return f + 1; }
     [[nodiscard]] std::uint32_t database_quorum() const { return f_database + 1; }
+    [[nodiscard]] bool is_checkpoint(Slot slot) const {
+        return checkpoint_slots != 0 && slot.value != 0 && slot.value % checkpoint_slots == 0;
+    }
     /// The host that may speak as `endpoint`; nullopt for clients and for unknown ones.
     [[nodiscard]] std::optional<HostId> host_of(const Endpoint& endpoint) const;
     /// The counter that certifies for `endpoint`; nullopt where it has none.

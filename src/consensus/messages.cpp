@@ -88,6 +88,16 @@ const char* to_string(Event::Kind kind) {
             return "halted";
         case Event::Kind::dropped:
             return "dropped";
+        case Event::Kind::database_stable:
+            return "database_stable";
+        case Event::Kind::database_differs:
+            return "database_differs";
+        case Event::Kind::quarantined:
+            return "quarantined";
+        case Event::Kind::transferring:
+            return "transferring";
+        case Event::Kind::transferred:
+            return "transferred";
     }
     return "unknown";
 }

@@ -404,6 +404,7 @@ struct PartitionSeq {
 enum class ItemKind : std::uint8_t {
     transaction = 1,
     nop = 2,  ///< nullified or duplicate: moves the sequence numbers, does nothing
+    checkpoint = 3,  ///< the implicit entry of a checkpoint slot: touches every partition (D3)
 };
 
 /// What f+1 replicas of the owner group must say equally before a voter acts.
@@ -464,6 +465,7 @@ struct DbReply {
 struct VoterStatus {
     VoterId voter{};
     std::vector<PartitionSeq> next;  ///< next sequence number to execute, by partition
+    Slot checkpoint{};               ///< the newest checkpoint item executed in this incarnation
 };
 
 /// m17 FETCH-DBITEM (V9): owners of the entries that hold (partition, from .. to) send them again.
@@ -518,12 +520,73 @@ struct Rejected {
     std::string text;  ///< one sentence; hostile on the client's side, bounded by wire/
 };
 
+// --- database checkpoints and transfer, between voters (protocol.md 3.14)
+// ------------------------------------------------
+
+/// m14. Signed over db_checkpoint_digest(): "after everything up to `slot`, my database had this
+/// root."
+struct DbCheckpoint {
+    VoterId voter{};
+    Slot slot{};
+    Digest root;
+    Bytes signature;
+};
+
+/// Asks the voters to scan at this checkpoint slot, which is still to come.
+struct DbCut {
+    VoterId voter{};
+    Slot slot{};
+    bool hold = false;  ///< and to keep the snapshot: the sender is going to read it
+};
+
+/// The rows of one partition in one table, in chunks.
+struct DbLeaf {
+    std::string table;
+    PartitionId partition{};  ///< 0: the table has no partition column
+    std::uint64_t rows = 0;
+    std::vector<Digest> chunks;
+
+    bool operator==(const DbLeaf&) const = default;
+};
+using DbLeavesPtr = std::shared_ptr<const std::vector<DbLeaf>>;
+
+struct FetchDbLeaves {
+    VoterId voter{};
+    Slot slot{};
+};
+/// What the root at `slot` is made of; database_root() proves it.
+struct DbLeaves {
+    VoterId voter{};
+    Slot slot{};
+    DbLeavesPtr leaves;
+};
+struct FetchDbChunk {
+    VoterId voter{};
+    Slot slot{};
+    std::uint32_t leaf = 0;
+    std::uint32_t chunk = 0;
+};
+/// `rows`: the canonical encoding (database/row_codec.hpp); its leaf proves it.
+struct DbChunk {
+    VoterId voter{};
+    Slot slot{};
+    std::uint32_t leaf = 0;
+    std::uint32_t chunk = 0;
+    Bytes rows;
+};
+/// The answer to a fetch of a cut that is not (or no longer) held.
+struct DbGone {
+    VoterId voter{};
+    Slot slot{};
+};
+
 using Payload =
     std::variant<Body, Prepare, Commit, Status, FetchCertificates, Certificates, FetchBodies,
                  Bodies, CommitDb, DbReply, VoterStatus, FetchDbItems, Reply, Rejected, Checkpoint,
                  Vouch, RequestViewChange, TriggerCertificate, ViewChangePtr, NewView,
                  NewViewAccept, ViewCertPtr, Resign, FetchHeaders, Headers, FetchViewCert,
-                 FetchViewChanges, ViewChanges, VoidRequest, VoidPromise, VoidCert>;
+                 FetchViewChanges, ViewChanges, VoidRequest, VoidPromise, VoidCert, DbCheckpoint, DbCut,
+                 FetchDbLeaves, DbLeaves, FetchDbChunk, DbChunk, DbGone>;
 
 struct Message {
     Endpoint from;

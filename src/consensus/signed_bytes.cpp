@@ -204,6 +204,32 @@ Digest resign_digest(const Digest& cluster, PrimaryId primary, View view) {
     return Digester("RESIGN").digest(cluster).u32(primary.value).u64(view.value).finish();
 }
 
+Digest db_checkpoint_digest(const Digest& cluster, const DbCheckpoint& checkpoint) {
+    return Digester("DBCKPT")
+        .digest(cluster)
+        .u32(checkpoint.voter.value)
+        .u64(checkpoint.slot.value)
+        .digest(checkpoint.root)
+        .finish();
+}
+
+Digest chunk_digest(ByteView rows) {
+    return Digester("rows").bytes(rows).finish();
+}
+
+Digest database_root(const std::vector<DbLeaf>& leaves) {
+    std::vector<Digest> digests;
+    digests.reserve(leaves.size());
+    for (const DbLeaf& leaf : leaves)
+        digests.push_back(Digester("leaf")
+                              .text(leaf.table)
+                              .u32(leaf.partition.value)
+                              .u64(leaf.rows)
+                              .digest(merkle_root(leaf.chunks))
+                              .finish());
+    return merkle_root(digests);
+}
+
 Digest item_digest(GroupId group, Slot slot, const DbItem& item) {
     Digester d("item");
     d.u32(group.value).u64(slot.value).u32(item.index).u8(static_cast<std::uint8_t>(item.kind));

@@ -44,6 +44,13 @@ Digest accept_digest(const Digest& cluster, const NewViewAccept& accept);
 Digest void_promise_digest(const Digest& cluster, const VoidPromise& promise);
 Digest resign_digest(const Digest& cluster, PrimaryId primary, View view);
 
+Digest db_checkpoint_digest(const Digest& cluster, const DbCheckpoint& checkpoint);
+
+/// Of a chunk's canonical rows.
+Digest chunk_digest(ByteView rows);
+/// Merkle root over the leaves: what DBCKPT signs.
+Digest database_root(const std::vector<DbLeaf>& leaves);
+
 /// The digest that a voter counts votes by: every field of the item, the slot and the group.
 Digest item_digest(GroupId group, Slot slot, const DbItem& item);
 /// rdig: binds outcome, code and encoded result.

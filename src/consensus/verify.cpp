@@ -195,16 +195,17 @@ struct Verifier::Visitor {
     }
     Result<void> operator()(const CommitDb& commit) const {
         if (!same_sender(from, commit.group, commit.position)) return role(false);
-        if (commit.items.size() > v.limits_.slot_entries) return malformed("too many items");
+        // One more than entries: the implicit one of a checkpoint slot.
+        if (commit.items.size() > v.limits_.slot_entries + 1) return malformed("too many items");
         if (commit.bodies.size() > commit.items.size()) return malformed("too many bodies");
         for (const DbItem& item : commit.items)
-            if (item.seqs.empty() || item.seqs.size() > v.limits_.parts_per_request)
+            if (item.seqs.empty() || item.seqs.size() > parts_max(item))
                 return malformed("number of sequence numbers");
         return all_bodies(commit.bodies);
     }
     Result<void> operator()(const DbReply& reply) const {
         if (from != Endpoint::voter(reply.voter)) return role(false);
-        if (reply.items.size() > v.limits_.slot_entries) return malformed("too many items");
+        if (reply.items.size() > v.limits_.slot_entries + 1) return malformed("too many items");
         for (const ItemResult& item : reply.items)
             if (auto checked = result(item); !checked) return checked;
         return {};
@@ -271,6 +272,40 @@ struct Verifier::Visitor {
         for (const ViewChangePtr& each : found.messages)
             if (auto checked = (*this)(each); !checked) return checked;
         return {};
+    }
+
+    Result<void> operator()(const DbCheckpoint& m) const {
+        if (m.slot.value == 0) return malformed("slot 0 is no checkpoint");
+        return v.check_signature(Endpoint::voter(m.voter),
+                                 db_checkpoint_digest(v.membership_.cluster, m), m.signature);
+    }
+    Result<void> operator()(const DbCut& m) const { return of_voter(m.voter); }
+    Result<void> operator()(const FetchDbLeaves& m) const { return of_voter(m.voter); }
+    Result<void> operator()(const FetchDbChunk& m) const { return of_voter(m.voter); }
+    Result<void> operator()(const DbGone& m) const { return of_voter(m.voter); }
+    // Whether they are the ones that f_D+1 signed, only the engine knows: it checks digests.
+    Result<void> operator()(const DbLeaves& m) const {
+        if (!m.leaves || m.leaves->size() > v.limits_.database_leaves)
+            return malformed("number of leaves");
+        std::size_t chunks = 0;
+        for (const DbLeaf& leaf : *m.leaves) {
+            if (leaf.chunks.empty() || leaf.table.empty() || leaf.table.size() > 64)
+                return malformed("leaf");
+            chunks += leaf.chunks.size();
+        }
+        if (chunks > v.limits_.database_chunks) return malformed("number of chunks");
+        return of_voter(m.voter);
+    }
+    Result<void> operator()(const DbChunk& m) const {
+        if (m.rows.size() > v.limits_.chunk_bytes) return malformed("chunk too large");
+        return of_voter(m.voter);
+    }
+    [[nodiscard]] Result<void> of_voter(VoterId voter) const {
+        return role(from == Endpoint::voter(voter));
+    }
+    [[nodiscard]] std::size_t parts_max(const DbItem& item) const {
+        return item.kind == ItemKind::checkpoint ? v.membership_.owners.size()
+                                                 : v.limits_.parts_per_request;
     }
 
     Result<void> all_bodies(const std::vector<Body>& bodies) const {

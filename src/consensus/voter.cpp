@@ -35,8 +35,8 @@ ItemResult Voter::no_effect(const DbItem& item) {
     ItemResult result;
     result.index = item.index;
     result.rid = item.rid;
-    result.outcome = Outcome::duplicate;
-    result.rdig = result_digest(Outcome::duplicate, 0, {});
+    result.outcome = item.kind == ItemKind::checkpoint ? Outcome::ok : Outcome::duplicate;
+    result.rdig = result_digest(result.outcome, 0, {});
     result.has_result = true;
     return result;
 }
@@ -185,7 +185,7 @@ void Voter::on_past_items(const Endpoint& from, const CommitDb& message,
             known->voters |= bit(from.index);
             results.push_back(known->result);
             if (!again && !in_rotation(message.slot)) drop_payload(results.back());
-        } else if (item->kind == ItemKind::nop) {
+        } else if (item->kind != ItemKind::transaction) {
             results.push_back(no_effect(*item));
         } else {
             lookup.items.push_back(*item);

@@ -32,7 +32,8 @@ struct Execution {
     GroupId group{};
     Slot slot{};
     DbItem item;
-    Body body;  ///< null for a NOP
+    Body body;         ///< null where nothing is called
+    bool cut = false;  ///< a checkpoint item: open a snapshot when it is committed
 };
 
 /// Items that were executed and are no longer in memory: their answers are in cbft_exec.
@@ -69,9 +70,15 @@ public:
     void executed(const std::vector<Executed>& results, Now now);
     /// Answers to a Lookup; an item without a row is not among `results`.
     void found(const Lookup& lookup, const std::vector<ItemResult>& results, Now now);
+    /// Opens a snapshot at this checkpoint slot, too, if it is still to come (DBS4, audits).
+    void want_cut(Slot slot);
     void tick(Now now);
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;
     [[nodiscard]] VoterOutput take_output();
+
+    /// The newest checkpoint item that was executed.
+    [[nodiscard]] Slot checkpoint() const { return checkpoint_; }
+    [[nodiscard]] std::map<PartitionId, Seq> next() const;
 
     struct Report {
         std::map<PartitionId, Seq> next;
@@ -169,6 +176,7 @@ private:
     [[nodiscard]] std::uint32_t group_size(GroupId group) const {
         return static_cast<std::uint32_t>(membership_.group(group)->members.size());
     }
+    [[nodiscard]] bool cuts_at(const Key& key, const DbItem& item);
     static ItemResult no_effect(const DbItem& item);
     static void drop_payload(ItemResult& result);
     void fetch_gaps(Now now);
@@ -194,6 +202,8 @@ private:
     PartitionId turn_{};              ///< round robin over runnable_
     std::uint32_t in_flight_ = 0;
     std::uint64_t executed_ = 0;
+    Slot checkpoint_{};
+    std::set<Slot> cuts_;  ///< wanted, besides those of the schedule
     std::map<Endpoint, std::uint64_t> disagreements_;
 
     TimePoint next_status_;

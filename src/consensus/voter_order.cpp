@@ -14,6 +14,7 @@ constexpr std::uint64_t fetch_span_max = 1024;  // sequence numbers in one FETCH
 constexpr std::size_t fetch_bodies_max = 128;   // per group and round
 constexpr std::size_t fetch_lanes_max = 64;     // FETCH-DBITEMs in one round
 constexpr std::uint32_t fetch_backoff_max = 5;  // doublings
+constexpr std::size_t cuts_max = 64;
 
 std::uint64_t bit(std::uint32_t position) {
     return std::uint64_t{1} << position;
@@ -155,8 +156,24 @@ void Voter::start(const Key& key, Entry& entry, std::uint32_t worker, Now now) {
     entry.stage = Stage::running;
     release_charges(key, entry);
     ++in_flight_;
-    out_.execute.push_back({worker, key.group, key.slot, chosen.item, std::move(chosen.body)});
+    bool cut = cuts_at(key, chosen.item);
+    out_.execute.push_back({worker, key.group, key.slot, chosen.item, std::move(chosen.body), cut});
     chosen.body = nullptr;
+}
+
+// V11: what is not committed before it was given to the same worker, and until its own commit is
+// known so is all that follows: the worker is alone with the database at that moment.
+bool Voter::cuts_at(const Key& key, const DbItem& item) {
+    if (item.kind != ItemKind::checkpoint) return false;
+    bool wanted = cuts_.contains(key.slot);
+    cuts_.erase(cuts_.begin(), cuts_.upper_bound(key.slot));
+    return wanted || (membership_.scan_slots != 0 && key.slot.value % membership_.scan_slots == 0);
+}
+
+void Voter::want_cut(Slot slot) {
+    if (slot <= checkpoint_ || !membership_.is_checkpoint(slot)) return;
+    cuts_.insert(slot);
+    while (cuts_.size() > cuts_max) cuts_.erase(std::prev(cuts_.end()));
 }
 
 void Voter::executed(const std::vector<Executed>& results, Now now) {
@@ -179,7 +196,8 @@ void Voter::executed(const std::vector<Executed>& results, Now now) {
             drop_passed_claims(s.partition, lane);
         }
         ItemResult result =
-            chosen.item.kind == ItemKind::nop ? no_effect(chosen.item) : done.result;
+            chosen.item.kind == ItemKind::transaction ? done.result : no_effect(chosen.item);
+        if (chosen.item.kind == ItemKind::checkpoint) checkpoint_ = std::max(checkpoint_, key.slot);
         result.has_result = true;
         answers_.keep(key.group, key.slot, {chosen.digest, result, chosen.voters});
         replies[{key.group, key.slot}].push_back(std::move(result));
@@ -293,9 +311,14 @@ void Voter::fetch_bodies(Now now) {
 }
 
 void Voter::send_status() {
-    VoterStatus status{self_, {}};
+    VoterStatus status{self_, {}, checkpoint_};
     for (const auto& [partition, lane] : lanes_) status.next.push_back({partition, lane.next});
-    out_.send.push_back({membership_.all_replicas(), std::move(status)});
+    std::vector<Endpoint> to = membership_.all_replicas();
+    // The others' guards compare where they stand.
+    if (membership_.checkpoint_slots != 0)
+        for (const Endpoint& voter : membership_.all_voters())
+            if (voter != Endpoint::voter(self_)) to.push_back(voter);
+    out_.send.push_back({std::move(to), std::move(status)});
 }
 
 // --- output ---
@@ -318,9 +341,15 @@ VoterOutput Voter::take_output() {
     return std::exchange(out_, {});
 }
 
+std::map<PartitionId, Seq> Voter::next() const {
+    std::map<PartitionId, Seq> next;
+    for (const auto& [partition, lane] : lanes_) next.emplace(partition, lane.next);
+    return next;
+}
+
 Voter::Report Voter::report() const {
     Report report;
-    for (const auto& [partition, lane] : lanes_) report.next.emplace(partition, lane.next);
+    report.next = next();
     report.waiting = entries_.size() - in_flight_;
     report.in_flight = in_flight_;
     report.executed = executed_;

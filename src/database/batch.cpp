@@ -17,6 +17,8 @@ namespace {
 
 // What one round trip carries at most, besides its last statement: far below max_allowed_packet.
 constexpr std::size_t kChunkBytes = 1024 * 1024;
+// The same in every database of a cluster: it is part of what roots say.
+constexpr std::uint64_t kExecSlotsKept = 16384;
 
 bool is_integer(enum_field_types type) {
     switch (type) {
@@ -112,6 +114,11 @@ void Batch::plan() {
             next->second = seq.next();
         }
     }
+}
+
+std::optional<Slot> Batch::cut() const {
+    const consensus::Execution& last = items_.back().execution;
+    return last.cut ? std::optional(last.slot) : std::nullopt;
 }
 
 std::vector<consensus::Execution> Batch::take_executions() {
@@ -385,6 +392,13 @@ std::vector<std::string> Batch::bookkeeping() const {
                 std::to_string(item.code) + "," + quote_bytes(item.rdig.view()) + "," +
                 quote_bytes(item.result) + ")");
     }
+    // Replicas ask for the answers of slots that they keep, far fewer than these. Every database
+    // forgets the same rows at the same point of the order.
+    for (const auto& item : items_)
+        if (item.execution.item.kind == consensus::ItemKind::checkpoint &&
+            item.execution.slot.value > kExecSlotsKept)
+            statements.push_back("DELETE FROM cbft_exec WHERE slot<=" +
+                                 std::to_string(item.execution.slot.value - kExecSlotsKept));
     for (const auto& [partition, seq] : after_)
         add("INSERT INTO cbft_part (part,next_seq) VALUES ",
             "(" + text_of(partition) + "," + text_of(seq) + ")");
@@ -430,7 +444,8 @@ Attempt Batch::failed(Session& session) {
     const SqlError failure = session.last_error();
     auto meaning = classify(failure);
     Attempt attempt{Attempt::End::retry, meaning.verdict,
-                    "error " + std::to_string(failure.number) + ": " + failure.text};
+                    "error " + std::to_string(failure.number) + ": " + failure.text,
+                    is_damage(failure)};
     // Outside of a CALL nothing fails by rule.
     if (attempt.verdict == Verdict::abort) attempt.verdict = Verdict::retry;
     if (attempt.verdict == Verdict::lost) return attempt;

@@ -27,6 +27,7 @@ struct Attempt {
     End end = End::retry;
     Verdict verdict = Verdict::retry;  ///< for retry
     std::string why;
+    bool damage = false;  ///< for retry: something that must exist does not, see is_damage()
 };
 
 class Batch {
@@ -40,6 +41,8 @@ public:
     /// After `committed`: what to answer, and the windows as they are in the table.
     [[nodiscard]] std::vector<consensus::Executed> results() const;
     [[nodiscard]] const Windows& windows() const { return windows_; }
+    /// The checkpoint slot at which the database is to be cut behind this batch.
+    [[nodiscard]] std::optional<Slot> cut() const;
     [[nodiscard]] std::size_t size() const { return items_.size(); }
     /// Whether it may be run as smaller batches instead: no attempt ended in `unknown`.
     [[nodiscard]] bool divisible() const { return items_.size() > 1 && !maybe_committed_; }
@@ -57,7 +60,9 @@ private:
         Bytes result;
         Digest rdig;
 
-        [[nodiscard]] bool nop() const { return execution.item.kind == consensus::ItemKind::nop; }
+        [[nodiscard]] bool nop() const {
+            return execution.item.kind != consensus::ItemKind::transaction;
+        }
         [[nodiscard]] bool runs() const {
             return !sql.empty() && forced == 0 && outcome != consensus::Outcome::duplicate;
         }

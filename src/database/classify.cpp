@@ -78,4 +78,20 @@ Meaning classify(const SqlError& failure) {
     return {Verdict::retry};
 }
 
+bool is_damage(const SqlError& failure) {
+    static constexpr unsigned kDamage[] = {
+        126,  127,  134,  144, 145,  // of the engine: wrong index, record file, crashed table
+        1033, 1034, 1035,            // ER_NOT_FORM_FILE, ER_NOT_KEYFILE, ER_OLD_KEYFILE
+        1046, 1049,                  // ER_NO_DB_ERROR, ER_BAD_DB_ERROR
+        1054, 1146,                  // ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE
+        1194, 1195,                  // ER_CRASHED_ON_USAGE, ER_CRASHED_ON_REPAIR
+        1305,                        // ER_SP_DOES_NOT_EXIST
+        1712,                        // ER_INDEX_CORRUPT
+        1812, 1813, 1814,            // tablespaces
+        1932,                        // MariaDB: ER_NO_SUCH_TABLE_IN_ENGINE
+        1877,                        // ER_TABLE_CORRUPT
+    };
+    return std::find(std::begin(kDamage), std::end(kDamage), failure.number) != std::end(kDamage);
+}
+
 }  // namespace bft::database

@@ -24,4 +24,7 @@ struct Meaning {
 /// deterministic is taken for an accident.
 Meaning classify(const SqlError& failure);
 
+/// Something that must exist is missing or unreadable: a table, a procedure, the database.
+[[nodiscard]] bool is_damage(const SqlError& failure);
+
 }  // namespace bft::database

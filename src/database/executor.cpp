@@ -20,6 +20,8 @@ const char* to_string(Alarm::Kind kind) {
             return "wrong_sequence";
         case Alarm::Kind::second_voter:
             return "second_voter";
+        case Alarm::Kind::damaged:
+            return "damaged";
     }
     return "unknown";
 }

@@ -42,12 +42,13 @@ struct Alarm {
         stuck,           ///< a transaction fails again and again, not by rule
         wrong_sequence,  ///< cbft_part is not what was expected: somebody else wrote. Final.
         second_voter,    ///< another process holds the database's lock. Final.
+        damaged,         ///< a table, a procedure or the database itself is gone. Final.
     };
     Kind kind{};
     std::string text;  ///< one sentence: what happened and what to do
 
     [[nodiscard]] bool final() const {
-        return kind == Kind::wrong_sequence || kind == Kind::second_voter;
+        return kind == Kind::wrong_sequence || kind == Kind::second_voter || kind == Kind::damaged;
     }
 };
 const char* to_string(Alarm::Kind kind);
@@ -69,6 +70,9 @@ struct ExecutorHandlers {
     std::function<void(std::vector<consensus::Executed>)> executed;
     std::function<void(consensus::Lookup, std::vector<consensus::ItemResult>)> found;
     std::function<void(const Alarm&)> alarm;
+    /// On the worker's thread, before it or any other runs anything else: the database is exactly
+    /// what the order says after this checkpoint item (Execution::cut).
+    std::function<void(Slot)> cut;
 };
 
 class OrderedExecutor {

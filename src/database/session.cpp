@@ -63,8 +63,8 @@ Error connect_error(const ConnectOptions& options, unsigned number, const std::s
             return error(Errc::refused, at + "user '" + options.user + "' has no rights on '" +
                                             options.database + "': GRANT ALL on it");
         case 1049:
-            return error(Errc::refused, at + "there is no database '" + options.database +
-                                            "': create it, or correct its name");
+            return error(Errc::not_found, at + "there is no database '" + options.database +
+                                              "': create it, or correct its name");
         case CR_CONNECTION_ERROR:
         case CR_CONN_HOST_ERROR:
         case CR_UNKNOWN_HOST:

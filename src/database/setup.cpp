@@ -149,9 +149,13 @@ Result<void> check_installed(Session& session, const catalog::Application& appli
 }
 
 Result<void> lock_database(Session& session) {
+    return lock_database(session, session.options().database);
+}
+
+Result<void> lock_database(Session& session, const std::string& database) {
     // The server notices the end of a killed process's connection, but not at once.
     constexpr int kSeconds = 3;
-    auto name = "cbft." + hex(sha256(as_bytes(session.options().database))).substr(0, 32);
+    auto name = "cbft." + hex(sha256(as_bytes(database))).substr(0, 32);
     auto taken = session.value("SELECT GET_LOCK('" + name + "'," + std::to_string(kSeconds) + ")");
     if (!taken) return taken.error();
     if (*taken != "1")

@@ -36,6 +36,7 @@ Result<void> check_installed(Session& session, const catalog::Application& appli
 /// Takes the database's lock for this session, for as long as it is connected. Errc::refused when
 /// somebody else holds it.
 Result<void> lock_database(Session& session);
+Result<void> lock_database(Session& session, const std::string& name);
 
 /// cbft_part.
 Result<std::map<PartitionId, Seq>> next_sequences(Session& session);

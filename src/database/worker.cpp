@@ -1,5 +1,6 @@
 #include "database/worker.hpp"
 
+#include "database/rebuild.hpp"
 #include "database/setup.hpp"
 
 #include <boost/asio/post.hpp>
@@ -92,6 +93,10 @@ Session* SessionThread::session() {
             ++shared_.counters.reconnects;
             recovered();
         } else {
+            if (!next && next.error().code == Errc::not_found) {
+                stop_for_good(Alarm::Kind::damaged, next.error().what);
+                return nullptr;
+            }
             if (!next) complain(Alarm::Kind::database_lost, next.error().what);
             pause(back_off(failures));
         }
@@ -125,6 +130,8 @@ std::vector<consensus::Execution> Worker::take() {
     for (std::size_t i = 0; i < count; ++i) {
         executions.push_back(std::move(queue_.front()));
         queue_.pop_front();
+        // A cut shows the database before anything that follows.
+        if (executions.back().cut) break;
     }
     return executions;
 }
@@ -172,6 +179,7 @@ bool Worker::after_failure(const Batch& batch, const Attempt& attempt, unsigned 
         drop_session();
         return false;  // session() waits as long as nobody answers
     }
+    if (attempt.damage && is_damaged(attempt.why)) return false;
     if (attempt.verdict == Verdict::disk_full) {
         complain(Alarm::Kind::disk_full,
                  "the database's host has no room (" + attempt.why +
@@ -187,7 +195,21 @@ bool Worker::after_failure(const Batch& batch, const Attempt& attempt, unsigned 
     return failures >= kFailuresToDivide && batch.divisible();
 }
 
+// A procedure that names a table which no database has fails with the same errors: only what the
+// application has and this database has not is damage.
+bool Worker::is_damaged(const std::string& why) {
+    Session* current = session();
+    if (current == nullptr) return false;
+    auto missing = missing_parts(*current, shared_.application);
+    if (!missing || missing->empty()) return false;
+    std::string all;
+    for (const auto& part : *missing) all += (all.empty() ? "" : ", ") + part;
+    stop_for_good(Alarm::Kind::damaged, "missing: " + all + " (" + why + ")");
+    return true;
+}
+
 void Worker::committed(const Batch& batch) {
+    if (auto slot = batch.cut(); slot && shared_.handlers->cut) shared_.handlers->cut(*slot);
     shared_.windows.store(batch.windows());
     recovered();
     auto results = batch.results();

@@ -97,6 +97,7 @@ private:
     bool run_batch(std::vector<consensus::Execution> executions);
     /// Waits after a failed attempt; true when the batch is to be divided.
     bool after_failure(const Batch& batch, const Attempt& attempt, unsigned failures);
+    bool is_damaged(const std::string& why);
     void committed(const Batch& batch);
 
     std::deque<consensus::Execution> queue_;

@@ -17,9 +17,11 @@ constexpr const char* footer = R"(A first cluster:
   bftctl check cluster/hosts/host1/node.toml             everything that is wrong, at once
   bftctl status cluster                                  who is up, how far, and who disagrees
   bftctl call --client cluster/clients/admin stock_level 1 1 15
+  bftctl audit cluster                                   compare all databases now
 
 Exit status: 0 done; 1 it did not work; 2 wrong command line or file; 3 call: aborted by a rule of the
-application; 4 call: no f+1 equal answers in time; 5 status: a host is down or disagrees;
+application; 4 call: no f+1 equal answers in time; 5 status, audit: a host is down or
+disagrees;
 130 interrupted. `bftctl COMMAND --help` has more.)";
 
 }  // namespace
@@ -55,7 +57,8 @@ int main(int argc, char** argv) {
     const std::vector<std::pair<std::string, Command>> commands = {
         {"init", add_init(app)},         {"status", add_status(app)},
         {"call", add_call(app)},         {"check", add_check(app)},
-        {"manifest", add_manifest(app)}, {"verify-receipt", add_verify_receipt(app)},
+        {"audit", add_audit(app)},       {"manifest", add_manifest(app)},
+        {"verify-receipt", add_verify_receipt(app)},
     };
     try {
         app.parse(argc, argv);

@@ -28,5 +28,6 @@ Command add_call(CLI::App& app);
 Command add_check(CLI::App& app);
 Command add_manifest(CLI::App& app);
 Command add_verify_receipt(CLI::App& app);
+Command add_audit(CLI::App& app);
 
 }  // namespace bft::node

@@ -92,6 +92,8 @@ private:
             return error(Errc::internal, "the system gives no random numbers");
         cluster_.f = topology_.f;
         cluster_.f_database = topology_.f_database;
+        cluster_.checkpoint_slots = topology_.checkpoint_slots;
+        cluster_.scan_slots = topology_.scan_slots;
         cluster_.application = {application->name(), application->digest(), "app"};
         cluster_.voters = topology_.hosts_with(Role::voter);
         return {};

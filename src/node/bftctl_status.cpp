@@ -1,7 +1,6 @@
 // bftctl status: who is up, how far, and who disagrees.
 #include "node/bftctl.hpp"
-#include "node/cluster_file.hpp"
-#include "node/config.hpp"
+#include "node/bftctl_targets.hpp"
 #include "node/status_document.hpp"
 
 #include <chrono>
@@ -13,8 +12,6 @@
 
 namespace bft::node {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct Options {
     std::vector<std::string> places;
@@ -44,55 +41,6 @@ struct Survey {
         return true;
     }
 };
-
-/// A cluster folder stands for every host in it.
-Result<std::vector<fs::path>> node_files(const std::vector<std::string>& places) {
-    std::vector<fs::path> files;
-    for (const std::string& place : places) {
-        std::error_code bad;
-        if (!fs::is_directory(place, bad)) {
-            files.emplace_back(place);
-            continue;
-        }
-        if (fs::exists(fs::path(place) / "node.toml")) {
-            files.push_back(fs::path(place) / "node.toml");
-            continue;
-        }
-        const std::size_t before = files.size();
-        for (const fs::directory_entry& entry :
-             fs::directory_iterator(fs::path(place) / "hosts", bad))
-            if (fs::exists(entry.path() / "node.toml")) files.push_back(entry.path() / "node.toml");
-        if (files.size() == before)
-            return error(Errc::not_found, place +
-                                              " is no cluster's folder: it has no "
-                                              "hosts/NAME/node.toml");
-    }
-    return files;
-}
-
-struct Target {
-    NodeConfig config;
-    std::size_t order = 0;  ///< HostId
-};
-
-Result<std::vector<Target>> find_targets(const std::vector<fs::path>& files) {
-    std::vector<Target> targets;
-    std::string wrong;
-    for (const fs::path& file : files) {
-        const Loaded<NodeConfig> config = load_node_config(file);
-        for (const Diagnostic& what : config.errors) wrong += to_string(what) + "\n";
-        if (!config.value) continue;
-        const Loaded<ClusterFile> cluster = load_cluster_file(config.value->cluster_file);
-        for (const Diagnostic& what : cluster.errors) wrong += to_string(what) + "\n";
-        if (!cluster.value) continue;
-        const std::optional<HostId> id = cluster.value->host_id(config.value->host);
-        targets.push_back({*config.value, id ? id->value : cluster.value->hosts.size()});
-    }
-    if (!wrong.empty()) return error(Errc::malformed, wrong);
-    std::sort(targets.begin(), targets.end(),
-              [](const Target& a, const Target& b) { return a.order < b.order; });
-    return targets;
-}
 
 Survey ask(const std::vector<Target>& targets) {
     Survey survey;
@@ -136,7 +84,9 @@ std::string progress(const StatusDocument& status) {
                         std::to_string(status.primary->pooled) + " waiting");
     for (const StatusDocument::Replica& r : status.replicas)
         parts.push_back("group " + std::to_string(r.group) + ": view " + std::to_string(r.view) +
-                        (r.halted ? " HALTED" : r.active ? "" : " (not begun)") +
+                        (r.halted   ? " HALTED"
+                         : r.active ? ""
+                                    : " (not begun)") +
                         ", slot " + std::to_string(r.tip) + ", committed " +
                         std::to_string(r.committed) + ", delivered " + std::to_string(r.delivered) +
                         ", executed " + std::to_string(r.executed));
@@ -144,9 +94,20 @@ std::string progress(const StatusDocument& status) {
         std::string next;
         for (const auto& [partition, seq] : status.voter->next)
             next += " " + std::to_string(partition) + ":" + std::to_string(seq);
-        parts.push_back("database " + std::string(status.voter->database_up ? "up" : "DOWN") +
+        parts.push_back("database " +
+                        std::string(status.voter->quarantined   ? "QUARANTINED"
+                                    : status.voter->database_up ? "up"
+                                                                : "DOWN") +
                         ", " + std::to_string(status.voter->executed) + " executed, " +
                         std::to_string(status.voter->waiting) + " waiting, next" + next);
+        if (!status.voter->guard_state.empty() && status.voter->guard_state != "sound")
+            parts.push_back("database " + status.voter->guard_state + " (" +
+                            std::to_string(status.voter->chunks_loaded) + "/" +
+                            std::to_string(status.voter->chunks) +
+                            " chunks): " + status.voter->reason);
+        if (status.voter->quarantined)
+            for (const std::string& each : status.voter->differences)
+                parts.push_back("database differed: " + each);
     }
     return join(parts, "\n");
 }
@@ -219,14 +180,9 @@ void print_json(const Survey& survey) {
 }
 
 int run(const Options& options) {
-    const Result<std::vector<fs::path>> files = node_files(options.places);
-    if (!files) {
-        std::fprintf(stderr, "bftctl: %s\n", files.error().what.c_str());
-        return exit_usage;
-    }
-    const Result<std::vector<Target>> targets = find_targets(*files);
+    const Result<std::vector<Target>> targets = find_targets(options.places);
     if (!targets) {
-        std::fprintf(stderr, "%s", targets.error().what.c_str());
+        std::fprintf(stderr, "%s\n", targets.error().what.c_str());
         return exit_usage;
     }
     const auto deadline =

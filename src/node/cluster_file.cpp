@@ -29,7 +29,7 @@ void render_identity(std::ostream& out, const ClusterIdentity& identity) {
 
 Digest ClusterFile::digest() const {
     Digester d("cluster");
-    d.text(name).bytes(id).u32(f).u32(f_database);
+    d.text(name).bytes(id).u32(f).u32(f_database).u64(checkpoint_slots).u64(scan_slots);
     d.text(application.name).digest(application.digest);
     const auto count = [&d](const auto& list) { d.u32(static_cast<std::uint32_t>(list.size())); };
     count(hosts);
@@ -69,6 +69,8 @@ consensus::Membership ClusterFile::membership() const {
     m.cluster = digest();
     m.f = f;
     m.f_database = f_database;
+    m.checkpoint_slots = checkpoint_slots;
+    m.scan_slots = scan_slots;
     UsigId next{};
     const auto member = [&](const ClusterIdentity& identity) {
         const consensus::Member made{host_id(identity.host).value(), next};
@@ -121,6 +123,8 @@ std::string render(const ClusterFile& cluster) {
         << "id = " << quoted(hex(cluster.id)) << "\n"
         << "f = " << cluster.f << "\n"
         << "f_database = " << cluster.f_database << "\n"
+        << "checkpoint_slots = " << cluster.checkpoint_slots << "\n"
+        << "scan_slots = " << cluster.scan_slots << "\n"
         << "voters = " << list(cluster.voters, quoted) << "\n\n"
         << "[application]\n"
         << "name = " << quoted(cluster.application.name) << "\n"

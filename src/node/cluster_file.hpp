@@ -57,6 +57,10 @@ struct ClusterFile {
     Bytes id;  ///< 16 random bytes: two clusters never have one digest
     std::uint32_t f = 1;
     std::uint32_t f_database = 1;
+    /// Voters may be compared at every slot that this divides ...
+    std::uint64_t checkpoint_slots = default_checkpoint_slots;
+    /// ... and are, unasked, at every slot that this divides; see Membership.
+    std::uint64_t scan_slots = default_scan_slots;
     ClusterApplication application;
     std::vector<ClusterHost> hosts;          ///< by HostId
     std::vector<ClusterIdentity> primaries;  ///< by PrimaryId

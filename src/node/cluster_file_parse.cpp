@@ -38,6 +38,7 @@ namespace {
 using Names = std::set<std::string, std::less<>>;
 
 constexpr std::int64_t f_max = 10;
+constexpr std::int64_t checkpoint_slots_max = 1 << 24;
 constexpr std::int64_t partition_max = 0xffff'ffff;
 
 class Parser {
@@ -51,6 +52,11 @@ public:
         root.hex_bytes("id", 16, cluster_.id, Need::required);
         root.number("f", cluster_.f, 1, f_max, Need::required);
         root.number("f_database", cluster_.f_database, 1, f_max, Need::required);
+        root.number("checkpoint_slots", cluster_.checkpoint_slots, 1, checkpoint_slots_max);
+        root.number("scan_slots", cluster_.scan_slots, 0, checkpoint_slots_max);
+        if (cluster_.scan_slots % cluster_.checkpoint_slots != 0)
+            root.error("scan_slots", "scan_slots must be a multiple of checkpoint_slots, " +
+                                         std::to_string(cluster_.checkpoint_slots));
         if (auto application = root.table("application", Need::required))
             read_application(*application);
         for (TableReader& host : root.tables("host", Need::required)) read_host(host);

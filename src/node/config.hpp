@@ -49,6 +49,10 @@ struct Loaded {
     std::map<std::string, Place> places;
 };
 
+/// Of a cluster that says nothing else, see ClusterFile.
+inline constexpr std::uint64_t default_checkpoint_slots = 32;
+inline constexpr std::uint64_t default_scan_slots = 4096;
+
 enum class Role : std::uint8_t { usig = 1, primary = 2, replica = 3, voter = 4 };
 const char* to_string(Role role);
 /// "replica,voter" as --role takes it; refuses unknown and repeated names.

@@ -111,7 +111,8 @@ std::vector<Family> metric_families(const json::object& status) {
                         {"nondeterministic", "entries on which all databases differ", counter}},
                        {{"group", std::to_string(group)}});
         }
-    if (const json::object* voter = object_at(status, "voter"))
+    const json::object* voter = object_at(status, "voter");
+    if (voter != nullptr)
         all.fields("bft_voter_", *voter,
                    {{"database_up", "1 when the database answers", gauge},
                     {"waiting", "items known and not executed", gauge},
@@ -119,7 +120,21 @@ std::vector<Family> metric_families(const json::object& status) {
                     {"executed", "items executed", counter},
                     {"aborted", "of them aborted by rule", counter},
                     {"batches", "SQL transactions committed", counter},
-                    {"retries", "SQL transactions run again", counter}});
+                    {"retries", "SQL transactions run again", counter},
+                    {"checkpoint", "newest checkpoint slot executed", gauge},
+                    {"quarantined", "1: the database is out of service and being rebuilt", gauge}});
+    if (const json::object* guard = voter != nullptr ? object_at(*voter, "guard") : nullptr)
+        all.fields("bft_database_", *guard,
+                   {{"stable", "slot at which f_D+1 databases had one root", gauge},
+                    {"scanned", "slot of the newest own root", gauge},
+                    {"scans", "scans of the whole database", counter},
+                    {"scans_skipped", "cuts that found a snapshot still in use", counter},
+                    {"scan_ms", "length of the last scan", gauge},
+                    {"scan_cpu_us", "CPU microseconds of this process for scans", counter},
+                    {"quarantines", "times that the database was out of service", counter},
+                    {"transfers", "times that it was rebuilt from others", counter},
+                    {"chunks", "chunks of the transfer under way, or of the last one", gauge},
+                    {"chunks_loaded", "of them loaded", gauge}});
     if (const json::object* http = object_at(status, "http")) {
         all.fields("bft_http_", *http,
                    {{"open", "connections", gauge},

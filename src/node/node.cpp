@@ -8,7 +8,9 @@
 #include "host/signature_cache.hpp"
 #include "metrics/exporter.hpp"
 #include "node/manifest.hpp"
+#include "node/control_server.hpp"
 #include "node/metric_families.hpp"
+#include "node/status_document.hpp"
 #include "node/status_report.hpp"
 #include "node/status_server.hpp"
 #include "roles/database_voter.hpp"
@@ -25,6 +27,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <charconv>
 #include <csignal>
 #include <fstream>
 #include <sys/resource.h>
@@ -98,6 +101,7 @@ private:
     void stop(int exit_code);
     void fatal(const Error& error);
     void publish_metrics();
+    Result<void> obey(const std::string& line);
 
     [[nodiscard]] json::object status() const;
 
@@ -135,6 +139,7 @@ private:
     std::unique_ptr<roles::DatabaseVoterRole> voter_;
     std::unique_ptr<roles::HttpFront> http_;
     std::unique_ptr<StatusServer> status_server_;
+    std::unique_ptr<ControlServer> control_server_;
     std::unique_ptr<metrics::Exporter> exporter_;
     boost::asio::steady_timer metrics_timer_{loop_};
 };
@@ -406,6 +411,10 @@ Result<void> Node::open_windows_to_outside() {
         std::make_unique<StatusServer>(loop_, [this] { return json::serialize(status()); });
     if (auto done = status_server_->listen(config_.status_socket); !done) return done;
     if (auto done = open_http(); !done) return done;
+    control_server_ = std::make_unique<ControlServer>(
+        loop_, [this](const std::string& line) { return obey(line); });
+    if (auto done = control_server_->listen(control_socket_of(config_.status_socket)); !done)
+        return done;
     if (config_.metrics.empty()) return {};
     auto exporter = metrics::Exporter::listen(config_.metrics);
     if (!exporter) return exporter.error();
@@ -448,6 +457,20 @@ Result<void> Node::open_http() {
     if (!front) return front.error();
     http_ = std::move(*front);
     return {};
+}
+
+// "audit SLOT": have all databases scanned at that checkpoint slot. "resync": rebuild ours.
+Result<void> Node::obey(const std::string& line) {
+    log::info("control line=\"{}\"", line);
+    if (!voter_) return error(Errc::refused, "this daemon has no database voter");
+    if (line == "resync") return voter_->resync();
+    constexpr std::string_view audit = "audit ";
+    std::uint64_t slot = 0;
+    const char* end = line.data() + line.size();
+    if (!line.starts_with(audit) ||
+        std::from_chars(line.data() + audit.size(), end, slot).ptr != end || slot == 0)
+        return error(Errc::malformed, "unknown command");
+    return voter_->audit(Slot(slot));
 }
 
 void Node::publish_metrics() {

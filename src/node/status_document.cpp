@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 
@@ -52,10 +53,36 @@ std::map<std::string, std::uint64_t> counts(const json::value& object, std::stri
 }
 
 StatusDocument::Replica read_replica(const json::value& value) {
-    return {number(value, "group"),   number(value, "position"),  number(value, "view"),
-            number(value, "tip"),     number(value, "committed"), number(value, "delivered"),
-            number(value, "executed"),
-            boolean(value, "active", true), boolean(value, "halted", false)};
+    return {
+        number(value, "group"),    number(value, "position"),      number(value, "view"),
+        number(value, "tip"),      number(value, "committed"),     number(value, "delivered"),
+        number(value, "executed"), boolean(value, "active", true), boolean(value, "halted", false)};
+}
+
+std::optional<std::uint64_t> id_of(std::string_view name) {
+    std::uint64_t id = 0;
+    const char* end = name.data() + name.size();
+    if (name.empty() || std::from_chars(name.data(), end, id).ptr != end) return std::nullopt;
+    return id;
+}
+
+void read_guard(const json::value& guard, StatusDocument::Voter& voter) {
+    voter.guard_state = text(guard, "state");
+    voter.reason = text(guard, "reason");
+    voter.chunks = number(guard, "chunks");
+    voter.chunks_loaded = number(guard, "chunks_loaded");
+    voter.transfers = number(guard, "transfers");
+    if (const json::value* all = find(guard, "differences"); all != nullptr && all->is_array())
+        for (const json::value& each : all->get_array())
+            if (each.is_string()) voter.differences.emplace_back(each.get_string());
+    const json::value* roots = find(guard, "roots");
+    if (roots == nullptr || !roots->is_object()) return;
+    for (const json::key_value_pair& at : roots->get_object()) {
+        auto slot = id_of(at.key());
+        if (!slot || !at.value().is_object()) continue;
+        for (const json::key_value_pair& root : at.value().get_object())
+            if (auto id = id_of(root.key())) voter.roots[*slot][*id] = text(at.value(), root.key());
+    }
 }
 
 StatusDocument::Voter read_voter(const json::value& value) {
@@ -68,6 +95,8 @@ StatusDocument::Voter read_voter(const json::value& value) {
     voter.waiting = number(value, "waiting");
     voter.executed = number(value, "executed");
     voter.database_up = boolean(value, "database_up", true);
+    voter.quarantined = boolean(value, "quarantined", false);
+    if (const json::value* guard = find(value, "guard")) read_guard(*guard, voter);
     return voter;
 }
 
@@ -101,6 +130,33 @@ Result<StatusDocument> parse_status(std::string_view document) {
     status.disagreements = counts(root, "disagreements");
     status.drops = counts(root, "drops");
     return status;
+}
+
+std::filesystem::path control_socket_of(const std::filesystem::path& status_socket) {
+    return status_socket.string() + ".control";
+}
+
+Result<void> send_control(const std::filesystem::path& socket, const std::string& line) {
+    using boost::asio::local::stream_protocol;
+    boost::asio::io_context io;
+    stream_protocol::socket stream(io);
+    boost::system::error_code failure;
+    stream.connect(stream_protocol::endpoint(socket.string()), failure);
+    if (!failure) boost::asio::write(stream, boost::asio::buffer(line + "\n"), failure);
+    if (failure)
+        return error(Errc::unavailable,
+                     "no daemon answers at " + socket.string() + " (" + failure.message() + ")");
+    std::string answer;
+    boost::system::error_code ended = boost::asio::error::would_block;
+    boost::asio::async_read(stream, boost::asio::dynamic_buffer(answer, 4096),
+                            [&](const boost::system::error_code& e, std::size_t) { ended = e; });
+    io.run_for(patience);
+    if (ended != boost::asio::error::eof)
+        return error(Errc::unavailable, "the daemon at " + socket.string() +
+                                            " accepts, but does not answer within 3 s");
+    while (!answer.empty() && answer.back() == '\n') answer.pop_back();
+    if (answer != "ok") return error(Errc::refused, answer);
+    return {};
 }
 
 Result<std::string> read_status(const std::filesystem::path& socket) {

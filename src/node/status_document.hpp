@@ -38,6 +38,15 @@ struct StatusDocument {
         std::uint64_t waiting = 0;
         std::uint64_t executed = 0;
         bool database_up = true;
+        bool quarantined = false;  ///< its database is out of service and being rebuilt
+        // Of its guard; empty where the cluster has none.
+        std::string guard_state;
+        std::string reason;
+        std::uint64_t chunks = 0, chunks_loaded = 0;
+        std::uint64_t transfers = 0;
+        std::vector<std::string> differences;
+        /// Checkpoint slot -> voter -> root, as signed.
+        std::map<std::uint64_t, std::map<std::uint64_t, std::string>> roots;
     };
 
     std::string host;
@@ -59,5 +68,10 @@ struct StatusDocument {
 Result<StatusDocument> parse_status(std::string_view json);
 /// Asks a running daemon. Errc::unavailable: none listens there.
 Result<std::string> read_status(const std::filesystem::path& socket);
+
+/// Where the daemon with that status socket takes commands.
+std::filesystem::path control_socket_of(const std::filesystem::path& status_socket);
+/// Gives a running daemon a command. Errc::refused: it does not do that; the sentence says why.
+Result<void> send_control(const std::filesystem::path& socket, const std::string& line);
 
 }  // namespace bft::node

@@ -50,6 +50,7 @@ bool ready(const StatusSource& source, const net::LinksReport& links) {
     if (!source.started) return false;
     for (const auto* replica : source.replicas)
         if (replica->halted()) return false;
+    if (source.voter != nullptr && source.voter->quarantined()) return false;
     std::set<HostId> up{source.self};
     for (const net::LinkReport& link : links.links) {
         if (!link.dialled || !link.up) continue;
@@ -64,8 +65,7 @@ bool ready(const StatusSource& source, const net::LinksReport& links) {
         if (count(group.members) < static_cast<std::ptrdiff_t>(all.quorum())) return false;
     auto voters = std::count_if(all.voters.begin(), all.voters.end(),
                                 [&](HostId host) { return up.contains(host); });
-    return count(all.primaries) > 0 &&
-           voters >= static_cast<std::ptrdiff_t>(all.database_quorum());
+    return count(all.primaries) > 0 && voters >= static_cast<std::ptrdiff_t>(all.database_quorum());
 }
 
 void add_links(json::object& status, const StatusSource& source, const net::LinksReport& report) {

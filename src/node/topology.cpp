@@ -20,6 +20,11 @@ public:
         root.number("f", topology_.f, 1, 10, Need::required);
         topology_.f_database = topology_.f;
         root.number("f_database", topology_.f_database, 1, 10);
+        root.number("checkpoint_slots", topology_.checkpoint_slots, 1, 1 << 24);
+        root.number("scan_slots", topology_.scan_slots, 0, 1 << 24);
+        if (topology_.scan_slots % topology_.checkpoint_slots != 0)
+            root.error("scan_slots", "scan_slots must be a multiple of checkpoint_slots, " +
+                                         std::to_string(topology_.checkpoint_slots));
         root.path("application", topology_.application, Need::required);
         read_clients(root);
         root.texts("origins", topology_.origins);
@@ -167,11 +172,10 @@ private:
         if (topology_.hosts.empty()) return;
         const std::size_t primaries = topology_.hosts_with(Role::primary).size();
         if (primaries < std::size_t{topology_.f} + 1)
-            root.error("host", std::to_string(primaries) + " hosts have the role 'primary'; with " +
-                                   "f = " + std::to_string(topology_.f) +
-                                   " there must be at least f+1 = " +
-                                   std::to_string(topology_.f + 1) +
-                                   ": when one fails another one orders");
+            root.error("host",
+                       std::to_string(primaries) + " hosts have the role 'primary'; with " +
+                           "f = " + std::to_string(topology_.f) + " there must be at least f+1 = " +
+                           std::to_string(topology_.f + 1) + ": when one fails another one orders");
         const std::size_t voters = topology_.hosts_with(Role::voter).size();
         const std::size_t wanted = 2 * std::size_t{topology_.f_database} + 1;
         if (voters != wanted)

@@ -44,6 +44,8 @@ struct Topology {
     std::string name;
     std::uint32_t f = 1;
     std::uint32_t f_database = 1;
+    std::uint64_t checkpoint_slots = default_checkpoint_slots;
+    std::uint64_t scan_slots = default_scan_slots;
     std::filesystem::path application;
     std::vector<TopologyHost> hosts;
     std::vector<TopologyGroup> groups;

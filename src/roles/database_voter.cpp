@@ -2,31 +2,26 @@
 
 #include "database/setup.hpp"
 
+#include <boost/json/array.hpp>
+
 namespace bft::roles {
 
+using consensus::DatabaseGuard;
 using consensus::Endpoint;
 
 DatabaseVoterRole::DatabaseVoterRole(Environment& environment, VoterId self,
+                                     consensus::VoterOptions options,
                                      database::ExecutorOptions executor_options,
                                      const catalog::Application& application)
     : environment_(environment),
       self_(self),
-      ticker_(environment.loop, environment.clock,
-              [this] {
-                  consensus::Now now = environment_.clock.now();
-                  auto deadline = engine_->next_deadline();
-                  if (deadline && *deadline <= now.mono) engine_->tick(now);
-                  pump();
-              }),
-      executor_(
-          environment.loop, std::move(executor_options), application,
-          {[this](std::vector<consensus::Executed> results) { executed(results); },
-           [this](const consensus::Lookup& lookup,
-                  const std::vector<consensus::ItemResult>& results) { found(lookup, results); },
-           [this](const database::Alarm& raised) { alarm(raised); }}) {}
+      options_(options),
+      executor_options_(std::move(executor_options)),
+      application_(application),
+      ticker_(environment.loop, environment.clock, [this] { on_deadline(); }) {}
 
 DatabaseVoterRole::~DatabaseVoterRole() {
-    executor_.stop();
+    if (executor_) executor_->stop();
 }
 
 namespace {
@@ -46,82 +41,279 @@ Result<std::unique_ptr<DatabaseVoterRole>> DatabaseVoterRole::create(
     Environment& environment, VoterId self, consensus::VoterOptions options,
     database::ExecutorOptions executor_options, const catalog::Application& application) {
     options.workers = executor_options.workers;
-    if (executor_options.install) create_database_if_allowed(executor_options.connect);
-    std::unique_ptr<DatabaseVoterRole> role(
-        new DatabaseVoterRole(environment, self, std::move(executor_options), application));
-    auto next = role->executor_.open();
-    if (!next) return next.error();
-    role->engine_.emplace(environment.membership, self, options, *next);
+    std::unique_ptr<DatabaseVoterRole> role(new DatabaseVoterRole(
+        environment, self, options, std::move(executor_options), application));
+    auto opened =
+        environment.membership.checkpoint_slots == 0 ? role->open_executor() : role->open_guarded();
+    if (!opened) return opened.error();
+    if (!role->guard_ || !role->guard_->quarantined()) role->begin_service();
     environment.exchange.attach(
         Endpoint::voter(self),
         [voter = role.get()](const consensus::Verified& message) { voter->receive(message); });
-    log::info("voter_ready id={} workers={} partitions={}", self.value, options.workers,
-              next->size());
+    log::info("voter_ready id={} workers={} partitions={} guarded={}", self.value, options.workers,
+              role->next_.size(), role->guard_.has_value());
     return role;
 }
 
+// A database that is empty or half built is not an error: the others may have what belongs there.
+Result<void> DatabaseVoterRole::open_guarded() {
+    auto found = database::examine(executor_options_.connect);
+    if (!found) return found.error();
+    auto condition = DatabaseGuard::Condition::sound;
+    if (*found == database::Condition::half_built) condition = DatabaseGuard::Condition::half_built;
+    if (*found == database::Condition::empty) condition = DatabaseGuard::Condition::empty;
+    boost::asio::io_context& loop = environment_.loop;
+    keeper_ = std::make_unique<database::SnapshotKeeper>(
+        loop, database::SnapshotOptions{executor_options_.connect, 1.0}, application_,
+        database::SnapshotHandlers{
+            [this](consensus::Scan scan) {
+                guard_->scanned(std::move(scan), environment_.clock.now());
+                pump();
+            },
+            [this](const std::string& why) {
+                guard_->damaged(why, environment_.clock.now());
+                pump();
+            },
+            [this](const consensus::ChunkExport& asked, std::optional<Bytes> rows) {
+                guard_->exported(asked, std::move(rows), environment_.clock.now());
+                pump();
+            }});
+    rebuilder_ = std::make_unique<database::Rebuilder>(
+        loop, executor_options_, application_,
+        database::RebuildHandlers{[this] {
+                                      guard_->ready_to_load(environment_.clock.now());
+                                      pump();
+                                  },
+                                  [this] {
+                                      guard_->loaded(environment_.clock.now());
+                                      pump();
+                                  },
+                                  [this] { on_rebuilt(); },
+                                  [this](const std::string& why) {
+                                      guard_->rebuild_failed(why, environment_.clock.now());
+                                      pump();
+                                  }});
+    guard_.emplace(environment_.membership, self_, consensus::GuardOptions{}, environment_.signer,
+                   condition);
+    if (condition == DatabaseGuard::Condition::half_built) return {};
+    return open_executor();
+}
+
+Result<void> DatabaseVoterRole::open_executor() {
+    if (executor_options_.install) create_database_if_allowed(executor_options_.connect);
+    auto current = [this, generation = ++generation_] { return generation == generation_; };
+    executor_ = std::make_unique<database::OrderedExecutor>(
+        environment_.loop, executor_options_, application_,
+        database::ExecutorHandlers{
+            [this, current](const std::vector<consensus::Executed>& results) {
+                if (!current() || !engine_) return;
+                engine_->executed(results, environment_.clock.now());
+                pump();
+            },
+            [this, current](const consensus::Lookup& lookup,
+                            const std::vector<consensus::ItemResult>& results) {
+                if (!current() || !engine_) return;
+                engine_->found(lookup, results, environment_.clock.now());
+                pump();
+            },
+            [this, current](const database::Alarm& raised) {
+                if (current()) alarm(raised);
+            },
+            [keeper = keeper_.get()](Slot slot) {
+                if (keeper == nullptr) return;
+                if (!keeper->open(slot)) log::info("cut_skipped slot={}", slot.value);
+            }});
+    auto next = executor_->open();
+    if (!next) {
+        executor_.reset();
+        return next.error();
+    }
+    next_ = *next;
+    return {};
+}
+
+void DatabaseVoterRole::begin_service() {
+    engine_.emplace(environment_.membership, self_, options_, next_);
+    trouble_.clear();
+    halted_ = false;
+}
+
+// What the executor still has to do it does in vain: the database is going to be emptied.
+void DatabaseVoterRole::end_service() {
+    engine_.reset();
+    waiting_.clear();
+    lookups_.clear();
+}
+
 void DatabaseVoterRole::start() {
-    engine_->tick(environment_.clock.now());
+    on_deadline();
+}
+
+void DatabaseVoterRole::on_deadline() {
+    consensus::Now now = environment_.clock.now();
+    if (engine_ && !halted_) {
+        auto deadline = engine_->next_deadline();
+        if (deadline && *deadline <= now.mono) engine_->tick(now);
+    }
+    if (guard_ && guard_->next_deadline() <= now.mono) {
+        if (engine_) {
+            auto standing = engine_->report();
+            guard_->standing(standing.next, engine_->checkpoint(), standing.in_flight > 0, now);
+        }
+        guard_->tick(now);
+    }
     pump();
 }
 
 void DatabaseVoterRole::receive(const consensus::Verified& message) {
-    if (halted_) return;
-    engine_->receive(message, environment_.clock.now());
+    consensus::Now now = environment_.clock.now();
+    if (message.from().role == Endpoint::Role::voter) {
+        if (guard_) guard_->receive(message, now);
+    } else if (engine_ && !halted_) {
+        engine_->receive(message, now);
+    }
     pump();
 }
 
-void DatabaseVoterRole::executed(const std::vector<consensus::Executed>& results) {
-    if (!engine_) return;
-    engine_->executed(results, environment_.clock.now());
-    pump();
-}
-
-void DatabaseVoterRole::found(const consensus::Lookup& lookup,
-                              const std::vector<consensus::ItemResult>& results) {
-    if (!engine_) return;
-    engine_->found(lookup, results, environment_.clock.now());
-    pump();
-}
-
-// A database that is away or full is retried by the executor; one that is not what it should be
-// stops answering, and the rest of the host goes on without it.
+// A database that is away or full is retried by the executor; one that is not what it should be is
+// out of service, and the rest of the host goes on without it.
 void DatabaseVoterRole::alarm(const database::Alarm& raised) {
-    if (raised.kind == database::Alarm::Kind::database_back) {
+    using Kind = database::Alarm::Kind;
+    if (raised.kind == Kind::database_back) {
         trouble_.clear();
         log::info("database_back what=\"{}\"", raised.text);
         return;
     }
     trouble_ = raised.text;
-    halted_ = halted_ || raised.final();
+    bool repairable =
+        guard_ && (raised.kind == Kind::wrong_sequence || raised.kind == Kind::damaged);
+    halted_ = halted_ || (raised.final() && !repairable);
     log::error("{} halted={} what=\"{}\"", database::to_string(raised.kind), halted_, raised.text);
+    if (!repairable) return;
+    guard_->damaged(raised.text, environment_.clock.now());
+    pump();
+}
+
+void DatabaseVoterRole::on_rebuilt() {
+    consensus::Now now = environment_.clock.now();
+    if (auto opened = open_executor(); !opened) {
+        guard_->rebuild_failed(opened.error().what, now);
+    } else {
+        guard_->rebuilt(now);
+        begin_service();
+        engine_->tick(now);
+    }
+    pump();
+}
+
+Result<void> DatabaseVoterRole::audit(Slot slot) {
+    if (!guard_) return error(Errc::refused, "this cluster has no database checkpoints");
+    if (guard_->quarantined()) return error(Errc::unavailable, "the database is in quarantine");
+    if (!environment_.membership.is_checkpoint(slot))
+        return error(Errc::malformed, "not a checkpoint slot");
+    guard_->audit(slot, environment_.clock.now());
+    pump();
+    return {};
+}
+
+Result<void> DatabaseVoterRole::resync() {
+    if (!guard_) return error(Errc::refused, "this cluster has no database checkpoints");
+    if (guard_->quarantined())
+        return error(Errc::unavailable, "it is being rebuilt: " + guard_->report().reason);
+    guard_->resync(environment_.clock.now());
+    pump();
+    return {};
 }
 
 void DatabaseVoterRole::pump() {
+    if (guard_) pump_guard();
+    if (engine_) pump_voter();
+    std::optional<TimePoint> deadline;
+    if (engine_ && !halted_) deadline = engine_->next_deadline();
+    if (guard_ && (!deadline || guard_->next_deadline() < *deadline))
+        deadline = guard_->next_deadline();
+    ticker_.arm(deadline);
+}
+
+void DatabaseVoterRole::pump_voter() {
     consensus::VoterOutput output = engine_->take_output();
     for (consensus::Execution& execution : output.execute) waiting_.push_back(std::move(execution));
     for (consensus::Lookup& lookup : output.lookup) lookups_.push_back(std::move(lookup));
     give_to_executor();
-    for (consensus::Send& send : output.send)
+    transmit(output.send);
+    note(output.events);
+}
+
+void DatabaseVoterRole::pump_guard() {
+    consensus::GuardOutput output = guard_->take_output();
+    if (output.stop) end_service();
+    if (output.begin) begin_service();
+    if (engine_)
+        for (Slot slot : output.cuts) engine_->want_cut(slot);
+    if (output.release) keeper_->close();
+    for (const consensus::ChunkExport& asked : output.exports) keeper_->read(asked);
+    if (output.rebuild) rebuilder_->begin(std::move(executor_), std::move(*output.rebuild));
+    for (consensus::ChunkLoad& chunk : output.load) rebuilder_->load(std::move(chunk));
+    if (output.finish) rebuilder_->finish();
+    transmit(output.send);
+    note(output.events);
+}
+
+void DatabaseVoterRole::transmit(std::vector<consensus::Send>& messages) {
+    for (consensus::Send& send : messages)
         environment_.exchange.transmit(Endpoint::voter(self_), std::move(send));
-    for (const consensus::Event& event : output.events)
+}
+
+void DatabaseVoterRole::note(const std::vector<consensus::Event>& events) {
+    for (const consensus::Event& event : events)
         environment_.events.note(Endpoint::voter(self_), event);
-    ticker_.arm(engine_->next_deadline());
 }
 
 // Bounded by the engine: at most in_flight_max executions are out.
 void DatabaseVoterRole::give_to_executor() {
-    while (!waiting_.empty() && executor_.execute(waiting_.front())) waiting_.pop_front();
-    while (!lookups_.empty() && executor_.lookup(lookups_.front())) lookups_.pop_front();
+    while (!waiting_.empty() && executor_->execute(waiting_.front())) waiting_.pop_front();
+    while (!lookups_.empty() && executor_->lookup(lookups_.front())) lookups_.pop_front();
+}
+
+boost::json::object DatabaseVoterRole::guard_report() const {
+    DatabaseGuard::Report report = guard_->report();
+    boost::json::array differences;
+    for (const std::string& each : report.differences) differences.emplace_back(each);
+    boost::json::object roots;
+    for (const auto& [slot, by_voter] : report.roots) {
+        boost::json::object of_slot;
+        for (const auto& [voter, root] : by_voter) of_slot[std::to_string(voter.value)] = hex(root);
+        roots[std::to_string(slot.value)] = std::move(of_slot);
+    }
+    return {
+        {"state", consensus::to_string(report.state)},
+        {"reason", report.reason},
+        {"stable", report.stable.value},
+        {"stable_root", hex(report.stable_root)},
+        {"scanned", report.scanned.value},
+        {"roots", std::move(roots)},
+        {"differences", std::move(differences)},
+        {"chunks", report.chunks},
+        {"chunks_loaded", report.chunks_loaded},
+        {"quarantines", report.quarantines},
+        {"transfers", report.transfers},
+        {"snapshot_held", report.snapshot_held},
+        {"scans", keeper_->scans()},
+        {"scans_skipped", keeper_->skipped()},
+        {"scan_ms", keeper_->scan_ms()},
+        {"scan_cpu_us", keeper_->cpu_us()},
+    };
 }
 
 boost::json::object DatabaseVoterRole::report() const {
-    auto report = engine_->report();
-    const database::ExecutorCounters& counters = executor_.counters();
+    consensus::Voter::Report report;
+    if (engine_) report = engine_->report();
+    static const database::ExecutorCounters none{};
+    const database::ExecutorCounters& counters = executor_ ? executor_->counters() : none;
     boost::json::object next;
     for (const auto& [partition, seq] : report.next)
         next[std::to_string(partition.value)] = seq.value;
-    return {
+    boost::json::object object{
         {"id", self_.value},
         {"next", std::move(next)},
         {"waiting", report.waiting},
@@ -134,12 +326,17 @@ boost::json::object DatabaseVoterRole::report() const {
         {"reconnects", counters.reconnects.load()},
         {"lookups", counters.lookups.load()},
         {"halted", halted_},
+        {"checkpoint", engine_ ? engine_->checkpoint().value : 0},
+        {"quarantined", quarantined()},
         {"database_up", trouble_.empty()},
         {"trouble", trouble_},
     };
+    if (guard_) object["guard"] = guard_report();
+    return object;
 }
 
 void DatabaseVoterRole::add_disagreements(std::map<HostId, std::uint64_t>& by_host) const {
+    if (!engine_) return;
     for (const auto& [sender, count] : engine_->report().disagreements)
         if (auto host = environment_.membership.host_of(sender); host && count > 0)
             by_host[*host] += count;

@@ -1,8 +1,12 @@
-// The voter before this host's database: executes what f+1 replicas of a group ask for, in order.
+// The voter before this host's database: executes what f+1 replicas of a group ask for, in order,
+// and keeps watch over the database itself: what differs from f_D+1 others is rebuilt from them.
 #pragma once
 
+#include "consensus/database_guard.hpp"
 #include "consensus/voter.hpp"
 #include "database/executor.hpp"
+#include "database/rebuild.hpp"
+#include "database/snapshot.hpp"
 #include "host/ticker.hpp"
 #include "roles/role.hpp"
 
@@ -23,27 +27,53 @@ public:
     [[nodiscard]] boost::json::object report() const override;
     void add_disagreements(std::map<HostId, std::uint64_t>& by_host) const override;
 
+    /// Out of service until it is what f_D+1 others have.
+    [[nodiscard]] bool quarantined() const { return guard_ && guard_->quarantined(); }
+
+    // For the operator, see `bftctl audit`. Errors say why not.
+    Result<void> audit(Slot slot);
+    Result<void> resync();
+
 private:
-    DatabaseVoterRole(Environment& environment, VoterId self,
+    DatabaseVoterRole(Environment& environment, VoterId self, consensus::VoterOptions options,
                       database::ExecutorOptions executor_options,
                       const catalog::Application& application);
 
+    Result<void> open_guarded();
+    Result<void> open_executor();
+    void begin_service();
+    void end_service();
+    void on_deadline();
     void receive(const consensus::Verified& message);
-    void executed(const std::vector<consensus::Executed>& results);
-    void found(const consensus::Lookup& lookup, const std::vector<consensus::ItemResult>& results);
     void alarm(const database::Alarm& alarm);
+    void on_rebuilt();
     void pump();
+    void pump_voter();
+    void pump_guard();
     void give_to_executor();
+    void transmit(std::vector<consensus::Send>& messages);
+    void note(const std::vector<consensus::Event>& events);
+    [[nodiscard]] boost::json::object guard_report() const;
 
     Environment& environment_;
     VoterId self_;
-    std::optional<consensus::Voter> engine_;  ///< from open() on
+    consensus::VoterOptions options_;
+    database::ExecutorOptions executor_options_;
+    const catalog::Application& application_;
+    std::map<PartitionId, Seq> next_;         ///< of the database when it was opened
+    std::optional<consensus::Voter> engine_;  ///< while the database is in service
+    std::optional<consensus::DatabaseGuard> guard_;
     host::Ticker ticker_;
     std::deque<consensus::Execution> waiting_;  ///< did not fit the executor's queue
     std::deque<consensus::Lookup> lookups_;
     std::string trouble_;  ///< the last alarm that is not over
     bool halted_ = false;
-    database::OrderedExecutor executor_;  // last: its threads post to what is above
+    /// Counts executors: what an earlier one still says is about a database that is no more.
+    std::uint64_t generation_ = 0;
+    // Last, and in this order: the executor's threads call the keeper, all of them post to this.
+    std::unique_ptr<database::SnapshotKeeper> keeper_;
+    std::unique_ptr<database::Rebuilder> rebuilder_;
+    std::unique_ptr<database::OrderedExecutor> executor_;
 };
 
 }  // namespace bft::roles

@@ -12,6 +12,8 @@ spdlog::level::level_enum level_of(Event::Kind kind) {
         case Event::Kind::order_conflict:
         case Event::Kind::hole:
         case Event::Kind::halted:
+        case Event::Kind::database_differs:
+        case Event::Kind::quarantined:
             return spdlog::level::err;
         case Event::Kind::sender_dead:
         case Event::Kind::disagreement:
@@ -26,6 +28,9 @@ spdlog::level::level_enum level_of(Event::Kind kind) {
         case Event::Kind::view_active:
         case Event::Kind::voided:
         case Event::Kind::dropped:
+        case Event::Kind::database_stable:
+        case Event::Kind::transferring:
+        case Event::Kind::transferred:
             return spdlog::level::info;
         case Event::Kind::slot_prepared:
         case Event::Kind::slot_appended:

@@ -33,6 +33,8 @@ inline constexpr std::size_t record_bytes_max = 256 * 1024 * 1024;
 inline constexpr std::size_t windows_max = 2 * 1024 * 1024;
 /// Partitions that a voter's status may name.
 inline constexpr std::size_t status_partitions_max = 65536;
+/// A table's name.
+inline constexpr std::size_t table_bytes_max = 64;
 /// Bodies in one COMMIT-DB: every entry of a slot may have one.
 inline constexpr std::size_t slot_bodies_max = message_limits.slot_entries;
 /// The sentence in a REJECTED; longer ones are cut by the encoder and refused by the decoder.
@@ -40,5 +42,6 @@ inline constexpr std::size_t text_bytes_max = 512;
 
 static_assert((std::size_t{1} << (path_length_max - 1)) >= message_limits.bundle_count);
 static_assert(message_limits.result_bytes < frame_bytes_max);
+static_assert(message_limits.chunk_bytes < frame_bytes_max);
 
 }  // namespace bft::wire

@@ -72,6 +72,7 @@ std::optional<ItemKind> item_kind(std::uint32_t value) {
         switch (kind) {
             case ItemKind::transaction:
             case ItemKind::nop:
+            case ItemKind::checkpoint:
                 return true;
         }
         return false;

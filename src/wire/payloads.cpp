@@ -117,6 +117,7 @@ void write_to(const VoterStatus& in, pb::Frame* frame) {
         out->add_partitions(next.partition.value);
         out->add_seqs(next.seq.value);
     }
+    out->set_checkpoint(in.checkpoint.value);
 }
 
 void write_to(const FetchDbItems& in, pb::Frame* frame) {
@@ -238,6 +239,65 @@ void write_to(const VoidCert& in, pb::Frame* out) {
     write(in, out->mutable_void_cert());
 }
 
+void write_to(const DbCheckpoint& in, pb::Frame* frame) {
+    pb::DbCheckpoint* out = frame->mutable_db_checkpoint();
+    out->set_voter(in.voter.value);
+    out->set_slot(in.slot.value);
+    out->set_root(text(in.root.view()));
+    out->set_signature(text(in.signature));
+}
+
+void write_to(const DbCut& in, pb::Frame* frame) {
+    pb::DbCut* out = frame->mutable_db_cut();
+    out->set_voter(in.voter.value);
+    out->set_slot(in.slot.value);
+    out->set_hold(in.hold);
+}
+
+void write_cut(VoterId voter, Slot slot, pb::DbCutRef* out) {
+    out->set_voter(voter.value);
+    out->set_slot(slot.value);
+}
+
+void write_to(const FetchDbLeaves& in, pb::Frame* out) {
+    write_cut(in.voter, in.slot, out->mutable_fetch_db_leaves());
+}
+
+void write_to(const DbGone& in, pb::Frame* out) {
+    write_cut(in.voter, in.slot, out->mutable_db_gone());
+}
+
+void write_to(const DbLeaves& in, pb::Frame* frame) {
+    invariant(in.leaves != nullptr, "leaves that are sent exist");
+    pb::DbLeaves* out = frame->mutable_db_leaves();
+    out->set_voter(in.voter.value);
+    out->set_slot(in.slot.value);
+    for (const DbLeaf& leaf : *in.leaves) {
+        pb::DbLeaf* each = out->add_leaves();
+        each->set_table(leaf.table);
+        each->set_partition(leaf.partition.value);
+        each->set_rows(leaf.rows);
+        each->set_chunks(write_digests(leaf.chunks));
+    }
+}
+
+template <class Chunk>
+void write_chunk(const Chunk& in, pb::DbChunk* out) {
+    out->set_voter(in.voter.value);
+    out->set_slot(in.slot.value);
+    out->set_leaf(in.leaf);
+    out->set_chunk(in.chunk);
+}
+
+void write_to(const FetchDbChunk& in, pb::Frame* out) {
+    write_chunk(in, out->mutable_fetch_db_chunk());
+}
+
+void write_to(const DbChunk& in, pb::Frame* out) {
+    write_chunk(in, out->mutable_db_chunk());
+    out->mutable_db_chunk()->set_rows(text(in.rows));
+}
+
 // --- from protobuf
 // ---------------------------------------------------------------------------------
 
@@ -323,7 +383,8 @@ Fault read(const pb::Bodies& in, Bodies& out) {
 
 Fault read_seqs(const pb::CommitDb& in, int& at, std::uint32_t count,
                 std::vector<PartitionSeq>& out) {
-    if (count > message_limits.parts_per_request ||
+    // The Verifier knows which items may have more than a request's partitions.
+    if (count > status_partitions_max ||
         count > static_cast<std::uint32_t>(in.seq_values_size() - at))
         return "the items of a COMMIT-DB have more sequence numbers than its column";
     out.reserve(count);
@@ -377,6 +438,7 @@ Fault read(const pb::VoterStatus& in, VoterStatus& out) {
     out.next.reserve(static_cast<std::size_t>(in.seqs_size()));
     for (int i = 0; i < in.seqs_size(); ++i)
         out.next.push_back({PartitionId(in.partitions(i)), Seq(in.seqs(i))});
+    out.checkpoint = Slot(in.checkpoint());
     return nullptr;
 }
 
@@ -429,6 +491,51 @@ Fault read(const pb::Rejected& in, Rejected& out) {
         return "unknown reason";
     out.reason = static_cast<Rejected::Reason>(in.reason());
     out.text = in.text();
+    return nullptr;
+}
+
+Fault read(const pb::DbCheckpoint& in, DbCheckpoint& out) {
+    out.voter = VoterId(in.voter());
+    out.slot = Slot(in.slot());
+    out.signature = to_bytes(view(in.signature()));
+    return read(in.root(), out.root);
+}
+
+Fault read(const pb::DbCut& in, DbCut& out) {
+    out = {VoterId(in.voter()), Slot(in.slot()), in.hold()};
+    return nullptr;
+}
+
+Fault read(const pb::DbCutRef& in, FetchDbLeaves& out) {
+    out = {VoterId(in.voter()), Slot(in.slot())};
+    return nullptr;
+}
+
+Fault read(const pb::DbCutRef& in, DbGone& out) {
+    out = {VoterId(in.voter()), Slot(in.slot())};
+    return nullptr;
+}
+
+Fault read(const pb::DbLeaves& in, DbLeaves& out) {
+    out.voter = VoterId(in.voter());
+    out.slot = Slot(in.slot());
+    auto leaves = std::make_shared<std::vector<DbLeaf>>();
+    leaves->reserve(static_cast<std::size_t>(in.leaves_size()));
+    for (const pb::DbLeaf& leaf : in.leaves()) {
+        leaves->push_back({leaf.table(), PartitionId(leaf.partition()), leaf.rows(), {}});
+        if (Fault fault = read_digests(leaf.chunks(), leaves->back().chunks)) return fault;
+    }
+    out.leaves = std::move(leaves);
+    return nullptr;
+}
+
+Fault read(const pb::DbChunk& in, FetchDbChunk& out) {
+    out = {VoterId(in.voter()), Slot(in.slot()), in.leaf(), in.chunk()};
+    return nullptr;
+}
+
+Fault read(const pb::DbChunk& in, DbChunk& out) {
+    out = {VoterId(in.voter()), Slot(in.slot()), in.leaf(), in.chunk(), to_bytes(view(in.rows()))};
     return nullptr;
 }
 
@@ -507,6 +614,20 @@ Fault read_payload(const pb::Frame& in, Payload& out) {
             return read_as<VoidPromise>(in.void_promise(), out);
         case pb::Frame::kVoidCert:
             return read_as<VoidCert>(in.void_cert(), out);
+        case pb::Frame::kDbCheckpoint:
+            return read_as<DbCheckpoint>(in.db_checkpoint(), out);
+        case pb::Frame::kDbCut:
+            return read_as<DbCut>(in.db_cut(), out);
+        case pb::Frame::kFetchDbLeaves:
+            return read_as<FetchDbLeaves>(in.fetch_db_leaves(), out);
+        case pb::Frame::kDbLeaves:
+            return read_as<DbLeaves>(in.db_leaves(), out);
+        case pb::Frame::kFetchDbChunk:
+            return read_as<FetchDbChunk>(in.fetch_db_chunk(), out);
+        case pb::Frame::kDbChunk:
+            return read_as<DbChunk>(in.db_chunk(), out);
+        case pb::Frame::kDbGone:
+            return read_as<DbGone>(in.db_gone(), out);
         case pb::Frame::PAYLOAD_NOT_SET:
             break;
     }

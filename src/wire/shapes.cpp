@@ -11,6 +11,7 @@ namespace bft::wire {
 namespace {
 
 constexpr std::size_t entries = message_limits.slot_entries;
+constexpr std::size_t items = entries + 1;  // the implicit one of a checkpoint slot
 constexpr std::size_t parts = message_limits.parts_per_request;
 constexpr std::size_t fetched = message_limits.fetch_count;
 constexpr std::size_t digest = 32;
@@ -212,17 +213,17 @@ constexpr std::array commit_db_fields{number(1),
                                       number(2),
                                       number(3),
                                       number(4),
-                                      packed(5, entries),
-                                      packed(6, entries),
-                                      packed(7, entries),
-                                      packed(8, entries),
-                                      packed(9, entries),
-                                      bytes(10, entries* digest),
-                                      packed(11, entries),
-                                      packed_fixed64(12, entries),
-                                      packed(13, entries),
-                                      packed(14, entries* parts),
-                                      packed(15, entries* parts),
+                                      packed(5, items),
+                                      packed(6, items),
+                                      packed(7, items),
+                                      packed(8, items),
+                                      packed(9, items),
+                                      bytes(10, items* digest),
+                                      packed(11, items),
+                                      packed_fixed64(12, items),
+                                      packed(13, items),
+                                      packed(14, entries* parts + status_partitions_max),
+                                      packed(15, entries* parts + status_partitions_max),
                                       many(16, request_shape, slot_bodies_max)};
 constexpr Shape commit_db_shape{"CommitDb", commit_db_fields};
 
@@ -232,11 +233,11 @@ constexpr std::array item_result_fields{
 constexpr Shape item_result_shape{"ItemResult", item_result_fields};
 
 constexpr std::array db_reply_fields{number(1), number(2), number(3),
-                                     many(4, item_result_shape, entries)};
+                                     many(4, item_result_shape, items)};
 constexpr Shape db_reply_shape{"DbReply", db_reply_fields};
 
 constexpr std::array voter_status_fields{number(1), packed(2, status_partitions_max),
-                                         packed(3, status_partitions_max)};
+                                         packed(3, status_partitions_max), number(4)};
 constexpr Shape voter_status_shape{"VoterStatus", voter_status_fields};
 
 constexpr std::array fetch_db_items_fields{number(1), number(2), number(3), number(4)};
@@ -259,6 +260,33 @@ constexpr Shape reply_shape{"Reply", reply_fields};
 constexpr std::array rejected_fields{number(1), number(2), number(3), number(4),
                                      bytes(5, text_bytes_max)};
 constexpr Shape rejected_shape{"Rejected", rejected_fields};
+
+// --- database checkpoints
+
+constexpr std::array db_checkpoint_fields{number(1), number(2), bytes(3, digest),
+                                          bytes(4, signature_bytes_max)};
+constexpr Shape db_checkpoint_shape{"DbCheckpoint", db_checkpoint_fields};
+
+constexpr std::array db_cut_fields{number(1), number(2), number(3)};
+constexpr Shape db_cut_shape{"DbCut", db_cut_fields};
+
+constexpr std::array db_cut_ref_fields{number(1), number(2)};
+constexpr Shape db_cut_ref_shape{"DbCutRef", db_cut_ref_fields};
+
+constexpr std::array db_leaf_fields{bytes(1, table_bytes_max), number(2), number(3),
+                                    bytes(4, message_limits.database_chunks* digest)};
+constexpr Shape db_leaf_shape{"DbLeaf", db_leaf_fields};
+
+constexpr std::array db_leaves_fields{number(1), number(2),
+                                      many(3, db_leaf_shape, message_limits.database_leaves)};
+constexpr Shape db_leaves_shape{"DbLeaves", db_leaves_fields};
+
+constexpr std::array fetch_db_chunk_fields{number(1), number(2), number(3), number(4)};
+constexpr Shape fetch_db_chunk_shape{"fetch of a DbChunk", fetch_db_chunk_fields};
+
+constexpr std::array db_chunk_fields{number(1), number(2), number(3), number(4),
+                                     bytes(5, message_limits.chunk_bytes)};
+constexpr Shape db_chunk_shape{"DbChunk", db_chunk_fields};
 
 constexpr std::array frame_fields{one(1, endpoint_shape),
                                   one(2, endpoint_shape),
@@ -290,6 +318,13 @@ constexpr std::array frame_fields{one(1, endpoint_shape),
                                   one(35, fetch_view_cert_shape),
                                   one(36, view_change_refs_shape),
                                   one(37, view_changes_shape),
+                                  one(38, db_checkpoint_shape),
+                                  one(39, db_cut_shape),
+                                  one(40, db_cut_ref_shape),
+                                  one(41, db_leaves_shape),
+                                  one(42, fetch_db_chunk_shape),
+                                  one(43, db_chunk_shape),
+                                  one(44, db_cut_ref_shape),
                                   one(48, void_value_shape),
                                   one(49, void_value_shape),
                                   one(50, void_value_shape)};
@@ -317,9 +352,17 @@ constexpr std::array ordering_track_fields{number(1), number(2), number(3),     
                                            number(5), number(6), bytes(7, digest)};
 constexpr Shape ordering_track_shape{"OrderingTrack", ordering_track_fields};
 
-constexpr std::array snapshot_item_fields{number(1), number(2),         number(3),        number(4),
-                                          number(5), number(6),         bytes(7, digest), number(8),
-                                          number(9), packed(10, parts), packed(11, parts)};
+constexpr std::array snapshot_item_fields{number(1),
+                                          number(2),
+                                          number(3),
+                                          number(4),
+                                          number(5),
+                                          number(6),
+                                          bytes(7, digest),
+                                          number(8),
+                                          number(9),
+                                          packed(10, status_partitions_max),
+                                          packed(11, status_partitions_max)};
 constexpr Shape snapshot_item_shape{"SnapshotItem", snapshot_item_fields};
 
 constexpr std::array snapshot_fields{number(1),

@@ -290,7 +290,7 @@ void Replica::drop_finished(std::vector<Delivery>& deliveries, Slot executed) co
     for (Delivery& delivery : deliveries) {
         if (delivery.slot > executed) return;
         std::erase_if(delivery.entries, [&](const DeliveredEntry& entry) {
-            return entry.item.kind == ItemKind::nop || finished(entry.item.rid);
+            return entry.item.kind != ItemKind::transaction || finished(entry.item.rid);
         });
     }
 }

@@ -315,6 +315,17 @@ Delivery Replica::decide(const Link& link) {
         }
         delivery.entries.push_back({std::move(item), std::move(body)});
     }
+    if (!link.checkpoint.empty()) {
+        // No client's: the slot names it, and it comes after the header's entries.
+        DbItem item;
+        item.index = static_cast<std::uint32_t>(header.entries.size());
+        item.kind = ItemKind::checkpoint;
+        item.rid = {ClientId(0), PartitionId(0), ClientSeq(header.slot.value)};
+        item.ts_ms = header.ts_ms;
+        item.seed = seed + item.index;
+        item.seqs = link.checkpoint;
+        delivery.entries.push_back({std::move(item), nullptr});
+    }
     for (const OwnEntry& own : link.own) {
         if (is_null(header.slot, own.index)) continue;
         const EntryHeader& entry = header.entries[own.index];

@@ -166,6 +166,16 @@ consensus::Execution Order::nop(std::vector<std::uint32_t> parts) {
     return execution;
 }
 
+consensus::Execution Order::checkpoint(std::uint32_t branches, bool cut) {
+    std::vector<PartitionId> ids;
+    for (std::uint32_t part = 0; part <= branches; ++part) ids.emplace_back(part);
+    auto execution = place(ids);
+    execution.item.kind = consensus::ItemKind::checkpoint;
+    execution.item.rid = {ClientId(0), PartitionId(0), ClientSeq(slot_)};
+    execution.cut = cut;
+    return execution;
+}
+
 consensus::Execution Order::again(const consensus::Execution& first) {
     auto execution = place(first.body->parts);
     execution.item.rid = first.item.rid;
@@ -175,7 +185,7 @@ consensus::Execution Order::again(const consensus::Execution& first) {
 
 Rig::Rig(const ConnectOptions& connect, std::uint32_t workers, std::uint32_t voter, Digest cluster)
     : work_(io_.get_executor()) {
-    ExecutorOptions options;
+    ExecutorOptions& options = options_;
     options.connect = connect;
     options.connect.lock_wait = std::chrono::seconds(1);
     options.cluster = cluster;
@@ -192,7 +202,10 @@ Rig::Rig(const ConnectOptions& connect, std::uint32_t workers, std::uint32_t vot
             [this](consensus::Lookup lookup, std::vector<consensus::ItemResult> items) {
                 found.emplace_back(std::move(lookup), std::move(items));
             },
-            [this](const Alarm& alarm) { alarms.push_back(alarm); }});
+            [this](const Alarm& alarm) { alarms.push_back(alarm); },
+            [this](Slot slot) {
+                if (cut) cut(slot);
+            }});
 }
 
 void Rig::give(consensus::Execution execution) {
@@ -224,9 +237,10 @@ bool Rig::alarmed(Alarm::Kind kind) const {
 }
 
 std::vector<consensus::Execution> random_load(std::uint64_t seed, std::size_t count,
-                                              std::uint32_t branches) {
+                                              std::uint32_t branches, Order* given) {
     Prng prng(seed);
-    Order order;
+    Order own;
+    Order& order = given != nullptr ? *given : own;
     std::vector<consensus::Execution> load;
     auto branch = [&] { return static_cast<std::uint32_t>(prng.between(1, branches)); };
     while (load.size() < count) {

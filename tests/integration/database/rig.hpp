@@ -25,6 +25,8 @@ public:
     consensus::Execution call(const catalog::Call& call, std::vector<std::uint32_t> parts,
                               std::uint64_t client = 1);
     consensus::Execution nop(std::vector<std::uint32_t> parts);
+    /// A checkpoint item over partitions 0 .. `branches`.
+    consensus::Execution checkpoint(std::uint32_t branches, bool cut);
     /// The same request once more, at its own place in the order.
     consensus::Execution again(const consensus::Execution& first);
 
@@ -52,6 +54,11 @@ public:
     const consensus::ItemResult& only();
     [[nodiscard]] bool alarmed(Alarm::Kind kind) const;
     OrderedExecutor& executor() { return *executor_; }
+    std::unique_ptr<OrderedExecutor> take_executor() { return std::move(executor_); }
+    boost::asio::io_context& io() { return io_; }
+    const ExecutorOptions& options() const { return options_; }
+
+    std::function<void(Slot)> cut;  ///< on the worker's thread
 
     std::vector<consensus::Executed> executed;
     std::vector<std::pair<consensus::Lookup, std::vector<consensus::ItemResult>>> found;
@@ -60,11 +67,12 @@ public:
 private:
     boost::asio::io_context io_;
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+    ExecutorOptions options_;
     std::unique_ptr<OrderedExecutor> executor_;
 };
 
 /// The transactions of a random load, in order.
 std::vector<consensus::Execution> random_load(std::uint64_t seed, std::size_t count,
-                                              std::uint32_t branches);
+                                              std::uint32_t branches, Order* order = nullptr);
 
 }  // namespace bft::database::testing

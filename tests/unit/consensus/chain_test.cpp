@@ -91,6 +91,42 @@ TEST(ClientWindow, AJumpClearsIt) {
     EXPECT_EQ(w.bits().count(), 1u);
 }
 
+TEST(Chain, CheckpointSlotsCarryAnEntryForAllPartitions) {
+    Membership m = small_cluster(2);
+    m.checkpoint_slots = 2;
+    Chain mine(m, GroupId(0)), other(m, GroupId(1));
+    auto extend = [&](std::vector<PartitionId> parts) {
+        for (Chain* chain : {&mine, &other}) {
+            auto header = std::make_shared<Header>();
+            header->slot = chain->tip().next();
+            header->previous = chain->tip_digest();
+            header->ts_ms = chain->tip_ts_ms() + 1;
+            header->entries.push_back({{ClientId(1), parts.front(), ClientSeq(1)},
+                                       parts,
+                                       EntryKind::transaction,
+                                       {}});
+            ASSERT_FALSE(chain->why_invalid(*header));
+            chain->append({View(0), header->slot, header_digest(*header), {}, header});
+        }
+    };
+    extend({PartitionId(1), PartitionId(2)});
+    auto before = mine.next_seqs();
+    extend({PartitionId(2)});
+    EXPECT_TRUE(other.at(Slot(2))->checkpoint.empty()) << "not the owner of partition 0";
+    EXPECT_TRUE(mine.at(Slot(1))->checkpoint.empty());
+    EXPECT_EQ(mine.at(Slot(2))->checkpoint,
+              (std::vector<PartitionSeq>{{PartitionId(0), Seq(1)},
+                                         {PartitionId(1), Seq(2)},
+                                         {PartitionId(2), Seq(3)},
+                                         {PartitionId(3), Seq(1)},
+                                         {PartitionId(4), Seq(1)}}));
+    EXPECT_EQ(mine.next_seqs(), other.next_seqs());
+    EXPECT_EQ(mine.next_seqs().at(PartitionId(2)), Seq(4)) << "after the entry of its own slot";
+    EXPECT_EQ(mine.next_seqs_at(Slot(1)), before);
+    mine.truncate_to(Slot(1));
+    EXPECT_EQ(mine.next_seqs(), before);
+}
+
 TEST(RequestPool, IsFairBetweenGroupsAndClients) {
     Membership m = small_cluster(2);
     m.clients[ClientId(2)] = m.clients[ClientId(1)];

@@ -47,6 +47,7 @@ Cluster::Cluster(ClusterOptions options)
       m(small_cluster(options.groups, options.groups * 2, options.primaries)),
       options_(std::move(options)),
       verifier_(m, checker_) {
+    m.checkpoint_slots = 4;
     std::vector<Endpoint> all = m.all_primaries();
     for (const Endpoint& each : m.all_replicas()) all.push_back(each);
     for (const Endpoint& who : all) {
@@ -264,7 +265,7 @@ void Cluster::answer_as_voter(const Endpoint& to, const Endpoint& voter, const C
         ItemResult result;
         result.index = item.index;
         result.rid = item.rid;
-        result.outcome = item.kind == ItemKind::transaction ? Outcome::ok : Outcome::duplicate;
+        result.outcome = item.kind == ItemKind::nop ? Outcome::duplicate : Outcome::ok;
         result.has_result = true;
         result.rdig = result_digest(result.outcome, 0, {});
         reply.items.push_back(result);

@@ -66,7 +66,7 @@ protected:
     }
     /// f+1 votes with the body.
     void decide(std::uint64_t slot, const DbItem& it, const Body& body) {
-        vote(0, slot, {it}, {body});
+        vote(0, slot, {it}, body ? std::vector<Body>{body} : std::vector<Body>{});
         vote(1, slot, {it}, {});
     }
     /// The database commits what was given to workers, in the order given.
@@ -397,6 +397,64 @@ TEST_F(VoterTest, ItemsOfAnotherConfigurationAreDropped) {
              CommitDb{GroupId(0), Position(j), Slot(1), ConfigVersion(9), {it}, {body}});
     EXPECT_TRUE(out_.execute.empty());
     EXPECT_EQ(voter_->report().waiting, 0u);
+}
+
+// V11: the checkpoint item waits for all partitions, and all partitions wait for it.
+TEST_F(VoterTest, ACheckpointCutsThroughAllPartitions) {
+    m_.checkpoint_slots = 4;
+    m_.scan_slots = 8;
+    options_.workers = 4;
+    start();
+    auto checkpoint = [&](std::uint64_t slot, std::vector<PartitionSeq> seqs) {
+        DbItem it;
+        it.index = 1;
+        it.kind = ItemKind::checkpoint;
+        it.rid = {ClientId(0), PartitionId(0), ClientSeq(slot)};
+        it.seqs = std::move(seqs);
+        return it;
+    };
+    Body one = request(1, {1}), two = request(2, {2}), later = request(3, {3});
+    decide(3, item(one, {at_seq(1, 1)}), one);
+    decide(3, item(two, {at_seq(2, 1)}), two);
+    DbItem cut = checkpoint(
+        4, {at_seq(0, 1), at_seq(1, 2), at_seq(2, 2), at_seq(3, 1), at_seq(4, 1)});
+    decide(4, cut, nullptr);
+    decide(5, item(later, {at_seq(3, 2)}), later);
+    ASSERT_EQ(out_.execute.size(), 2u) << "two workers are busy";
+    commit(1);
+    ASSERT_EQ(out_.execute.size(), 4u) << "what is left before it is with one worker";
+    EXPECT_EQ(out_.execute[2].item.kind, ItemKind::checkpoint);
+    EXPECT_FALSE(out_.execute[2].cut) << "not at every checkpoint";
+    EXPECT_EQ(out_.execute[2].worker, out_.execute[1].worker);
+    EXPECT_EQ(out_.execute[3].worker, out_.execute[2].worker) << "behind it, not beside it";
+    commit(1);
+    EXPECT_EQ(voter_->checkpoint(), Slot(0));
+    commit(1);
+    EXPECT_EQ(voter_->checkpoint(), Slot(4));
+    EXPECT_EQ(sent<DbReply>().back().second.items.front().outcome, Outcome::ok);
+    // Whoever asks again gets the same answer, without a row in the database.
+    vote(2, 4, {cut});
+    EXPECT_EQ(sent<DbReply>().back().second.items.front().rdig, result_digest(Outcome::ok, 0, {}));
+    EXPECT_TRUE(out_.lookup.empty());
+}
+
+TEST_F(VoterTest, CutsAreTakenOnScheduleAndOnDemand) {
+    m_.checkpoint_slots = 4;
+    m_.scan_slots = 8;
+    start();
+    voter_->want_cut(Slot(12));
+    voter_->want_cut(Slot(13));  // no checkpoint slot
+    for (std::uint64_t n = 1; n <= 4; ++n) {
+        DbItem it;
+        it.kind = ItemKind::checkpoint;
+        it.rid = {ClientId(0), PartitionId(0), ClientSeq(4 * n)};
+        for (std::uint32_t p = 0; p <= 4; ++p) it.seqs.push_back(at_seq(p, n));
+        decide(4 * n, it, nullptr);
+        commit(1);
+    }
+    std::vector<bool> cuts;
+    for (const Execution& e : out_.execute) cuts.push_back(e.cut);
+    EXPECT_EQ(cuts, (std::vector<bool>{false, true, true, true}));
 }
 
 }  // namespace

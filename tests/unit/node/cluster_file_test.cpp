@@ -25,6 +25,23 @@ TEST(ClusterFile, IsReadAsItWasWritten) {
     EXPECT_EQ(loaded.value->application.folder, "/cluster/app");
 }
 
+TEST(ClusterFile, CheckpointsHaveDefaultsAndAreChecked) {
+    std::string text = render(small_cluster());
+    auto without = text;
+    for (const char* key : {"checkpoint_slots = 32\n", "scan_slots = 4096\n"}) {
+        ASSERT_NE(without.find(key), std::string::npos);
+        without.erase(without.find(key), std::string_view(key).size());
+    }
+    const auto loaded = parse_cluster_file(without, "/cluster/cluster.toml");
+    ASSERT_TRUE(loaded.value) << listing(loaded.errors);
+    EXPECT_EQ(loaded.value->membership().checkpoint_slots, 32u);
+    EXPECT_EQ(loaded.value->membership().scan_slots, 4096u);
+    text.replace(text.find("scan_slots = 4096"), 17, "scan_slots = 100");
+    const auto wrong = parse_cluster_file(text, "/cluster/cluster.toml");
+    EXPECT_FALSE(wrong.value);
+    EXPECT_THAT(listing(wrong.errors), HasSubstr("multiple of checkpoint_slots"));
+}
+
 TEST(ClusterFile, GivesTheMembership) {
     const ClusterFile cluster = small_cluster();
     const consensus::Membership m = cluster.membership();
@@ -57,6 +74,8 @@ TEST(ClusterFile, DigestBindsEverythingButAddressesAndFolders) {
         [](ClusterFile& c) { c.id[0] ^= 1; },
         [](ClusterFile& c) { c.f = 2; },
         [](ClusterFile& c) { c.f_database = 2; },
+        [](ClusterFile& c) { c.checkpoint_slots = 64; },
+        [](ClusterFile& c) { c.scan_slots = 0; },
         [](ClusterFile& c) { c.application.digest.bytes[0] ^= 1; },
         [](ClusterFile& c) { c.hosts[2].key[5] ^= 1; },
         [](ClusterFile& c) { std::swap(c.hosts[1], c.hosts[2]); },

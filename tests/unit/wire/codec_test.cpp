@@ -116,6 +116,40 @@ void expect_equal(const ItemResult& a, const ItemResult& b) {
     EXPECT_EQ(a.has_result, b.has_result);
 }
 
+TEST(Codec, DatabaseCheckpointsAndTransfer) {
+    std::map<std::size_t, Payload> by_kind;
+    for (const Message& message : sample_messages())
+        by_kind.emplace(message.payload.index(), message.payload);
+    auto same = [&]<class T>(const T*, auto equal) {
+        Message message{Endpoint::voter(VoterId(1)), Endpoint::voter(VoterId(2)),
+                        by_kind.at(Payload(T{}).index())};
+        auto back = decode(encode(message));
+        ASSERT_TRUE(back) << back.error().what;
+        EXPECT_TRUE(equal(std::get<T>(message.payload), std::get<T>(back->payload)));
+    };
+    same(static_cast<DbCheckpoint*>(nullptr), [](const auto& a, const auto& b) {
+        return db_checkpoint_digest({}, a) == db_checkpoint_digest({}, b) &&
+               a.signature == b.signature;
+    });
+    same(static_cast<DbCut*>(nullptr), [](const auto& a, const auto& b) {
+        return a.voter == b.voter && a.slot == b.slot && a.hold == b.hold;
+    });
+    auto cut = [](const auto& a, const auto& b) { return a.voter == b.voter && a.slot == b.slot; };
+    same(static_cast<FetchDbLeaves*>(nullptr), cut);
+    same(static_cast<DbGone*>(nullptr), cut);
+    same(static_cast<DbLeaves*>(nullptr),
+         [&](const auto& a, const auto& b) { return cut(a, b) && *a.leaves == *b.leaves; });
+    auto chunk = [&](const auto& a, const auto& b) {
+        return cut(a, b) && a.leaf == b.leaf && a.chunk == b.chunk;
+    };
+    same(static_cast<FetchDbChunk*>(nullptr), chunk);
+    same(static_cast<DbChunk*>(nullptr),
+         [&](const auto& a, const auto& b) { return chunk(a, b) && a.rows == b.rows; });
+    same(static_cast<VoterStatus*>(nullptr), [](const auto& a, const auto& b) {
+        return a.next == b.next && a.checkpoint == b.checkpoint;
+    });
+}
+
 TEST(Codec, SamplesHaveEveryKindOfMessageAndRecord) {
     std::set<std::size_t> kinds, records;
     for (const Message& message : sample_messages()) kinds.insert(message.payload.index());

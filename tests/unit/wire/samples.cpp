@@ -194,6 +194,16 @@ ItemResult sample_result(int seed) {
     return result;
 }
 
+namespace {
+
+DbLeavesPtr sample_leaves() {
+    return std::make_shared<const std::vector<DbLeaf>>(
+        std::vector<DbLeaf>{{"cbft_part", PartitionId(0), 2, {digest_of(1)}},
+                            {"orders", PartitionId(7), ~0ull, {digest_of(2), digest_of(3)}}});
+}
+
+}  // namespace
+
 std::vector<Message> sample_messages() {
     Status status{View(1),
                   true,
@@ -234,7 +244,7 @@ std::vector<Message> sample_messages() {
         Bodies{{sample_body(3), sample_body(4)}},
         commit_db,
         db_reply,
-        VoterStatus{VoterId(2), {{PartitionId(1), Seq(2)}, {PartitionId(3), Seq(~0ull)}}},
+        VoterStatus{VoterId(2), {{PartitionId(1), Seq(2)}, {PartitionId(3), Seq(~0ull)}}, Slot(64)},
         FetchDbItems{VoterId(1), PartitionId(2), Seq(3), Seq(4)},
         Reply{GroupId(1),
               Position(2),
@@ -266,7 +276,14 @@ std::vector<Message> sample_messages() {
         ViewChanges{{view_change(1), view_change(2)}},
         VoidRequest{StreamId::ordering(PrimaryId(1)), Counter(7)},
         sample_void(StreamId::vote(GroupId(1), Position(2)), 8).promises.front(),
-        sample_void(StreamId::ordering(PrimaryId(1)), 9)};
+        sample_void(StreamId::ordering(PrimaryId(1)), 9),
+        DbCheckpoint{VoterId(1), Slot(64), digest_of(5), signature(6)},
+        DbCut{VoterId(2), Slot(96), true},
+        FetchDbLeaves{VoterId(0), Slot(96)},
+        DbLeaves{VoterId(1), Slot(96), sample_leaves()},
+        FetchDbChunk{VoterId(2), Slot(96), 3, 4},
+        DbChunk{VoterId(1), Slot(96), 3, 4, {0, 1, 2, 255}},
+        DbGone{VoterId(1), Slot(96)}};
     std::vector<Message> messages;
     for (const Payload& payload : payloads)
         messages.push_back({Endpoint::replica(GroupId(7), Position(1)),
