@@ -237,8 +237,7 @@ struct Output {
 
     [[nodiscard]] bool empty() const {
         return persist.empty() && !voided && !seal && send.empty() && deliver.empty() &&
-               answered.empty() &&
-               events.empty();
+               answered.empty() && events.empty();
     }
 };
 

@@ -403,7 +403,7 @@ struct PartitionSeq {
 
 enum class ItemKind : std::uint8_t {
     transaction = 1,
-    nop = 2,  ///< nullified or duplicate: moves the sequence numbers, does nothing
+    nop = 2,         ///< nullified or duplicate: moves the sequence numbers, does nothing
     checkpoint = 3,  ///< the implicit entry of a checkpoint slot: touches every partition (D3)
 };
 
@@ -585,8 +585,8 @@ using Payload =
                  Bodies, CommitDb, DbReply, VoterStatus, FetchDbItems, Reply, Rejected, Checkpoint,
                  Vouch, RequestViewChange, TriggerCertificate, ViewChangePtr, NewView,
                  NewViewAccept, ViewCertPtr, Resign, FetchHeaders, Headers, FetchViewCert,
-                 FetchViewChanges, ViewChanges, VoidRequest, VoidPromise, VoidCert, DbCheckpoint, DbCut,
-                 FetchDbLeaves, DbLeaves, FetchDbChunk, DbChunk, DbGone>;
+                 FetchViewChanges, ViewChanges, VoidRequest, VoidPromise, VoidCert, DbCheckpoint,
+                 DbCut, FetchDbLeaves, DbLeaves, FetchDbChunk, DbChunk, DbGone>;
 
 struct Message {
     Endpoint from;

@@ -32,8 +32,9 @@ struct MessageLimits {
     std::uint32_t nullset = 1 << 18;  ///< entries
     std::uint32_t voids = 16;         ///< unanimous voids in a VIEW-CHANGE's log
     std::uint32_t database_leaves = 1 << 16;
-    std::uint32_t database_chunks = 1 << 18;       ///< of all leaves; 8 MiB of digests
-    std::uint32_t chunk_bytes = 12 * 1024 * 1024;  ///< a chunk ends after 1 MiB, a row may be longer
+    std::uint32_t database_chunks = 1 << 18;  ///< of all leaves; 8 MiB of digests
+    std::uint32_t chunk_bytes =
+        12 * 1024 * 1024;  ///< a chunk ends after 1 MiB, a row may be longer
 };
 
 class Verifier;

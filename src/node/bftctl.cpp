@@ -55,9 +55,12 @@ int main(int argc, char** argv) {
     app.footer(footer);
     app.require_subcommand(1);
     const std::vector<std::pair<std::string, Command>> commands = {
-        {"init", add_init(app)},         {"status", add_status(app)},
-        {"call", add_call(app)},         {"check", add_check(app)},
-        {"audit", add_audit(app)},       {"manifest", add_manifest(app)},
+        {"init", add_init(app)},
+        {"status", add_status(app)},
+        {"call", add_call(app)},
+        {"check", add_check(app)},
+        {"audit", add_audit(app)},
+        {"manifest", add_manifest(app)},
         {"verify-receipt", add_verify_receipt(app)},
     };
     try {

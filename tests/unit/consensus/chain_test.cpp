@@ -101,10 +101,8 @@ TEST(Chain, CheckpointSlotsCarryAnEntryForAllPartitions) {
             header->slot = chain->tip().next();
             header->previous = chain->tip_digest();
             header->ts_ms = chain->tip_ts_ms() + 1;
-            header->entries.push_back({{ClientId(1), parts.front(), ClientSeq(1)},
-                                       parts,
-                                       EntryKind::transaction,
-                                       {}});
+            header->entries.push_back(
+                {{ClientId(1), parts.front(), ClientSeq(1)}, parts, EntryKind::transaction, {}});
             ASSERT_FALSE(chain->why_invalid(*header));
             chain->append({View(0), header->slot, header_digest(*header), {}, header});
         }
@@ -114,12 +112,11 @@ TEST(Chain, CheckpointSlotsCarryAnEntryForAllPartitions) {
     extend({PartitionId(2)});
     EXPECT_TRUE(other.at(Slot(2))->checkpoint.empty()) << "not the owner of partition 0";
     EXPECT_TRUE(mine.at(Slot(1))->checkpoint.empty());
-    EXPECT_EQ(mine.at(Slot(2))->checkpoint,
-              (std::vector<PartitionSeq>{{PartitionId(0), Seq(1)},
-                                         {PartitionId(1), Seq(2)},
-                                         {PartitionId(2), Seq(3)},
-                                         {PartitionId(3), Seq(1)},
-                                         {PartitionId(4), Seq(1)}}));
+    EXPECT_EQ(mine.at(Slot(2))->checkpoint, (std::vector<PartitionSeq>{{PartitionId(0), Seq(1)},
+                                                                       {PartitionId(1), Seq(2)},
+                                                                       {PartitionId(2), Seq(3)},
+                                                                       {PartitionId(3), Seq(1)},
+                                                                       {PartitionId(4), Seq(1)}}));
     EXPECT_EQ(mine.next_seqs(), other.next_seqs());
     EXPECT_EQ(mine.next_seqs().at(PartitionId(2)), Seq(4)) << "after the entry of its own slot";
     EXPECT_EQ(mine.next_seqs_at(Slot(1)), before);

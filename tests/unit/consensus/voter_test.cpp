@@ -416,8 +416,8 @@ TEST_F(VoterTest, ACheckpointCutsThroughAllPartitions) {
     Body one = request(1, {1}), two = request(2, {2}), later = request(3, {3});
     decide(3, item(one, {at_seq(1, 1)}), one);
     decide(3, item(two, {at_seq(2, 1)}), two);
-    DbItem cut = checkpoint(
-        4, {at_seq(0, 1), at_seq(1, 2), at_seq(2, 2), at_seq(3, 1), at_seq(4, 1)});
+    DbItem cut =
+        checkpoint(4, {at_seq(0, 1), at_seq(1, 2), at_seq(2, 2), at_seq(3, 1), at_seq(4, 1)});
     decide(4, cut, nullptr);
     decide(5, item(later, {at_seq(3, 2)}), later);
     ASSERT_EQ(out_.execute.size(), 2u) << "two workers are busy";

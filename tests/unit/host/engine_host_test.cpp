@@ -97,7 +97,8 @@ protected:
                 },
                 {},
                 [this](const Error& error) { trace.push_back("fatal " + error.what); },
-                [this] { trace.push_back("away"); }, 20ms}) {}
+                [this] { trace.push_back("away"); },
+                20ms}) {}
 
     static consensus::Send message(std::uint64_t number) {
         consensus::Status status;

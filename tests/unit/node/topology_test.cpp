@@ -41,7 +41,8 @@ TEST(Topology, SaysWhatIsWrong) {
         {{"name = \"host2\"", "name = \"host 2\""}, {"", "letters, digits"}},
         {{"[0, 1, 3, 5]", "[1, 3, 5]"}, {"", "no group owns partition 0"}},
         {{"[2, 4]", "[2, 3]"}, {"", "partition '3' is given twice"}},
-        {{"roles = [\"primary\"]", "roles = [\"voter\"]"}, {"", "1 hosts have the role 'primary'; with f = 1 there must be at least f+1 = 2"}},
+        {{"roles = [\"primary\"]", "roles = [\"voter\"]"},
+         {"", "1 hosts have the role 'primary'; with f = 1 there must be at least f+1 = 2"}},
         {{"clients = [\"bench\", \"admin\"]", "clients = []"}, {"", "at least one client"}},
         {{"tcti = \"device:/dev/tpmrm0\"", "tcti = \"tpm\""}, {"", "names no TPM"}},
         {{"10.0.0.13:7000", "10.0.0.12:7000"}, {"", "given twice"}},
@@ -85,8 +86,9 @@ TEST(Topology, HostsGetTheNodeTomlTheyAskedFor) {
 TEST(Topology, ClientsAndFrontsForBrowsers) {
     std::string text = replaced(sample(), "# origins = ", "origins = ");
     std::string point = "04" + hex(crypto::WebKey::generate().public_key()).substr(2);
-    text += "\n[[client]]\nname = \"web\"\nkind = \"p256\"\n[[client]]\nname = \"alice\"\nkey = \"" +
-            point + "\"\n";
+    text +=
+        "\n[[client]]\nname = \"web\"\nkind = \"p256\"\n[[client]]\nname = \"alice\"\nkey = \"" +
+        point + "\"\n";
     const auto loaded = parse_topology(text, "/t.toml");
     ASSERT_TRUE(loaded.value) << listing(loaded.errors);
     const Topology& t = *loaded.value;
@@ -106,9 +108,9 @@ TEST(Topology, ClientsAndFrontsForBrowsers) {
 
 TEST(Topology, PlainHttpStaysOnThisMachine) {
     for (const char* listen : {"127.0.0.1:80", "[::1]:80", "localhost:80"})
-        EXPECT_TRUE(parse_node_config("[host]\nname = \"h\"\n[http]\nlisten = \"" +
-                                          std::string(listen) + "\"\n",
-                                      "/n.toml")
+        EXPECT_TRUE(parse_node_config(
+                        "[host]\nname = \"h\"\n[http]\nlisten = \"" + std::string(listen) + "\"\n",
+                        "/n.toml")
                         .value)
             << listen;
     const auto open =
