@@ -423,6 +423,7 @@ private:
         stream_.async_read_some(asio::buffer(discard_),
                                 [self = self()](const error_code& failure, std::size_t) {
                                     if (self->server() == nullptr) return;
+                                    if (self->ending_) return self->finish();
                                     if (failure) return self->abandon();
                                     self->watch_for_end();
                                 });
@@ -471,7 +472,11 @@ private:
     void end_stream() {
         writing_ = true;
         wait(limits().write_timeout, [this] { abandon(); });
-        if (!socket_) return finish();
+        // Its read is still under way, and the end reads, too: one after the other.
+        if (!socket_) {
+            ending_ = true;
+            return beast::get_lowest_layer(stream_).cancel();
+        }
         websocket::close_reason reason(websocket::close_code::try_again_later);
         socket_->async_close(reason, [self = self()](const error_code&) {
             if (self->server() != nullptr) self->abandon();
@@ -500,6 +505,7 @@ private:
     std::string out_;
     bool ready_ = false;
     bool writing_ = false;
+    bool ending_ = false;  ///< of a stream of server-sent events
     std::array<char, 1024> discard_{};
     std::size_t drained_ = 0;
 };

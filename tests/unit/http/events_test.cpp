@@ -1,9 +1,17 @@
 // Subscribers of events.
+#include "crypto/web_key.hpp"
+#include "crypto/web_tls.hpp"
 #include "fixture.hpp"
 
+#include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/ssl.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/websocket.hpp>
+
+#include <filesystem>
+#include <fstream>
 
 namespace bft::http::test {
 namespace {
@@ -53,6 +61,45 @@ TEST_F(EventsTest, WebSocket) {
     EXPECT_EQ(beast::buffers_to_string(buffer.data()), "1");
     socket.close(websocket::close_code::normal);
     EXPECT_TRUE(eventually([](const ServerReport& r) { return r.subscribers == 0; }));
+}
+
+// The server's last words go through TLS while the subscriber's side of it is being read.
+TEST_F(EventsTest, StreamsOverTlsEndInOrder) {
+    std::string name = (std::filesystem::temp_directory_path() / "bft-http-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    std::filesystem::path folder = name;
+    crypto::WebKey key = crypto::WebKey::generate();
+    crypto::WebAuthority authority("test");
+    ASSERT_TRUE(key.save(folder / "key"));
+    std::ofstream(folder / "crt") << *authority.issue(key, {"127.0.0.1"});
+    auto tls = crypto::make_web_tls_context(folder / "crt", folder / "key");
+    std::filesystem::remove_all(folder);
+    ASSERT_TRUE(tls) << tls.error().what;
+    start({}, tls->get());
+
+    boost::asio::io_context io;
+    boost::asio::ssl::context context(boost::asio::ssl::context::tls_client);
+    std::string root = *authority.certificate();
+    context.add_certificate_authority(boost::asio::buffer(root));
+    context.set_verify_mode(boost::asio::ssl::verify_peer);
+    boost::asio::ssl::stream<tcp::socket> socket(io, context);
+    socket.next_layer().connect({boost::asio::ip::address_v4::loopback(), port});
+    socket.handshake(boost::asio::ssl::stream_base::client);
+    boost::asio::write(socket,
+                       boost::asio::buffer(std::string("GET /events HTTP/1.1\r\nHost: x\r\n\r\n")));
+    std::string read;
+    boost::asio::read_until(socket, boost::asio::dynamic_buffer(read), "\"hello\"\n\n");
+    on_loop([this] {
+        streams.front()->send(std::make_shared<const std::string>("1"));
+        streams.front()->end();
+        return true;
+    });
+    boost::system::error_code ended;
+    boost::asio::read(socket, boost::asio::dynamic_buffer(read), ended);
+    EXPECT_EQ(ended, boost::asio::error::eof) << "TLS was closed in order: " << ended.message();
+    EXPECT_TRUE(read.ends_with("data: 1\n\n"));
+    socket.next_layer().close();
+    EXPECT_TRUE(eventually([](const ServerReport& r) { return r.open == 0; }));
 }
 
 TEST_F(EventsTest, WebSocketsOfOtherOriginsAreRefused) {

@@ -93,8 +93,8 @@ private:
 
 class ServerTest : public ::testing::Test {
 protected:
-    void start(ServerOptions options) {
-        server = std::make_unique<Server>(loop, nullptr, std::move(options));
+    void start(ServerOptions options, boost::asio::ssl::context* tls = nullptr) {
+        server = std::make_unique<Server>(loop, tls, std::move(options));
         server->route("GET", "/hello", [](const Request&, const Respond& respond) {
             respond({200, "text/plain", "hello", {}});
         });
