@@ -392,23 +392,26 @@ std::vector<std::string> Batch::bookkeeping() const {
                 std::to_string(item.code) + "," + quote_bytes(item.rdig.view()) + "," +
                 quote_bytes(item.result) + ")");
     }
-    // Replicas ask for the answers of slots that they keep, far fewer than these. Every database
-    // forgets the same rows at the same point of the order.
-    for (const auto& item : items_)
-        if (item.execution.item.kind == consensus::ItemKind::checkpoint &&
-            item.execution.slot.value > kExecSlotsKept)
-            statements.push_back("DELETE FROM cbft_exec WHERE slot<=" +
-                                 std::to_string(item.execution.slot.value - kExecSlotsKept));
     for (const auto& [partition, seq] : after_)
         add("INSERT INTO cbft_part (part,next_seq) VALUES ",
             "(" + text_of(partition) + "," + text_of(seq) + ")");
     statements.back() += " ON DUPLICATE KEY UPDATE next_seq=VALUES(next_seq)";
-    if (windows_.empty()) return statements;
     for (const auto& [key, window] : windows_)
         add("INSERT INTO cbft_win (home,client,low,bitmap) VALUES ",
             "(" + text_of(key.first) + "," + text_of(key.second) + "," + text_of(window.low()) +
                 "," + quote_bytes(to_bytes(window.bits())) + ")");
-    statements.back() += " ON DUPLICATE KEY UPDATE low=VALUES(low),bitmap=VALUES(bitmap)";
+    if (!windows_.empty())
+        statements.back() += " ON DUPLICATE KEY UPDATE low=VALUES(low),bitmap=VALUES(bitmap)";
+    // At a checkpoint every database forgets the same rows: those that no client may ask for any
+    // more (C4), of slots that replicas do not send again. The windows are those of exactly this
+    // point of the order, since a batch ends with its checkpoint item.
+    const consensus::Execution& last = items_.back().execution;
+    if (last.item.kind == consensus::ItemKind::checkpoint && last.slot.value > kExecSlotsKept)
+        statements.push_back(
+            "DELETE e FROM cbft_exec e LEFT JOIN cbft_win w ON w.home=e.home AND w.client=e.client"
+            " WHERE e.slot<=" +
+            std::to_string(last.slot.value - kExecSlotsKept) +
+            " AND (e.client IS NULL OR e.cseq<w.low)");
     return statements;
 }
 

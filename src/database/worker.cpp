@@ -130,8 +130,9 @@ std::vector<consensus::Execution> Worker::take() {
     for (std::size_t i = 0; i < count; ++i) {
         executions.push_back(std::move(queue_.front()));
         queue_.pop_front();
-        // A cut shows the database before anything that follows.
-        if (executions.back().cut) break;
+        // A cut shows the database before anything that follows, and what is forgotten there must
+        // not depend on what follows either.
+        if (executions.back().item.kind == consensus::ItemKind::checkpoint) break;
     }
     return executions;
 }
