@@ -214,6 +214,7 @@ TEST(Codec, CertifiedMessages) {
     Certificates out{StreamId::vote(GroupId(2), Position(1)),
                      {sample_prepare(1, true)},
                      {sample_new_view(1)},
+                     {sample_void(StreamId::ordering(PrimaryId(1)), 5)},
                      {sample_commit(1)},
                      {std::make_shared<const ViewChange>(sample_view_change(1))}};
     Certificates in = through_the_wire(out);

@@ -225,6 +225,7 @@ std::vector<Message> sample_messages() {
     Certificates commits{StreamId::vote(GroupId(2), Position(1)),
                          {},
                          {},
+                         {},
                          {sample_commit(1), sample_commit(2)},
                          {view_change(2), view_change(3)}};
     CommitDb commit_db{GroupId(1),       Position(2), Slot(3),
