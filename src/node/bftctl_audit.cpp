@@ -110,7 +110,9 @@ bool settled(const std::vector<Voter>& voters, const std::map<std::uint64_t, std
             if (voter.status && voter.status->voter->guard_state == "naming") return false;
             continue;
         }
-        if (own == roots.end() || own->second != root) return false;
+        if (own == roots.end()) return false;
+        // Perhaps it is repaired already.
+        if (own->second != root && voter.status->voter->differences.empty()) return false;
     }
     return true;
 }
@@ -135,7 +137,7 @@ int print(const Options& options, const std::vector<Voter>& voters,
                     own != roots.end() ? own->second.substr(0, 16).c_str()
                     : !voter.status    ? voter.why.c_str()
                                        : voter.status->voter->reason.c_str());
-        if (!out || !voter.status) continue;
+        if (!voter.status || (!out && (equal || own == roots.end()))) continue;
         std::printf("%-12s   %s: %s\n", "", voter.status->voter->guard_state.c_str(),
                     voter.status->voter->reason.c_str());
         for (const std::string& each : voter.status->voter->differences)
