@@ -52,10 +52,10 @@ std::map<std::string, std::uint64_t> counts(const json::value& object, std::stri
 }
 
 StatusDocument::Replica read_replica(const json::value& value) {
-    return {number(value, "group"),   number(value, "position"),  number(value, "view"),
-            number(value, "tip"),     number(value, "committed"), number(value, "delivered"),
-            number(value, "executed"),
-            boolean(value, "active", true), boolean(value, "halted", false)};
+    return {
+        number(value, "group"),    number(value, "position"),      number(value, "view"),
+        number(value, "tip"),      number(value, "committed"),     number(value, "delivered"),
+        number(value, "executed"), boolean(value, "active", true), boolean(value, "halted", false)};
 }
 
 StatusDocument::Voter read_voter(const json::value& value) {
@@ -108,7 +108,14 @@ Result<std::string> read_status(const std::filesystem::path& socket) {
     boost::asio::io_context io;
     stream_protocol::socket stream(io);
     boost::system::error_code failure;
-    stream.connect(stream_protocol::endpoint(socket.string()), failure);
+    stream.open(stream_protocol(), failure);
+    // A daemon that hangs lets askers queue; when the queue is full, a blocking connect would hang,
+    // too.
+    if (!failure) stream.non_blocking(true, failure);
+    if (!failure) stream.connect(stream_protocol::endpoint(socket.string()), failure);
+    if (failure == boost::asio::error::would_block || failure == boost::asio::error::try_again)
+        return error(Errc::unavailable,
+                     "the daemon at " + socket.string() + " does not take connections");
     if (failure)
         return error(Errc::unavailable,
                      "no daemon answers at " + socket.string() + " (" + failure.message() + ")");
