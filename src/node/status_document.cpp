@@ -164,7 +164,14 @@ Result<std::string> read_status(const std::filesystem::path& socket) {
     boost::asio::io_context io;
     stream_protocol::socket stream(io);
     boost::system::error_code failure;
-    stream.connect(stream_protocol::endpoint(socket.string()), failure);
+    stream.open(stream_protocol(), failure);
+    // A daemon that hangs lets askers queue; when the queue is full, a blocking connect would hang,
+    // too.
+    if (!failure) stream.non_blocking(true, failure);
+    if (!failure) stream.connect(stream_protocol::endpoint(socket.string()), failure);
+    if (failure == boost::asio::error::would_block || failure == boost::asio::error::try_again)
+        return error(Errc::unavailable,
+                     "the daemon at " + socket.string() + " does not take connections");
     if (failure)
         return error(Errc::unavailable,
                      "no daemon answers at " + socket.string() + " (" + failure.message() + ")");

@@ -1,6 +1,11 @@
 #include "node/status_document.hpp"
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <gtest/gtest.h>
+
+#include <filesystem>
+#include <vector>
 
 namespace bft::node {
 namespace {
@@ -43,6 +48,29 @@ TEST(StatusDocument, MissingAndOddFieldsHaveDefaults) {
 
 TEST(StatusDocument, NobodyListening) {
     EXPECT_EQ(read_status("/nowhere/status.sock").error().code, Errc::unavailable);
+}
+
+TEST(StatusDocument, ADaemonThatHangsHoldsNobodyUp) {
+    std::string pattern = (std::filesystem::temp_directory_path() / "bft-status-XXXXXX").string();
+    std::filesystem::path folder = ::mkdtemp(pattern.data());
+    boost::asio::io_context io;
+    boost::asio::local::stream_protocol::endpoint place((folder / "s").string());
+    boost::asio::local::stream_protocol::acceptor hung(io);
+    hung.open();
+    hung.bind(place);
+    hung.listen(0);
+    // Nobody accepts: the queue is full after a few.
+    std::vector<boost::asio::local::stream_protocol::socket> askers;
+    boost::system::error_code failure;
+    for (int i = 0; i < 8 && !failure; ++i) {
+        auto& asker = askers.emplace_back(io);
+        asker.open();
+        asker.non_blocking(true);
+        asker.connect(place, failure);
+    }
+    ASSERT_TRUE(failure) << "the queue has room";
+    EXPECT_EQ(read_status(folder / "s").error().code, Errc::unavailable);
+    std::filesystem::remove_all(folder);
 }
 
 }  // namespace
