@@ -11,7 +11,7 @@ import harness
 # A primary is suspected after so long without a slot. Loaded machines need some room.
 SILENCE_MS = 1000
 # The promise: killed to flowing again.
-TAKE_OVER_S = 5.0
+TAKE_OVER_S = float(os.environ.get("BFT_TAKE_OVER_S", "5"))
 # More of them make a soak test.
 KILLS = int(os.environ.get("BFT_KILLS", "6"))
 
