@@ -128,8 +128,8 @@ void Replica::wait_for_order(const Body& body, Now now, Duration forward_after) 
     bodies_[body->rd] = body;
 }
 
-// Its client has finished with everything below `ack_low`, and no primary will order it any more: to
-// wait for it would be to suspect one that is correct.
+// Its client has finished with everything below `ack_low`, and no primary will order it any more:
+// to wait for it would be to suspect one that is correct.
 void Replica::drop_overtaken(const RequestId& rid, ClientSeq ack_low) {
     auto first = pending_.lower_bound({rid.client, rid.home, ClientSeq(0)});
     auto last = pending_.lower_bound({rid.client, rid.home, ack_low});

@@ -222,12 +222,9 @@ std::vector<Message> sample_messages() {
                           {sample_new_view(3)},
                           {},
                           {}};
-    Certificates commits{StreamId::vote(GroupId(2), Position(1)),
-                         {},
-                         {},
-                         {},
-                         {sample_commit(1), sample_commit(2)},
-                         {view_change(2), view_change(3)}};
+    Certificates commits{
+        StreamId::vote(GroupId(2), Position(1)), {}, {}, {}, {sample_commit(1), sample_commit(2)},
+        {view_change(2), view_change(3)}};
     CommitDb commit_db{GroupId(1),       Position(2), Slot(3),
                        ConfigVersion(4), {},          {sample_body(1), sample_body(2)}};
     for (int i = 0; i < 6; ++i) commit_db.items.push_back(sample_item(i));
