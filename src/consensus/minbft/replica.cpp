@@ -83,12 +83,12 @@ void Replica::on_view_message(const Verified& message, Now now) {
             resigned_ = resign->view;
     } else if (const auto* headers = std::get_if<Headers>(&payload)) {
         on_headers(*headers);
-    } else if (const auto* request = std::get_if<VoidRequest>(&payload)) {
-        on_void_request(message.from(), *request);
+    } else if (const auto* asked = std::get_if<VoidRequest>(&payload)) {
+        on_void_request(message.from(), *asked);
     } else if (const auto* promise = std::get_if<VoidPromise>(&payload)) {
         on_void_promise(*promise);
-    } else if (const auto* cert = std::get_if<VoidCert>(&payload)) {
-        on_void_cert(*cert);
+    } else if (const auto* proof = std::get_if<VoidCert>(&payload)) {
+        on_void_cert(*proof);
     }
 }
 

@@ -267,7 +267,7 @@ TEST_F(Transfer, OldAnswersAreForgottenAtCheckpoints) {
     ASSERT_TRUE(host.rig.open());
     host.run(random_load(3, 60, kBranches, &order));
     // As if the clients had said that they are done with these.
-    host.sql("UPDATE cbft_win SET low=4");
+    host.sql("UPDATE cbft_win SET low=2");
     auto count = [&](const std::string& where) {
         auto session = Session::connect(host.connect).value();
         return std::stoi(session

@@ -96,14 +96,14 @@ TEST(Topology, ClientsAndFrontsForBrowsers) {
     EXPECT_FALSE(t.clients[0].p256);
     EXPECT_TRUE(t.clients[2].p256);
     EXPECT_EQ(hex(t.clients[3].key), point);
-    EXPECT_EQ(t.hosts[1].http, "https://10.0.0.11:8443");
+    EXPECT_EQ(t.hosts[2].http, "https://10.0.0.11:8443");
 
-    const auto node = parse_node_config(render_node_toml(t.hosts[1], t.origins), "/h/node.toml");
+    const auto node = parse_node_config(render_node_toml(t.hosts[2], t.origins), "/h/node.toml");
     ASSERT_TRUE(node.value) << listing(node.errors);
     EXPECT_EQ(node.value->http->listen, "10.0.0.11:8443");
     EXPECT_EQ(node.value->http->certificate, "/h/http.crt");
     EXPECT_EQ(node.value->http->server.origins, t.origins);
-    EXPECT_FALSE(parse_node_config(render_node_toml(t.hosts[2]), "/h/node.toml").value->http);
+    EXPECT_FALSE(parse_node_config(render_node_toml(t.hosts[3]), "/h/node.toml").value->http);
 }
 
 TEST(Topology, PlainHttpStaysOnThisMachine) {

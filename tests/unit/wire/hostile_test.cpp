@@ -114,7 +114,7 @@ TEST(HostileBytes, DigestsHave32Bytes) {
 // Two bytes each on the wire, and an object each in protobuf's decoder: it must not come to that.
 TEST(HostileBytes, EndlessListsAreRefused) {
     pb::Frame frame = frame_to_voter();
-    for (int i = 0; i < 2001; ++i) frame.mutable_db_reply()->add_items();
+    for (int i = 0; i < 2002; ++i) frame.mutable_db_reply()->add_items();
     EXPECT_NE(why(frame).find("repeated too often"), std::string::npos);
     for (int i = 0; i < 513; ++i) frame.mutable_bodies()->add_bodies();
     EXPECT_NE(why(frame).find("repeated too often"), std::string::npos);
