@@ -122,6 +122,15 @@ bool on_chain(const Selected& selected, const Digest& genesis,
 
 }  // namespace
 
+std::size_t headers_needed(const std::vector<ViewChangePtr>& set) {
+    Slot low(~std::uint64_t{0}), high{};
+    for (const ViewChangePtr& change : set) {
+        low = std::min(low, change->stable_slot());
+        high = std::max(high, change->last.to);
+    }
+    return high <= low ? 0 : static_cast<std::size_t>(std::min(high - low, 4 * null_retention));
+}
+
 Judgement judge_headers(const Membership& membership, const ViewChange& change,
                         const HeaderStore& headers) {
     if (change.last.to <= change.stable_slot()) return {};

@@ -19,12 +19,11 @@ namespace {
 
 const char* kind_of(const Payload& payload) {
     static constexpr const char* names[] = {
-        "REQUEST",      "PREPARE",      "COMMIT", "STATUS",    "FETCH-CERT",
-        "CERTIFICATES", "FETCH-BODY",   "BODIES", "COMMIT-DB", "DB-REPLY",
-        "VOTER-STATUS", "FETCH-DBITEM", "REPLY",  "REJECTED",  "CHECKPOINT",
-        "VOUCH",        "REQ-VC",       "TC",     "VIEW-CHANGE", "NEW-VIEW",
-        "NV-ACCEPT",    "VIEW-CERT",    "RESIGN", "FETCH-HDR", "HEADERS",
-        "FETCH-NV",     "FETCH-VC",     "VIEW-CHANGES"};
+        "REQUEST",     "PREPARE",  "COMMIT",     "STATUS",      "FETCH-CERT",   "CERTIFICATES",
+        "FETCH-BODY",  "BODIES",   "COMMIT-DB",  "DB-REPLY",    "VOTER-STATUS", "FETCH-DBITEM",
+        "REPLY",       "REJECTED", "CHECKPOINT", "VOUCH",       "REQ-VC",       "TC",
+        "VIEW-CHANGE", "NEW-VIEW", "NV-ACCEPT",  "VIEW-CERT",   "RESIGN",       "FETCH-HDR",
+        "HEADERS",     "FETCH-NV", "FETCH-VC",   "VIEW-CHANGES"};
     static_assert(std::size(names) == std::variant_size_v<Payload>);
     return names[payload.index()];
 }
@@ -212,7 +211,8 @@ void Scenario::make_cluster(const Words& words) {
     plan_.tpm_latency = std::chrono::milliseconds(words.number("tpm_ms", 5));
     plan_.clients = 1;
     plan_.primaries = small("primaries", 2);
-    plan_.checkpoint_every = words.number("checkpoint", std::max<std::uint64_t>(1, plan_.window / 8));
+    plan_.checkpoint_every =
+        words.number("checkpoint", std::max<std::uint64_t>(1, plan_.window / 8));
     bool scripted = words.named.contains("primary") && words.named.at("primary") == "scripted";
     for (const std::string& liar : words.list("byzantine")) {
         if (liar.rfind("replica.", 0) != 0) refuse("byzantine=replica.G.J,...");
@@ -356,8 +356,8 @@ void Scenario::report(const Words& words) {
     } else if (node != nullptr && node->replica() != nullptr) {
         auto report = node->replica()->agreement().report();
         if (report.view.value > 0 || !report.active)
-            text += "view=" + std::to_string(report.view.value) +
-                    (report.active ? " " : " inactive ");
+            text +=
+                "view=" + std::to_string(report.view.value) + (report.active ? " " : " inactive ");
         text += "tip=" + std::to_string(report.tip.value) +
                 " committed=" + std::to_string(report.committed.value) +
                 " delivered=" + std::to_string(report.delivered.value) +

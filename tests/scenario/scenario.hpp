@@ -12,9 +12,9 @@
 //     pause NODE | resume NODE             it stops and goes on with what came meanwhile
 //     lose_disk NODE | tpm_away NODE 1s | resign NODE | power_cut
 //     prepare slot=N [entries=A,B] [skip=1] [ts=MS] [to=NODE,..]   by the scripted primary
-//     commit NODE slot=N                   NODE's own counter certifies it, whatever its engine says
-//     report NODE                          prints where it stands
-//     > ...                                an event line that the step above must give
+//     commit NODE slot=N                   NODE's own counter certifies it, whatever its engine
+//     says report NODE                          prints where it stands > ... an event line that the
+//     step above must give
 //
 // Nodes: primary.P, replica.GROUP.POSITION, voter.D, client.0. Lines of one step are sorted and
 // counted; what all replicas of a group or all voters say is one line with a star.

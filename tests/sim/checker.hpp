@@ -39,7 +39,9 @@ public:
     /// A rare state was seen (faults.md 3.5).
     void on_reach(std::function<void(const std::string&)> reach) { reach_ = std::move(reach); }
     /// The first correct replica accepts this NEW-VIEW.
-    void on_view(std::function<void(const consensus::NewView&)> seen) { on_view_ = std::move(seen); }
+    void on_view(std::function<void(const consensus::NewView&)> seen) {
+        on_view_ = std::move(seen);
+    }
 
     // --- what ports and nodes show ---
     /// Every request that any client signed.
@@ -135,13 +137,13 @@ private:
     std::map<UsigId, Counter> counters_;
     using Member = std::pair<GroupId, std::uint32_t>;
     std::unordered_map<Digest, consensus::HeaderPtr, DigestHash> headers_;
-    std::map<Digest, consensus::NewView> new_views_;  ///< by nvd
+    std::map<Digest, consensus::NewView> new_views_;                    ///< by nvd
     std::unordered_map<Digest, consensus::Commit, DigestHash> drafts_;  ///< not certified yet
     std::map<GroupId, std::map<View, std::vector<Slot>>> committing_;   ///< largest COMMITs
-    std::map<GroupId, std::map<View, Slot>> kept_;                     ///< delivered on COMMITs of
-    std::map<std::pair<View, Slot>, Digest> prepared_;                 ///< S-VIEW1
-    std::map<View, std::pair<Digest, Counter>> accepted_views_;        ///< nvd and its counter
-    std::map<View, std::set<GroupId>> complained_;  ///< whose TCs there were
+    std::map<GroupId, std::map<View, Slot>> kept_;                      ///< delivered on COMMITs of
+    std::map<std::pair<View, Slot>, Digest> prepared_;                  ///< S-VIEW1
+    std::map<View, std::pair<Digest, Counter>> accepted_views_;         ///< nvd and its counter
+    std::map<View, std::set<GroupId>> complained_;                      ///< whose TCs there were
     std::map<Member, std::map<Counter, consensus::LastCommit>> counted_;
     std::map<Member, std::map<Counter, consensus::LastCommit>> shown_last_;  ///< by VIEW-CHANGEs
     std::map<consensus::Endpoint, Shown> shown_;

@@ -56,8 +56,8 @@ void Checker::certified(const Commit& commit) {
 void Checker::processed(const Endpoint& replica, const Prepare& prepare) {
     auto [known, fresh] = prepared_.emplace(std::pair(prepare.view, prepare.slot), prepare.hd);
     if (!fresh && known->second != prepare.hd)
-        fail("S-VIEW1", name(replica) + " holds another header" + at(prepare.slot) +
-                            in(prepare.view));
+        fail("S-VIEW1",
+             name(replica) + " holds another header" + at(prepare.slot) + in(prepare.view));
 }
 
 // A COMMIT that a correct replica counted is in every later VIEW-CHANGE that anyone finds valid.
@@ -82,8 +82,8 @@ void Checker::found_valid(const Endpoint& replica, const ViewChange& change) {
     Member sender{change.group, change.position.value};
     if (!shown_last_[sender].emplace(change.ui.cv, change.last).second) return;
     auto& counted = counted_[sender];
-    for (auto earlier = counted.begin();
-         earlier != counted.end() && earlier->first < change.ui.cv; ++earlier)
+    for (auto earlier = counted.begin(); earlier != counted.end() && earlier->first < change.ui.cv;
+         ++earlier)
         if (change.last.before(earlier->second))
             return fail("S-HIDE", name(replica) + " takes a VIEW-CHANGE of " +
                                       name(Endpoint::replica(change.group, change.position)) +
@@ -124,8 +124,7 @@ void Checker::check_view_messages(const Endpoint& from, const Send& send) {
         shown.committed_cv = commit->ui.cv;
     } else if (const auto* change = std::get_if<ViewChangePtr>(&send.payload)) {
         if (from != Endpoint::replica((*change)->group, (*change)->position)) return;
-        check_certified(from, (*change)->ui.cv,
-                        view_change_digest(membership_.cluster, **change));
+        check_certified(from, (*change)->ui.cv, view_change_digest(membership_.cluster, **change));
         shown.promised = std::max(shown.promised, (*change)->view);
     } else if (const auto* trigger = std::get_if<TriggerCertificate>(&send.payload)) {
         complained_[trigger->view].insert(trigger->requests.front().group);
@@ -202,8 +201,8 @@ void Checker::check_kept(GroupId group, View view, Slot slot, const NewView& new
             bool null = std::binary_search(new_view.nullset.begin(), new_view.nullset.end(),
                                            EntryRef{s, entry.item.index});
             if (null != entry.null)
-                return fail("S-COMMIT-KEEP", what + (null ? " nullifies" : " revives") +
-                                                 " an entry" + at(s));
+                return fail("S-COMMIT-KEEP",
+                            what + (null ? " nullifies" : " revives") + " an entry" + at(s));
         }
     }
 }
@@ -248,9 +247,8 @@ void Checker::delivered(const Endpoint& replica, const minbft::Replica& agreemen
             auto header = headers_.find(hd->second);
             if (header == headers_.end() || header->second->previous != previous ||
                 header_digest(*header->second) != hd->second)
-                return fail("S-CHAIN",
-                            name(replica) + " delivered a header that does not fit" +
-                                at(delivery.slot));
+                return fail("S-CHAIN", name(replica) + " delivered a header that does not fit" +
+                                           at(delivery.slot));
             reference_.append(header->second, hd->second);
         }
         check_delivery(replica, delivery, hd->second);
@@ -307,7 +305,8 @@ void Checker::committed_by(const Endpoint& replica, View in_view, Slot slot) {
         if (slot <= kept) return;
         kept = slot;
         if (view < in_view) reach_("quorum completed for an old view");
-        for (auto later = accepted_views_.upper_bound(view); later != accepted_views_.end(); ++later)
+        for (auto later = accepted_views_.upper_bound(view); later != accepted_views_.end();
+             ++later)
             if (auto content = new_views_.find(later->second.first); content != new_views_.end())
                 check_kept(group, view, slot, content->second);
         return;

@@ -96,8 +96,7 @@ Result<void> EngineNode::recover_primary(const std::optional<std::pair<Digest, U
     auto log = disk_.primary_log(PrimaryId(self_.index));
     Counter logged{};
     for (const Prepare& each : log.prepares) logged = std::max(logged, each.ui.cv);
-    for (const NewViewRecord& each : log.new_views)
-        logged = std::max(logged, each.new_view.ui.cv);
+    for (const NewViewRecord& each : log.new_views) logged = std::max(logged, each.new_view.ui.cv);
     note_restart(last, logged);
     Result<void> recovered = engine->recover(std::move(log), last);
     primary_ = engine.get();
@@ -107,9 +106,9 @@ Result<void> EngineNode::recover_primary(const std::optional<std::pair<Digest, U
 
 Result<void> EngineNode::recover_replica(const std::optional<std::pair<Digest, Ui>>& last) {
     Position position(self_.index);
-    auto engine = std::make_unique<minbft::GroupReplica>(
-        cluster_.membership, self_.group, position, replica_options(cluster_.plan),
-        minbft::ExecutorOptions{}, signer_);
+    auto engine = std::make_unique<minbft::GroupReplica>(cluster_.membership, self_.group, position,
+                                                         replica_options(cluster_.plan),
+                                                         minbft::ExecutorOptions{}, signer_);
     auto log = disk_.replica_log(self_.group, position);
     Counter logged{};
     for (const Commit& each : log.own_commits) logged = std::max(logged, each.ui.cv);
@@ -271,13 +270,13 @@ void EngineNode::drain() {
 
 void EngineNode::perform(Output output) {
     if (output.seal)
-        cluster_.tpm_of(self_).create(
-            usig_, output.seal->digest, [this, incarnation = incarnation_](Ui ui) {
-                alive(incarnation, [this, ui] {
-                    engine_->sealed(ui, cluster_.now());
-                    pump();
-                });
-            });
+        cluster_.tpm_of(self_).create(usig_, output.seal->digest,
+                                      [this, incarnation = incarnation_](Ui ui) {
+                                          alive(incarnation, [this, ui] {
+                                              engine_->sealed(ui, cluster_.now());
+                                              pump();
+                                          });
+                                      });
     if (liar_) liar_->rewrite(output.send);
     for (const Send& send : output.send) {
         if (correct_) cluster_.checker.sending(self_, send);

@@ -62,8 +62,10 @@ private:
         bool durable = false;
     };
     [[nodiscard]] bool recover();
-    [[nodiscard]] Result<void> recover_primary(const std::optional<std::pair<Digest, consensus::Ui>>&);
-    [[nodiscard]] Result<void> recover_replica(const std::optional<std::pair<Digest, consensus::Ui>>&);
+    [[nodiscard]] Result<void> recover_primary(
+        const std::optional<std::pair<Digest, consensus::Ui>>&);
+    [[nodiscard]] Result<void> recover_replica(
+        const std::optional<std::pair<Digest, consensus::Ui>>&);
     void note_restart(const std::optional<std::pair<Digest, consensus::Ui>>& last, Counter logged);
     void pump();
     void drain();

@@ -134,7 +134,8 @@ int many(const Arguments& arguments) {
     auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
     auto report = [&](const char* end) {
         std::printf(
-            "\r%llu of %llu seeds, %llu slots, %llu views, %llu answers, %.0f slots/s, %zu failed%s",
+            "\r%llu of %llu seeds, %llu slots, %llu views, %llu answers, %.0f slots/s, %zu "
+            "failed%s",
             static_cast<unsigned long long>(done), static_cast<unsigned long long>(arguments.count),
             static_cast<unsigned long long>(slots), static_cast<unsigned long long>(views),
             static_cast<unsigned long long>(answered),

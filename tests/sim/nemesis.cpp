@@ -92,8 +92,7 @@ void Nemesis::disturb_machines() {
     if (plan_.crashes && prng_.chance(150)) {
         auto machine = static_cast<std::uint32_t>(prng_.below(plan_.replicas()));
         world_.crash_machine(machine);
-        world_.cluster.time.after(a_while(700),
-                                  [this, machine] { world_.boot_machine(machine); });
+        world_.cluster.time.after(a_while(700), [this, machine] { world_.boot_machine(machine); });
     }
     if (plan_.role_crashes && prng_.chance(200)) crash_role();
     if (plan_.pauses && prng_.chance(60)) pause_someone();
@@ -114,9 +113,8 @@ void Nemesis::disturb_primaries() {
             world_.crash_machine(machine);
         else
             primary->crash();
-        world_.cluster.time.after(a_while(prng_.chance(300) ? 4000 : 500), [this, machine] {
-            world_.boot_machine(machine);
-        });
+        world_.cluster.time.after(a_while(prng_.chance(300) ? 4000 : 500),
+                                  [this, machine] { world_.boot_machine(machine); });
     }
     if (plan_.resigns && prng_.chance(40)) primary->resign();
 }

@@ -44,8 +44,8 @@ void choose_byzantine(Plan& plan, Prng& prng) {
 // Any number of primaries but one (F3); a scripted one leads view 0.
 void choose_leaders(Plan& plan, Prng& prng) {
     LeaderLies& l = plan.leader_lies;
-    for (bool* lie : {&l.bad_new_views, &l.two_new_views, &l.equivocates, &l.omits,
-                      &l.hides_bodies, &l.falls_silent, &l.delays, &l.censors})
+    for (bool* lie : {&l.bad_new_views, &l.two_new_views, &l.equivocates, &l.omits, &l.hides_bodies,
+                      &l.falls_silent, &l.delays, &l.censors})
         *lie = prng.chance(350);
     std::uint32_t correct = plan.scripted_primary() ? 1 : 0;
     if (plan.scripted_primary() && !plan.gone.empty()) plan.primaries_beside_replicas = false;
@@ -261,8 +261,8 @@ bool Plan::calm() const {
     bool primaries_lie = false;
     for (const Endpoint& node : byzantine)
         primaries_lie = primaries_lie || node.role == Endpoint::Role::primary;
-    bool stops = crashes || role_crashes || primary_crashes || power_cuts || pauses || tpm_outages ||
-                 resigns || chaotic_start || !gone.empty();
+    bool stops = crashes || role_crashes || primary_crashes || power_cuts || pauses ||
+                 tpm_outages || resigns || chaotic_start || !gone.empty();
     return mutation == Mutation::none && !network_faults && !primaries_lie && !stops;
 }
 
@@ -275,16 +275,15 @@ std::string Plan::text() const {
         if (on) out << ' ' << name;
     };
     out << "seed=" << seed << " f=" << f << " primaries=" << primaries
-        << (primaries_beside_replicas ? "+" : "") << " groups=" << groups << " partitions=" << partitions
-        << " clients=" << clients << " depth=" << client_depth << " multi=" << multi_permille
-        << " workers=" << workers << " chaos_us=" << us(chaos) << " tpm_us=" << us(tpm_latency)
-        << "+" << us(tpm_jitter) << " voids=" << tpm_void_permille
+        << (primaries_beside_replicas ? "+" : "") << " groups=" << groups
+        << " partitions=" << partitions << " clients=" << clients << " depth=" << client_depth
+        << " multi=" << multi_permille << " workers=" << workers << " chaos_us=" << us(chaos)
+        << " tpm_us=" << us(tpm_latency) << "+" << us(tpm_jitter) << " voids=" << tpm_void_permille
         << " disk_us=" << us(disk_latency) << " database_us=" << us(database_latency)
         << " window=" << window << "/" << checkpoint_every << " patience_us=" << us(timers.order)
         << "/" << us(timers.body) << "/" << us(timers.silence) << "/" << us(timers.new_view)
-        << " loss=" << network.loss_permille
-        << " dup=" << network.duplicate_permille << " reorder=" << network.reorder_permille
-        << " replay=" << network.replay_permille ;
+        << " loss=" << network.loss_permille << " dup=" << network.duplicate_permille
+        << " reorder=" << network.reorder_permille << " replay=" << network.replay_permille;
     flag("clogs", network.clogs);
     flag("cuts", network.cuts);
     flag("slow_links", network.slow_links);
@@ -301,8 +300,7 @@ std::string Plan::text() const {
     flag("chaotic_start", chaotic_start);
     flag("scripted_primary", scripted_primary());
     static constexpr const char* losses[] = {"", " (disk lost)", " (TPM reset)"};
-    for (std::uint32_t machine : gone)
-        out << " gone=" << machine << losses[static_cast<int>(loss)];
+    for (std::uint32_t machine : gone) out << " gone=" << machine << losses[static_cast<int>(loss)];
     for (const Endpoint& node : byzantine) out << " byzantine=" << consensus::to_string(node);
     return out.str();
 }

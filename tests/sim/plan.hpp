@@ -67,14 +67,14 @@ struct PrimaryLies {
 };
 /// What a primary-capable node with a correct engine makes of its words; any combination.
 struct LeaderLies {
-    bool bad_new_views = false;   ///< another N, nullset or set of VIEW-CHANGEs
-    bool two_new_views = false;   ///< a second one, with the next counter value, to some
-    bool equivocates = false;     ///< a second PREPARE for a slot, to some
-    bool omits = false;           ///< NEW-VIEWs and PREPAREs not to all
-    bool hides_bodies = false;    ///< answers no FETCH-BODY
-    bool falls_silent = false;    ///< after some slots of each view
-    bool delays = false;          ///< everything late, as late as it dares
-    bool censors = false;         ///< never orders one client
+    bool bad_new_views = false;  ///< another N, nullset or set of VIEW-CHANGEs
+    bool two_new_views = false;  ///< a second one, with the next counter value, to some
+    bool equivocates = false;    ///< a second PREPARE for a slot, to some
+    bool omits = false;          ///< NEW-VIEWs and PREPAREs not to all
+    bool hides_bodies = false;   ///< answers no FETCH-BODY
+    bool falls_silent = false;   ///< after some slots of each view
+    bool delays = false;         ///< everything late, as late as it dares
+    bool censors = false;        ///< never orders one client
 };
 struct ClientLies {
     bool two_contents = false;  ///< different requests under one id
@@ -160,9 +160,7 @@ struct Plan {
     ClientLies client_lies;
 
     /// Everything pending must be answered once the faults end. Not outside the model.
-    [[nodiscard]] bool live() const {
-        return mutation != Mutation::counter_rolls_back;
-    }
+    [[nodiscard]] bool live() const { return mutation != Mutation::counter_rolls_back; }
     /// Nobody has a reason to suspect a primary: no faults at all, or only such that a correct
     /// primary is not to blame for (L-NOFALSE).
     [[nodiscard]] bool calm() const;

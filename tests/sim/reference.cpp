@@ -75,8 +75,8 @@ std::optional<std::string> Reference::decide(GroupId group, Slot slot,
         if (body->second->id != entry.header.rid || body->second->parts != entry.header.parts)
             return where + " was committed with a body of another request";
         entry.body = body->second;
-        if (windows_[{entry.header.rid.home, entry.header.rid.client}].insert(
-                entry.header.rid.cseq, entry.body->ack_low))
+        if (windows_[{entry.header.rid.home, entry.header.rid.client}].insert(entry.header.rid.cseq,
+                                                                              entry.body->ack_low))
             entry.item.kind = ItemKind::transaction;
     }
     return std::nullopt;

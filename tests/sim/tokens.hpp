@@ -1,5 +1,5 @@
-// Signatures and certificates of a simulated cluster: a keyed sum over what was signed. Whoever does
-// not go through the owner's port cannot make one, and nothing has to be remembered.
+// Signatures and certificates of a simulated cluster: a keyed sum over what was signed. Whoever
+// does not go through the owner's port cannot make one, and nothing has to be remembered.
 #pragma once
 
 #include "consensus/engine.hpp"

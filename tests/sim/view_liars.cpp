@@ -88,7 +88,8 @@ void LiesOfViews::rewrite(std::vector<Send>& sends) {
         }
     }
     if (lies_.hides_bodies)
-        std::erase_if(sends, [](const Send& s) { return std::holds_alternative<Bodies>(s.payload); });
+        std::erase_if(sends,
+                      [](const Send& s) { return std::holds_alternative<Bodies>(s.payload); });
 }
 
 void LiesOfViews::tick() {
@@ -127,8 +128,9 @@ void LiesOfViews::change_again(const ViewChange& change) {
 
 // D8.
 void LiesOfViews::accept(const NewView& new_view) {
-    NewViewAccept mine{self_.group, Position(self_.index), new_view.view,
-                       new_view_digest(cluster_.membership.cluster, new_view), new_view.ui.cv, {}};
+    NewViewAccept mine{self_.group,    Position(self_.index),
+                       new_view.view,  new_view_digest(cluster_.membership.cluster, new_view),
+                       new_view.ui.cv, {}};
     mine.signature = cluster_.sign(self_, accept_digest(cluster_.membership.cluster, mine));
     auto peers = cluster_.membership.replicas(self_.group, Position(self_.index));
     cluster_.network.send(self_, {std::move(peers), std::move(mine)});
@@ -136,8 +138,8 @@ void LiesOfViews::accept(const NewView& new_view) {
 
 // D9.
 void LiesOfViews::complain() {
-    RequestViewChange request{self_.group, Position(self_.index), View(1 + prng_.below(8)),
-                              Suspicion::silent, {}};
+    RequestViewChange request{
+        self_.group, Position(self_.index), View(1 + prng_.below(8)), Suspicion::silent, {}};
     if (prng_.chance(200)) request.view = View(~std::uint64_t{0} >> 1);
     request.signature =
         cluster_.sign(self_, request_view_change_digest(cluster_.membership.cluster, request));

@@ -1,5 +1,5 @@
-// Byzantine nodes in checkpoints and view changes (faults.md C and D): what a correct engine says is
-// changed before it is certified, or certified besides what the engine knows.
+// Byzantine nodes in checkpoints and view changes (faults.md C and D): what a correct engine says
+// is changed before it is certified, or certified besides what the engine knows.
 #pragma once
 
 #include "cluster.hpp"

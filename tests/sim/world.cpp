@@ -149,7 +149,8 @@ void World::lose_machine(std::uint32_t machine) {
             node->lose_disk();
         else
             node->expect_refusal();
-        if (certified || plan.loss == Plan::Loss::tpm) cluster.time.after(10ms, [node] { node->boot(); });
+        if (certified || plan.loss == Plan::Loss::tpm)
+            cluster.time.after(10ms, [node] { node->boot(); });
     }
     if (plan.loss == Plan::Loss::tpm) cluster.tpms[machine]->reset();
 }
@@ -215,8 +216,8 @@ bool World::advance(TimePoint limit, const std::function<bool()>& enough) {
 void World::check_bounds() {
     auto check = [&](const Endpoint& node, const char* what, std::uint64_t is, std::uint64_t max) {
         if (is > max)
-            cluster.checker.fail("S-BOUND", to_string(node) + " holds " + std::to_string(is) +
-                                                " " + what + ", allowed " + std::to_string(max));
+            cluster.checker.fail("S-BOUND", to_string(node) + " holds " + std::to_string(is) + " " +
+                                                what + ", allowed " + std::to_string(max));
     };
     std::uint64_t with_liar = plan.clients + 1;
     for (const auto& node : replicas) {

@@ -147,9 +147,11 @@ void GroupExecutor::on_reply(const DbReply& reply, Now now) {
         return item.answers[reply.voter.value].has_value();
     });
     if (!complete) return;
-    // Its answer is here; what it owes next gets its full patience.
+    // Its oldest answer is here; what it owes next gets its full patience. Newer answers do not
+    // defer an older one that was lost: under load they never stop coming.
+    if (!voter.unanswered.empty() && reply.slot == *voter.unanswered.begin())
+        voter.retry_at = now.mono + voter.patience;
     voter.unanswered.erase(reply.slot);
-    voter.retry_at = now.mono + voter.patience;
     state.unanswered.erase(reply.voter);
     if (state.unanswered.empty()) forget(reply.slot);
     advance_executed();

@@ -77,6 +77,10 @@ void Primary::on_view_change(const ViewChangePtr& change, Now now) {
 // itself.
 std::vector<ViewChangePtr> Primary::valid_changes(Now now) {
     std::vector<ViewChangePtr> valid;
+    for (const auto& [member, change] : changes_)
+        if (change->view == view_) valid.push_back(change);
+    headers_.reserve(headers_needed(valid) + static_cast<std::size_t>(options_.window));
+    valid.clear();
     for (auto it = changes_.begin(); it != changes_.end();) {
         const ViewChangePtr& change = it->second;
         Judgement judged;

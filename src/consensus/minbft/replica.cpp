@@ -122,6 +122,20 @@ void Replica::wait_for_order(const Body& body, Now now, Duration forward_after) 
     bodies_[body->rd] = body;
 }
 
+// Its client has finished with everything below `ack_low`, and no primary will order it any more: to
+// wait for it would be to suspect one that is correct.
+void Replica::drop_overtaken(const RequestId& rid, ClientSeq ack_low) {
+    auto first = pending_.lower_bound({rid.client, rid.home, ClientSeq(0)});
+    auto last = pending_.lower_bound({rid.client, rid.home, ack_low});
+    if (first == last) return;
+    auto count = pending_count_.find({rid.home, rid.client});
+    for (auto it = first; it != last; it = pending_.erase(it)) {
+        bodies_.erase(it->second.rd);
+        --count->second;
+    }
+    if (count->second == 0) pending_count_.erase(count);
+}
+
 void Replica::take_body(const Body& body) {
     if (missing_.erase(body->rd) == 0) return;
     bodies_[body->rd] = body;

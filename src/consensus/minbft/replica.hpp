@@ -169,6 +169,7 @@ private:
     void kill_primary(std::uint32_t p, Slot slot, std::string why);
     void condemn_primary(std::uint32_t p, View view, Slot slot, std::string why);
     void append(Prepare prepare, Now now);
+    void drop_overtaken(const RequestId& rid, ClientSeq ack_low);
     void wait_for_order(const Body& body, Now now, Duration forward_after);
     [[nodiscard]] bool is_null(Slot slot, std::uint32_t index) const;
     [[nodiscard]] bool has_bodies(const Link& link) const;

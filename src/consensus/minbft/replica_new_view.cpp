@@ -41,6 +41,7 @@ Replica::Step Replica::judge(Ordering& from, const NewView& new_view, Now now) {
         from.why_invalid = std::move(why);
         return Step::invalid;
     };
+    headers_.reserve(headers_needed(*changes) + static_cast<std::size_t>(options_.window));
     Endpoint sender = Endpoint::primary(membership_.primary_of(new_view.view));
     for (const ViewChangePtr& change : *changes) {
         if (change->view != new_view.view) return unfit("it names a VIEW-CHANGE of another view");

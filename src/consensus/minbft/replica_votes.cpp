@@ -293,6 +293,7 @@ Delivery Replica::decide(const Link& link) {
         } else {
             body = *valid_body(entry);
             auto& window = windows_[{entry.rid.home, entry.rid.client}];
+            drop_overtaken(entry.rid, body->ack_low);
             if (window.insert(entry.rid.cseq, body->ack_low)) {
                 item.kind = ItemKind::transaction;
                 unfinished_.erase(
