@@ -123,16 +123,19 @@ bool on_chain(const Selected& selected, const Digest& genesis,
 }  // namespace
 
 std::size_t headers_needed(const std::vector<ViewChangePtr>& changes) {
-    constexpr std::size_t headers_max = 1 << 17;
+    constexpr std::uint64_t headers_max = 4 * null_retention;
+    Slot low(~std::uint64_t{0}), high{};
     std::map<Digest, std::uint64_t> longest;
     for (const ViewChangePtr& change : changes) {
+        low = std::min(low, change->stable_slot());
+        high = std::max(high, change->last.to);
         if (change->last.to <= change->stable_slot()) continue;
         std::uint64_t& length = longest[change->last.hd];
         length = std::max(length, change->last.to - change->stable_slot());
     }
-    std::size_t total = 0;
-    for (const auto& [hd, length] : longest) total += std::min<std::uint64_t>(length, headers_max);
-    return std::min(total, headers_max);
+    std::uint64_t total = high <= low ? 0 : std::min(high - low, headers_max);
+    for (const auto& [hd, length] : longest) total += std::min(length, headers_max);
+    return static_cast<std::size_t>(std::min(total, headers_max));
 }
 
 Judgement judge_headers(const Membership& membership, const ViewChange& change,

@@ -33,11 +33,12 @@ TEST_P(Mutations, AreCaught) {
 INSTANTIATE_TEST_SUITE_P(
     Rules, Mutations,
     testing::Values(
-        Case{Mutation::verifier_accepts_all, {"S-CHAIN", "S-EVID", "S-COMMIT", "S-SEQ"}, 100},
+        Case{Mutation::verifier_accepts_all, {"S-CHAIN", "S-EVID", "S-COMMIT", "S-SEQ", "S-VIEW1"}, 100},
         Case{Mutation::voters_trust_f, {"S-VOTER-AUTH", "S-EVID"}, 100},
         Case{Mutation::database_ignores_order, {"S-VOTER-ORDER", "S-DB-EQ"}, 100},
         Case{Mutation::database_not_atomic, {"S-VOTER-ORDER", "S-EXACTLY-ONCE", "S-DB-EQ"}, 100},
         Case{Mutation::send_before_sync, {"S-PERSIST", "S-USIG"}, 100},
+        Case{Mutation::disk_loses_tail, {"S-PERSIST", "S-USIG"}, 100},
         Case{Mutation::counter_rolls_back, {"S-USIG", "S-CHAIN"}, 300},
         Case{Mutation::client_trusts_one, {"S-REPLY"}, 100},
         Case{Mutation::reply_before_commit, {"S-PERSIST"}, 100},
