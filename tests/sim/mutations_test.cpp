@@ -33,7 +33,9 @@ TEST_P(Mutations, AreCaught) {
 INSTANTIATE_TEST_SUITE_P(
     Rules, Mutations,
     testing::Values(
-        Case{Mutation::verifier_accepts_all, {"S-CHAIN", "S-EVID", "S-COMMIT", "S-SEQ", "S-VIEW1"}, 100},
+        Case{Mutation::verifier_accepts_all,
+             {"S-CHAIN", "S-EVID", "S-COMMIT", "S-SEQ", "S-VIEW1"},
+             100},
         Case{Mutation::voters_trust_f, {"S-VOTER-AUTH", "S-EVID"}, 100},
         Case{Mutation::database_ignores_order, {"S-VOTER-ORDER", "S-DB-EQ"}, 100},
         Case{Mutation::database_not_atomic, {"S-VOTER-ORDER", "S-EXACTLY-ONCE", "S-DB-EQ"}, 100},

@@ -121,7 +121,8 @@ TEST(Crash, CutConnectionsExecuteExactlyOnce) {
     while (rig.executed.size() < load.size() && kills < 300) {
         rig.run_until_executed(std::min(load.size(), rig.executed.size() + prng.below(40)));
         auto others = killer.query(
-            "SELECT id FROM information_schema.processlist WHERE id<>CONNECTION_ID() AND db='bank'");
+            "SELECT id FROM information_schema.processlist WHERE id<>CONNECTION_ID() AND "
+            "db='bank'");
         ASSERT_TRUE(others);
         if (others->empty()) continue;
         (void)killer.run("KILL " + *(*others)[prng.below(others->size())][0]);
