@@ -28,10 +28,6 @@ struct Judgement {
 [[nodiscard]] Judgement judge_headers(const Membership& membership, const ViewChange& change,
                                       const HeaderStore& headers);
 
-/// How many headers must be at hand at once to judge `set`: groups may be far apart, and a primary
-/// that leaves one of them behind chooses how far. Bounded.
-[[nodiscard]] std::size_t headers_needed(const std::vector<ViewChangePtr>& set);
-
 /// An entry without f+1 claims that no earlier view nullified.
 struct OpenEntry {
     EntryRef at;
