@@ -141,7 +141,8 @@ std::optional<std::string> Replica::recover_streams(Recovered& log) {
         Ordering& from = ordering_[p];
         OrderingTrack& track = from.track;
         sort_by_counter(streams[p]);
-        const std::set<Counter> voids = voids_of(log, StreamId::ordering(PrimaryId(p)));
+        const std::set<Counter> voids =
+            voids_of(log, StreamId::ordering(PrimaryId(static_cast<std::uint32_t>(p))));
         track.processed = after_voids(track.processed, voids);
         for (const OrderingMessage& message : streams[p]) {
             const Ui& ui = ui_of(message);
