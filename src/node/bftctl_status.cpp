@@ -136,7 +136,9 @@ std::string progress(const StatusDocument& status) {
                         std::to_string(status.primary->pooled) + " waiting");
     for (const StatusDocument::Replica& r : status.replicas)
         parts.push_back("group " + std::to_string(r.group) + ": view " + std::to_string(r.view) +
-                        (r.halted ? " HALTED" : r.active ? "" : " (not begun)") +
+                        (r.halted   ? " HALTED"
+                         : r.active ? ""
+                                    : " (not begun)") +
                         ", slot " + std::to_string(r.tip) + ", committed " +
                         std::to_string(r.committed) + ", delivered " + std::to_string(r.delivered) +
                         ", executed " + std::to_string(r.executed));

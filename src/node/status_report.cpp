@@ -64,8 +64,7 @@ bool ready(const StatusSource& source, const net::LinksReport& links) {
         if (count(group.members) < static_cast<std::ptrdiff_t>(all.quorum())) return false;
     auto voters = std::count_if(all.voters.begin(), all.voters.end(),
                                 [&](HostId host) { return up.contains(host); });
-    return count(all.primaries) > 0 &&
-           voters >= static_cast<std::ptrdiff_t>(all.database_quorum());
+    return count(all.primaries) > 0 && voters >= static_cast<std::ptrdiff_t>(all.database_quorum());
 }
 
 void add_links(json::object& status, const StatusSource& source, const net::LinksReport& report) {

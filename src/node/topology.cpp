@@ -148,11 +148,10 @@ private:
         if (topology_.hosts.empty()) return;
         const std::size_t primaries = topology_.hosts_with(Role::primary).size();
         if (primaries < std::size_t{topology_.f} + 1)
-            root.error("host", std::to_string(primaries) + " hosts have the role 'primary'; with " +
-                                   "f = " + std::to_string(topology_.f) +
-                                   " there must be at least f+1 = " +
-                                   std::to_string(topology_.f + 1) +
-                                   ": when one fails another one orders");
+            root.error("host",
+                       std::to_string(primaries) + " hosts have the role 'primary'; with " +
+                           "f = " + std::to_string(topology_.f) + " there must be at least f+1 = " +
+                           std::to_string(topology_.f + 1) + ": when one fails another one orders");
         const std::size_t voters = topology_.hosts_with(Role::voter).size();
         const std::size_t wanted = 2 * std::size_t{topology_.f_database} + 1;
         if (voters != wanted)
