@@ -21,9 +21,11 @@ def cluster(*timing):
 
 
 class KillPrimary(unittest.TestCase):
-    def begin(self, cluster, seconds):
+    def begin(self, cluster):
         cluster.start_loaded(warehouses=2)
-        driver = cluster.drive(seconds=seconds)
+        driver = cluster.drive()
+        self.addCleanup(driver.wait)
+        self.addCleanup(driver.kill)
         harness.wait_until(lambda: cluster.executed("host1") > 20, "the run has begun")
         return driver
 
@@ -41,6 +43,7 @@ class KillPrimary(unittest.TestCase):
         return victim, time.monotonic() - killed_at
 
     def finish(self, cluster, driver, without=()):
+        driver.send_signal(signal.SIGINT)
         result = cluster.finished(driver)
         self.assertEqual(result["failed"], 0)
         harness.wait_until(lambda: cluster.check_databases(without).returncode == 0, "all databases are equal")
@@ -48,7 +51,7 @@ class KillPrimary(unittest.TestCase):
 
     def test_leading_host_dies_with_its_tpm(self):
         with cluster() as c:
-            driver = self.begin(c, seconds=20)
+            driver = self.begin(c)
             victim, seconds = self.kill_leader(c, "kill-host")
             print(f"{victim}: {seconds:.1f} s until requests flowed again", flush=True)
             self.assertLess(seconds, TAKE_OVER_S)
@@ -59,7 +62,7 @@ class KillPrimary(unittest.TestCase):
 
     def test_whoever_leads_dies_again_and_again(self):
         with cluster() as c:
-            driver = self.begin(c, seconds=10 * KILLS)
+            driver = self.begin(c)
             worst = 0.0
             for round_ in range(KILLS):
                 victim, seconds = self.kill_leader(c, "kill-daemons")
@@ -75,7 +78,7 @@ class KillPrimary(unittest.TestCase):
         with harness.Cluster(groups=2, partitions=2,
                              timing=["silence_patience_ms = 30000", "order_patience_ms = 30000",
                                      "tpm_patience_ms = 500"]) as c:
-            driver = self.begin(c, seconds=15)
+            driver = self.begin(c)
             leader = harness.wait_until(c.leader, "somebody leads")
             c.signal(leader, "tpm", signal.SIGSTOP)
             harness.wait_until(lambda: c.leader() not in (None, leader), "another one leads")
@@ -87,7 +90,7 @@ class KillPrimary(unittest.TestCase):
 
     def test_a_leader_that_sleeps_is_replaced_and_joins_when_it_wakes(self):
         with cluster() as c:
-            driver = self.begin(c, seconds=25)
+            driver = self.begin(c)
             for _ in range(2):
                 leader = harness.wait_until(c.leader, "somebody leads")
                 c.signal(leader, "node", signal.SIGSTOP)
@@ -100,7 +103,7 @@ class KillPrimary(unittest.TestCase):
 
     def test_a_replica_host_comes_back_in_a_later_view_and_votes(self):
         with cluster() as c:
-            driver = self.begin(c, seconds=40)
+            driver = self.begin(c)
             c.script("kill-daemons", "host3")
             victim, _ = self.kill_leader(c, "kill-daemons")
             c.script("start-host", victim)
@@ -116,7 +119,7 @@ class KillPrimary(unittest.TestCase):
     def test_all_hosts_die_at_once(self):
         """Everything that was acknowledged is there afterwards, and everything else ends well, too."""
         with cluster() as c:
-            driver = self.begin(c, seconds=30)
+            driver = self.begin(c)
             for _ in range(2):
                 c.script_everywhere("kill-daemons")
                 c.script_everywhere("start-host")
