@@ -221,6 +221,7 @@ std::vector<Message> sample_messages() {
                           {sample_prepare(1, true), sample_prepare(2, false)},
                           {sample_new_view(3)},
                           {},
+                          {},
                           {}};
     Certificates commits{
         StreamId::vote(GroupId(2), Position(1)), {}, {}, {}, {sample_commit(1), sample_commit(2)},
