@@ -8,7 +8,10 @@ namespace {
 catalog::Procedure procedure() {
     catalog::Procedure made;
     made.name = "statement";
-    made.parameters = {{"account", catalog::Type::integer}, {"note", catalog::Type::string}};
+    made.parameters.resize(2);
+    made.parameters[0].name = "account";
+    made.parameters[1].name = "note";
+    made.parameters[1].type = catalog::Type::string;
     return made;
 }
 
