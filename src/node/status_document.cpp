@@ -8,7 +8,9 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 
+#include <cerrno>
 #include <charconv>
+#include <sys/socket.h>
 
 namespace bft::node {
 namespace {
@@ -164,7 +166,14 @@ Result<std::string> read_status(const std::filesystem::path& socket) {
     boost::asio::io_context io;
     stream_protocol::socket stream(io);
     boost::system::error_code failure;
-    stream.connect(stream_protocol::endpoint(socket.string()), failure);
+    stream.open(stream_protocol(), failure);
+    // A daemon that hangs lets askers queue; when the queue is full, a blocking connect would hang,
+    // too. Asio takes that answer (EAGAIN) for one that may still become a connection.
+    const stream_protocol::endpoint place(socket.string());
+    if (!failure) stream.non_blocking(true, failure);
+    if (!failure &&
+        ::connect(stream.native_handle(), place.data(), static_cast<socklen_t>(place.size())) != 0)
+        failure.assign(errno, boost::system::system_category());
     if (failure)
         return error(Errc::unavailable,
                      "no daemon answers at " + socket.string() + " (" + failure.message() + ")");

@@ -54,7 +54,9 @@ class Cluster:
         # Short: unix sockets live below it.
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bft-", dir="/tmp"))
         try:
-            words = [word for name, value in self.options.items() for word in (f"--{name.replace('_', '-')}", value)]
+            words = [word for name, values in self.options.items()
+                     for value in (values if isinstance(values, list) else [values])
+                     for word in (f"--{name.replace('_', '-')}", value)]
             self.script("init", *words)
         except BaseException:
             self.__exit__()
@@ -97,6 +99,17 @@ class Cluster:
         run(TPCC / "tpcc_load", *sockets, "--user", "root", "--warehouses", warehouses, "--scale", scale, "--app",
             ROOT / "config" / "apps" / "tpcc", check=True)
 
+    def script_everywhere(self, command):
+        """On all hosts at once."""
+        running = [subprocess.Popen([ROOT / "deploy" / "cluster.sh", command, self.dir, host],
+                                    env={**os.environ, **self.env()}) for host in self.hosts()]
+        if any([process.wait(timeout=2 * PATIENCE) for process in running]):
+            raise AssertionError(f"{command} failed")
+
+    def signal(self, host, process, number):
+        """To the host's 'node', 'usig' or 'tpm'."""
+        os.kill(int((self.dir / "hosts" / host / "run" / f"{process}.pid").read_text().split()[0]), number)
+
     def start(self):
         self.script("start")
 
@@ -105,19 +118,24 @@ class Cluster:
         self.load(warehouses, scale)
         self.start()
 
-    def drive(self, seconds, clients=8):
-        """The TPC-C driver, running."""
+    def drive(self, seconds=3600, clients=8):
+        """The TPC-C driver, running; SIGINT ends it early and well."""
         self.result_file = self.dir / "result.json"
+        self.driver_log = self.dir / "driver.log"
+        with open(self.driver_log, "w") as log:
+            return self.start_driver(seconds, clients, log)
+
+    def start_driver(self, seconds, clients, log):
         return subprocess.Popen(
             [TPCC / "tpcc_drive", "--config", self.dir / "clients" / "bench", "--warehouses", str(self.warehouses),
              "--scale", str(self.scale), "--clients", str(clients), "--seconds", str(seconds), "--drain", "120",
              "--json", self.result_file],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", stdin=subprocess.DEVNULL)
+            stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
     def finished(self, driver):
         """The driver's result, after it ended well: no request failed."""
-        output, _ = driver.communicate(timeout=4 * PATIENCE)
-        if driver.returncode != 0:
+        if driver.wait(timeout=4 * PATIENCE) != 0:
+            output = self.driver_log.read_text(errors="replace")
             raise AssertionError(f"the driver ended with status {driver.returncode}:\n{output}")
         return json.loads(self.result_file.read_text())
 

@@ -11,7 +11,8 @@ import unittest
 
 import harness
 
-HOSTS = ("primary1", "host1", "host2", "host3")
+PRIMARIES = ("primary1", "primary2")
+HOSTS = (*PRIMARIES, "host1", "host2", "host3")
 
 
 class Init(unittest.TestCase):
@@ -39,10 +40,10 @@ class Init(unittest.TestCase):
         text = f'name = "t"\nf = 1\napplication = "{harness.ROOT}/config/apps/tpcc"\nclients = ["c"]\n'
         text += '[[group]]\nid = 1\npartitions = [0, 1]\n'
         for number, host in enumerate(HOSTS):
-            roles = '["primary"]' if host == "primary1" else '["replica", "voter"]'
+            roles = '["primary"]' if host in PRIMARIES else '["replica", "voter"]'
             text += (f'[[host]]\nname = "{host}"\naddress = "127.0.0.1:{7000 + number}"\nroles = {roles}\n'
                      f'tcti = "swtpm:path={self.dir}/{host}.tpm"\n')
-            if host != "primary1":
+            if host not in PRIMARIES:
                 text += f'database = {{ socket = "{self.dir}/{host}.sql", user = "root", name = "tpcc" }}\n'
         for old, new in replace.items():
             self.assertIn(old, text)
@@ -129,7 +130,7 @@ class Init(unittest.TestCase):
         self.write_topology(**{"f = 1": "f = 2", '["c"]': '["c c"]', "partitions = [0, 1]": "partitions = [1]"})
         done = self.init()
         self.assertEqual(done.returncode, 2)
-        for part in ("2f+1 = 5 hosts", "letters, digits", "no group owns partition 0", "topology.toml:"):
+        for part in ("2f+1 = 5 hosts", "at least f+1 = 3", "letters, digits", "no group owns partition 0", "topology.toml:"):
             self.assertIn(part, done.stderr)
         self.assert_nothing_left()
 

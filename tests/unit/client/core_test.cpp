@@ -263,6 +263,11 @@ TEST_F(ClientCoreTest, AHostThatComesUpGetsWhatIsOutstanding) {
     EXPECT_EQ(sent[1].to, std::vector<Endpoint>{Endpoint::primary(PrimaryId(0))});
     EXPECT_EQ(sent[2].to, std::vector<Endpoint>{Endpoint::replica(GroupId(2), Position(2))});
     EXPECT_EQ(sent[2].body, sent[0].body);
+    // Who leads may have changed unseen: a request is for any host that may lead now.
+    core.connected(HostId(1));
+    run();
+    ASSERT_EQ(sent.size(), 4u);
+    EXPECT_EQ(sent[3].to.back(), Endpoint::primary(PrimaryId(1)));
 }
 
 TEST_F(ClientCoreTest, FinalRejectionNeedsAQuorum) {

@@ -359,7 +359,7 @@ TEST_F(DurableLogTest, APrimaryKeepsItsViewFromTheBeginning) {
     }
     EXPECT_FALSE(log->prepare(PrimaryId(1), Counter(900)));
     EXPECT_FALSE(log->body(body(1, 1008)->rd));
-    EXPECT_TRUE(log->body(body(1, 4000)->rd));
+    EXPECT_TRUE(log->body(body(1, 3984)->rd));
     reopen();
     auto logged = log->load_primary(PrimaryId(1));
     ASSERT_TRUE(logged);

@@ -216,5 +216,23 @@ TEST_F(ExchangeTest, OnePrepareServesAllReplicasOfAHost) {
     EXPECT_EQ(handed[1].first, other_replica);
 }
 
+// What proves itself and is for all of them costs a host one check, however many groups it has.
+TEST_F(ExchangeTest, OneNewViewServesAllReplicasOfAHost) {
+    start();
+    consensus::NewView new_view;
+    new_view.view = View(1);
+    new_view.ui.cv = Counter(1);
+    send(peer, Message{Endpoint::primary(PrimaryId(0)), other_replica, new_view});
+    run_until([&] { return handed.size() == 2; });
+    EXPECT_EQ(handed[0].first, replica);
+    EXPECT_EQ(handed[1].first, other_replica);
+    handed.clear();
+    exchange->transmit(replica, {{replica, other_replica}, new_view});
+    run_until([&] { return handed.size() == 2; });
+    loop.restart();
+    loop.poll();
+    EXPECT_EQ(handed.size(), 2u) << "each replica gets it once";
+}
+
 }  // namespace
 }  // namespace bft::host

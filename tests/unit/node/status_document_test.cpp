@@ -1,6 +1,12 @@
 #include "node/status_document.hpp"
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <gtest/gtest.h>
+
+#include <filesystem>
+#include <sys/socket.h>
+#include <vector>
 
 namespace bft::node {
 namespace {
@@ -43,6 +49,30 @@ TEST(StatusDocument, MissingAndOddFieldsHaveDefaults) {
 
 TEST(StatusDocument, NobodyListening) {
     EXPECT_EQ(read_status("/nowhere/status.sock").error().code, Errc::unavailable);
+}
+
+TEST(StatusDocument, ADaemonThatHangsHoldsNobodyUp) {
+    std::string pattern = (std::filesystem::temp_directory_path() / "bft-status-XXXXXX").string();
+    std::filesystem::path folder = ::mkdtemp(pattern.data());
+    boost::asio::io_context io;
+    boost::asio::local::stream_protocol::endpoint place((folder / "s").string());
+    boost::asio::local::stream_protocol::acceptor hung(io);
+    hung.open();
+    hung.bind(place);
+    hung.listen(0);
+    // Nobody accepts: the queue is full after a few.
+    std::vector<boost::asio::local::stream_protocol::socket> askers;
+    bool full = false;
+    for (int i = 0; i < 8 && !full; ++i) {
+        auto& asker = askers.emplace_back(io);
+        asker.open();
+        asker.non_blocking(true);
+        full = ::connect(asker.native_handle(), place.data(),
+                         static_cast<socklen_t>(place.size())) != 0;
+    }
+    ASSERT_TRUE(full);
+    EXPECT_EQ(read_status(folder / "s").error().code, Errc::unavailable);
+    std::filesystem::remove_all(folder);
 }
 
 }  // namespace
