@@ -77,6 +77,7 @@ public:
         std::uint64_t number = std::numeric_limits<std::uint64_t>::max();
         if (value != nullptr && value->is_int64() && value->get_int64() >= 0)
             number = static_cast<std::uint64_t>(value->get_int64());
+        if (value != nullptr && value->is_uint64()) number = value->get_uint64();
         if (number > max) {
             fail("'" + std::string(name) + "' must be a number from 0 to " + std::to_string(max));
             return 0;
