@@ -26,15 +26,16 @@ struct ReplicaOptions {
     std::uint64_t checkpoint_every = 64;     ///< K; W >= 2K
     std::uint32_t pending_per_client = 256;  ///< W_c: bodies not yet ordered, per client and home
     Duration forward_after = 500ms;          ///< T_fwd
-    Duration retransmit = 200ms;           ///< T_rx: patience before a FETCH, then between FETCHes
-    Duration status_interval = 200ms;      ///< T_status
-    Duration vouch_interval = 500ms;       ///< T_vouch
-    Duration order_patience = 2s;          ///< T1, of a request until a header has it
-    Duration body_patience = 1s;           ///< T2, of an own entry until its body is here
-    Duration silence_patience = 2s;        ///< T3, between two slots
-    Duration new_view_patience = 4s;       ///< T_nv
-    Duration patience_max = 60s;           ///< cap of all four after doubling (T5)
-    std::uint64_t calm_slots = 16;         ///< N_ok: so much progress ends a series of failed views
+    Duration retransmit = 200ms;       ///< T_rx: patience before a FETCH, then between FETCHes
+    Duration status_interval = 200ms;  ///< T_status
+    Duration vouch_interval = 500ms;   ///< T_vouch
+    Duration order_patience = 2s;      ///< T1, of a request until a header has it
+    Duration body_patience = 1s;       ///< T2, of an own entry until its body is here
+    Duration silence_patience = 2s;    ///< T3, between two slots
+    Duration new_view_patience = 4s;   ///< T_nv
+    Duration patience_max = 60s;       ///< cap of all four after doubling (T5)
+    /// N_ok: so much progress ends a series of failed views. Few: a crowd shares a slot (ADR 5).
+    std::uint64_t calm_slots = 4;
     std::uint64_t backlog_entries = 4096;  ///< own entries not executed: T1 rests (L-NOFALSE)
 };
 
