@@ -221,15 +221,14 @@ void DatabaseGuard::on_cut(const DbCut& cut, Now now) {
     }
     Peer& peer = peers_.at(cut.voter);
     if (cut.slot != peer.cut) {
-        auto waited = std::chrono::duration<double>(now.mono - peer.credit_at) /
-                      std::chrono::duration<double>(options_.cut_interval);
-        peer.cut_credit = std::min<double>(options_.cut_burst, peer.cut_credit + waited);
+        peer.cut_credit = std::min<Duration>(options_.cut_interval * options_.cut_burst,
+                                             peer.cut_credit + (now.mono - peer.credit_at));
         peer.credit_at = now.mono;
-        if (peer.cut_credit < 1) {
+        if (peer.cut_credit < options_.cut_interval) {
             return note(Event::Kind::dropped, Endpoint::voter(cut.voter), cut.slot, 0,
                         "asks for too many cuts");
         }
-        peer.cut_credit -= 1;
+        peer.cut_credit -= options_.cut_interval;
         peer.cut = cut.slot;
     }
     out_.cuts.push_back(cut.slot);

@@ -140,7 +140,7 @@ private:
         std::map<PartitionId, Seq> next;
         Slot checkpoint{};
         bool heard = false;
-        double cut_credit = 0;
+        Duration cut_credit{};  ///< waited for cuts that it may still ask for
         TimePoint credit_at;
         Slot cut{};                 ///< the newest that it asked for
         std::uint32_t exports = 0;  ///< under way for it
