@@ -54,7 +54,8 @@ DatabaseGuard::DatabaseGuard(const Membership& membership, VoterId self, GuardOp
                              Signer& signer, Condition condition)
     : membership_(membership), self_(self), options_(options), signer_(signer) {
     for (std::uint32_t d = 0; d < membership.voters.size(); ++d)
-        if (VoterId(d) != self) peers_[VoterId(d)].cut_credit = options.cut_burst;
+        if (VoterId(d) != self)
+            peers_[VoterId(d)].cut_credit = options.cut_interval * options.cut_burst;
     if (condition == Condition::empty) {
         state_ = State::waiting;
         out_.stop = true;
