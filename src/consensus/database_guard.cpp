@@ -90,6 +90,7 @@ void DatabaseGuard::receive(const Verified& message, Now now) {
 
 void DatabaseGuard::scanned(Scan scan, Now now) {
     if (state_ != State::sound || !scan.leaves) {
+        holds_.erase(scan.slot);
         out_.release = true;
         return;
     }
@@ -105,13 +106,28 @@ void DatabaseGuard::scanned(Scan scan, Now now) {
 }
 
 void DatabaseGuard::hold_or_release(Slot slot, Now now) {
-    bool wanted = holds_.contains(slot);
+    std::set<VoterId> readers;
+    if (auto wanted = holds_.find(slot); wanted != holds_.end()) readers = wanted->second;
     holds_.erase(holds_.begin(), holds_.upper_bound(slot));
-    if (!wanted) {
+    if (readers.empty())
         out_.release = true;
-        return;
+    else
+        held_ = Held{slot, std::move(readers), now.mono, now.mono + options_.lease};
+}
+
+void DatabaseGuard::cut_skipped(Slot slot) {
+    holds_.erase(slot);
+}
+
+// It has what it wanted, or wants another cut now.
+void DatabaseGuard::stop_reading(VoterId reader) {
+    for (auto hold = holds_.begin(); hold != holds_.end();) {
+        hold->second.erase(reader);
+        hold = hold->second.empty() ? holds_.erase(hold) : std::next(hold);
     }
-    held_ = Held{slot, now.mono, now.mono + options_.lease};
+    if (!held_ || held_->readers.erase(reader) == 0 || !held_->readers.empty()) return;
+    held_.reset();
+    out_.release = true;
 }
 
 void DatabaseGuard::on_checkpoint(const DbCheckpoint& message, Now now) {
@@ -215,8 +231,8 @@ void DatabaseGuard::on_cut(const DbCut& cut, Now now) {
     Slot known = std::max(checkpoint_, credible_checkpoint());
     if (cut.slot > known && cut.slot - known > options_.cut_ahead_max) return;
     if (state_ != State::sound || cut.slot <= checkpoint_) {
-        // Too late, or of no use: it had better choose another one.
-        if (cut.hold && !own_.contains(cut.slot))
+        // Too late, or of no use: it had better choose another one. Unless it is being scanned.
+        if (cut.hold && !own_.contains(cut.slot) && !holds_.contains(cut.slot))
             out_.send.push_back({{Endpoint::voter(cut.voter)}, DbGone{self_, cut.slot}});
         return;
     }
@@ -231,9 +247,11 @@ void DatabaseGuard::on_cut(const DbCut& cut, Now now) {
         }
         peer.cut_credit -= options_.cut_interval;
         peer.cut = cut.slot;
+        if (cut.hold) stop_reading(cut.voter);
     }
     out_.cuts.push_back(cut.slot);
-    if (cut.hold && holds_.size() < holds_max) holds_.insert(cut.slot);
+    if (cut.hold && (holds_.size() < holds_max || holds_.contains(cut.slot)))
+        holds_[cut.slot].insert(cut.voter);
 }
 
 void DatabaseGuard::audit(Slot slot, Now) {

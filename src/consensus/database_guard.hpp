@@ -87,6 +87,8 @@ public:
     void standing(const std::map<PartitionId, Seq>& next, Slot checkpoint, bool busy, Now now);
 
     void scanned(Scan scan, Now now);
+    /// A cut that was wanted could not be taken: another snapshot is in use.
+    void cut_skipped(Slot slot);
     /// A chunk of the held snapshot; nullopt: it could not be read, the snapshot is closed.
     void exported(const ChunkExport& asked, std::optional<Bytes> rows, Now now);
     /// The server or the executor says that the database is not what it was.
@@ -153,6 +155,7 @@ private:
     };
     struct Held {  ///< the snapshot of own_[slot], open
         Slot slot{};
+        std::set<VoterId> readers;
         TimePoint since;
         TimePoint until;
     };
@@ -165,6 +168,7 @@ private:
     void on_leaves(const DbLeaves& answer, Now now);
     void on_chunk(const DbChunk& answer, Now now);
     void on_gone(const DbGone& gone, Now now);
+    void stop_reading(VoterId reader);
 
     [[nodiscard]] std::optional<Digest> stable_root(Slot slot) const;
     [[nodiscard]] std::vector<VoterId> signers(Slot slot, const Digest& root) const;
@@ -201,7 +205,7 @@ private:
     std::vector<std::string> differences_;
     std::map<Slot, Own> own_;  ///< the newest few scans
     std::map<VoterId, Peer> peers_;
-    std::set<Slot> holds_;  ///< cuts that somebody wants to read
+    std::map<Slot, std::set<VoterId>> holds_;  ///< cuts still to be scanned: who is going to read
     std::optional<Held> held_;
     std::map<PartitionId, Seq> next_;
     Slot checkpoint_{};

@@ -181,6 +181,7 @@ void DatabaseGuard::rebuilt(Now now) {
     checkpoint_ = cut_;
     own_.clear();
     ++transfers_;
+    out_.send.push_back({others(), DbGone{self_, cut_}});  // nobody needs to hold it any more
     note(Event::Kind::transferred, self(), cut_, plan_.size(), "the database is what f_D+1 signed");
 }
 
@@ -194,6 +195,7 @@ void DatabaseGuard::on_gone(const DbGone& gone, Now now) {
         unable_.insert(gone.voter);
         return;
     }
+    if (held_ && gone.slot == held_->slot) return stop_reading(gone.voter);
     bool asked = state_ == State::naming || state_ == State::fetching || state_ == State::loading;
     if (!asked || gone.slot != cut_ || donors_.empty() || gone.voter != donors_[donor_]) return;
     if (ask_by_ == TimePoint::max()) return;

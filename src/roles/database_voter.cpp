@@ -2,6 +2,7 @@
 
 #include "database/setup.hpp"
 
+#include <boost/asio/post.hpp>
 #include <boost/json/array.hpp>
 
 namespace bft::roles {
@@ -119,9 +120,12 @@ Result<void> DatabaseVoterRole::open_executor() {
             [this, current](const database::Alarm& raised) {
                 if (current()) alarm(raised);
             },
-            [keeper = keeper_.get()](Slot slot) {
-                if (keeper == nullptr) return;
-                if (!keeper->open(slot)) log::info("cut_skipped slot={}", slot.value);
+            [this, keeper = keeper_.get()](Slot slot) {
+                if (keeper == nullptr || keeper->open(slot)) return;
+                boost::asio::post(environment_.loop, [this, slot] {
+                    log::info("cut_skipped slot={}", slot.value);
+                    guard_->cut_skipped(slot);
+                });
             }});
     auto next = executor_->open();
     if (!next) {

@@ -45,6 +45,7 @@ struct Node {
     Slot passed{};
     std::set<Slot> cuts;
     std::optional<std::pair<Slot, Tables>> snapshot;
+    std::optional<Duration> scan_done;
     std::optional<Rebuild> rebuild;
     Tables loading;
     std::vector<Event> events;
@@ -132,6 +133,7 @@ protected:
         for (std::uint32_t d = 0; d < 3; ++d) {
             Node& n = node(d);
             if (n.down) continue;
+            if (n.scan_done && n.snapshot && *n.scan_done <= time_) finish_scan(d);
             if (n.running && !n.stuck) reach(n, d);
             n.guard.standing(n.next, n.passed, n.busy, now());
             VoterStatus status{VoterId(d), {}, n.passed};
@@ -152,9 +154,19 @@ protected:
         // The order writes the same to every database.
         n.tables[{"orders", 1}].back() = "c" + std::to_string(slot_.value);
         bool cut = n.cuts.contains(slot_) || slot_.value % m_.scan_slots == 0;
-        if (!cut || n.snapshot) return;
+        if (!cut) return;
+        if (n.snapshot) {
+            n.guard.cut_skipped(slot_);
+            return;
+        }
         n.snapshot = {slot_, n.tables};
-        n.guard.scanned({slot_, leaves_of(n.tables)}, now());
+        n.scan_done = time_ + scan_takes_;
+        if (scan_takes_ == 0ms) finish_scan(d);
+    }
+    void finish_scan(std::uint32_t d) {
+        Node& n = node(d);
+        n.scan_done.reset();
+        n.guard.scanned({n.snapshot->first, leaves_of(n.snapshot->second)}, now());
         perform(d);
     }
     bool steps_until(const std::function<bool()>& done, int steps = 400) {
@@ -188,6 +200,7 @@ protected:
     std::vector<std::unique_ptr<Node>> nodes_;
     std::deque<Message> wire_;
     Duration time_{};
+    Duration scan_takes_ = 0ms;
     Slot slot_{};
 };
 
@@ -218,6 +231,35 @@ TEST_F(GuardTest, AChangedRowIsNamedAndRepairedFromTheOthers) {
     all_equal();
     // The snapshots that were lent are given back.
     ASSERT_TRUE(steps_until([&] { return !node(0).snapshot && !node(1).snapshot; }, 300));
+}
+
+// The asker repeats its wish while the donors scan: they must not call it too late.
+TEST_F(GuardTest, SlowScansDoNotMakeTheTransferBeginAgain) {
+    scan_takes_ = 5s;
+    step();
+    node(2).guard.damaged("it is gone", now());
+    perform(2);
+    ASSERT_TRUE(healed(2));
+    EXPECT_EQ(count(node(2), Event::Kind::dropped), 0u);
+    for (std::uint32_t d : {0u, 1u}) {
+        EXPECT_EQ(count(node(d), Event::Kind::dropped), 0u) << "one cut was enough";
+        EXPECT_EQ(node(d).cuts.size(), 1u);
+    }
+    step();
+    EXPECT_FALSE(node(0).guard.report().snapshot_held) << "given back at once";
+}
+
+TEST_F(GuardTest, ACutThatFindsTheSnapshotInUseIsAskedForAgain) {
+    step();
+    for (std::uint32_t d : {0u, 1u}) node(d).snapshot = {Slot(1), node(d).tables};
+    node(2).guard.damaged("it is gone", now());
+    perform(2);
+    for (int i = 0; i < 4; ++i) step();
+    EXPECT_TRUE(node(2).guard.quarantined());
+    for (std::uint32_t d : {0u, 1u}) node(d).snapshot.reset();
+    ASSERT_TRUE(healed(2));
+    step();
+    all_equal();
 }
 
 TEST_F(GuardTest, MissingAndAddedRowsAreTold) {
