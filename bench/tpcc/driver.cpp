@@ -91,6 +91,7 @@ void Driver::issue(std::size_t seat) {
         ++issued_;
         ++outstanding_;
         request = seats_[seat].terminal.next();
+        if (record_.is_open()) seats_[seat].outstanding = request;
     }
     auto args = request.args;
     auto procedure = request.procedure();
@@ -123,6 +124,8 @@ void Driver::answered(std::size_t seat, const Request& request, Clock::time_poin
     {
         std::lock_guard lock(mutex_);
         --outstanding_;
+        seats_[seat].outstanding.reset();
+        record_.answered(request, result);
         count(measuring_ ? tally_ : late_, request, latency_us, result);
         stretch_.add(latency_us);
         at_once = may_issue() && options_.think == 0 && !result.error;
@@ -205,7 +208,15 @@ void Driver::drain_outstanding() {
     changed_.wait_until(lock, Clock::now() + options_.drain, [this] { return outstanding_ == 0; });
 }
 
+Result<void> Driver::finish_record() {
+    for (const Seat& seat : seats_)
+        if (seat.outstanding) record_.lost(*seat.outstanding);
+    return record_.close();
+}
+
 Result<DriveResult> Driver::run(const std::function<void(const Progress&)>& progress) {
+    if (!options_.record_file.empty())
+        if (auto opened = record_.open(options_.record_file); !opened) return opened.error();
     stretch_begin_ = Clock::now();
     measured_from_ = stretch_begin_ + options_.warmup;
     measuring_ = options_.warmup.count() == 0;
@@ -234,6 +245,7 @@ Result<DriveResult> Driver::run(const std::function<void(const Progress&)>& prog
     drain_outstanding();
     if (!ran) return ran.error();
     std::lock_guard lock(mutex_);
+    if (auto written = finish_record(); !written) return written.error();
     result.tally = tally_;
     result.tally.failed += late_.failed + outstanding_;
     for (const std::string& failure : late_.failures) result.tally.failures.push_back(failure);

@@ -3,6 +3,7 @@
 
 #include "cpu_account.hpp"
 #include "histogram.hpp"
+#include "record.hpp"
 #include "target.hpp"
 #include "workload.hpp"
 
@@ -30,6 +31,7 @@ struct DriveOptions {
     double think = 0;                  ///< share of the specification's keying and think times
     std::chrono::seconds drain{60};    ///< for the answers that are missing at the end
     std::string pids_file;
+    std::string record_file;  ///< what was acknowledged (record.hpp); empty: is not kept
 };
 
 struct TypeCount {
@@ -86,6 +88,7 @@ private:
     struct Seat {
         Terminal terminal;
         std::optional<Clock::time_point> due;  ///< waits for its next request until then
+        std::optional<Request> outstanding;    ///< only with a record
     };
 
     void issue(std::size_t seat);
@@ -100,11 +103,13 @@ private:
     Result<void> run_until(Clock::time_point end,
                            const std::function<void(const Progress&)>& progress);
     void drain_outstanding();
+    Result<void> finish_record();
 
     CallTarget& target_;
     DriveOptions options_;
     const std::atomic<bool>& stop_;
     CpuAccount cpu_;
+    Record record_;
 
     std::mutex mutex_;
     std::condition_variable changed_;

@@ -12,6 +12,9 @@ import tempfile
 import time
 import unittest
 
+import acknowledged
+import links
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("BFT_BUILD", ROOT / "build" / "dev"))
 BFTNODE = BUILD / "src" / "node" / "bftnode"
@@ -45,9 +48,13 @@ def wait_until(condition, what, patience=PATIENCE):
 class Cluster:
     """deploy/cluster.sh in a folder of its own. Use it as a context manager: it always stops everything."""
 
-    def __init__(self, **options):
+    def __init__(self, proxied=False, **options):
+        """`proxied`: all connections pass through `net` (links.py)."""
         self.options = options
+        self.proxied = proxied
+        self.net = None
         self.dir = None
+        self.begin = None
         self.node_arguments = {}
 
     def __enter__(self):
@@ -58,6 +65,8 @@ class Cluster:
                      for value in (values if isinstance(values, list) else [values])
                      for word in (f"--{name.replace('_', '-')}", value)]
             self.script("init", *words)
+            if self.proxied:
+                self.net = links.Network(self).__enter__()
         except BaseException:
             self.__exit__()
             raise
@@ -66,6 +75,8 @@ class Cluster:
     def __exit__(self, *failure):
         if (self.dir / "cluster.env").exists():
             run(ROOT / "deploy" / "cluster.sh", "stop", self.dir, env=self.env())
+        if self.net:
+            self.net.__exit__()
         if failure and failure[0] is not None:
             self.show_logs()
         if not os.environ.get("BFT_KEEP"):
@@ -106,9 +117,13 @@ class Cluster:
         if any([process.wait(timeout=2 * PATIENCE) for process in running]):
             raise AssertionError(f"{command} failed")
 
+    def pid(self, host, process):
+        """Of the host's 'node', 'usig', 'tpm' or 'database'."""
+        file = self.dir / "hosts" / host / ("mariadb/mysqld.pid" if process == "database" else f"run/{process}.pid")
+        return int(file.read_text().split()[0])
+
     def signal(self, host, process, number):
-        """To the host's 'node', 'usig' or 'tpm'."""
-        os.kill(int((self.dir / "hosts" / host / "run" / f"{process}.pid").read_text().split()[0]), number)
+        os.kill(self.pid(host, process), number)
 
     def start(self):
         self.script("start")
@@ -116,7 +131,17 @@ class Cluster:
     def start_loaded(self, warehouses, scale=0.01):
         self.warehouses, self.scale = warehouses, scale
         self.load(warehouses, scale)
+        self.begin = acknowledged.Begin(lambda sql: self.query("host1", sql))
         self.start()
+
+    def socket(self, host):
+        return self.dir / "hosts" / host / "mariadb" / "mysqld.sock"
+
+    def query(self, host, sql):
+        """The rows of a SELECT, as tuples of text."""
+        done = run("mariadb", "--no-defaults", f"--socket={self.socket(host)}", "--user=root", "--batch",
+                   "--skip-column-names", "tpcc", "-e", sql, check=True)
+        return [tuple(line.split("\t")) for line in done.stdout.splitlines()]
 
     def drive(self, seconds=3600, clients=8):
         """The TPC-C driver, running; SIGINT ends it early and well."""
@@ -129,7 +154,7 @@ class Cluster:
         return subprocess.Popen(
             [TPCC / "tpcc_drive", "--config", self.dir / "clients" / "bench", "--warehouses", str(self.warehouses),
              "--scale", str(self.scale), "--clients", str(clients), "--seconds", str(seconds), "--drain", "120",
-             "--json", self.result_file],
+             "--json", self.result_file, "--record", self.dir / "acknowledged"],
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
     def finished(self, driver):
@@ -138,6 +163,13 @@ class Cluster:
             output = self.driver_log.read_text(errors="replace")
             raise AssertionError(f"the driver ended with status {driver.returncode}:\n{output}")
         return json.loads(self.result_file.read_text())
+
+    def check_acknowledged(self, host="host1"):
+        """Nothing that the driver was told is missing, nothing ran twice. Returns how much that was."""
+        wrong, counts = acknowledged.check(lambda sql: self.query(host, sql), self.begin, self.dir / "acknowledged")
+        if wrong:
+            raise AssertionError("\n".join([f"{len(wrong)} differences in {host}'s database", *wrong[:20]]))
+        return counts
 
     def check_databases(self, without=()):
         sockets = [word for s in self.sockets(without) for word in ("--socket", s)]
@@ -185,6 +217,74 @@ class Cluster:
 
     def hosts(self):
         return self.script("hosts").stdout.split()
+
+
+class UnderLoad(unittest.TestCase):
+    """One cluster for all cases of a class, with TPC-C running all the time. Each case disturbs it, and ends when all is
+    well again. In the end no request has failed, everything acknowledged is there, nothing ran twice, and all
+    databases are equal."""
+
+    options = {"groups": 2, "partitions": 2}
+    clients = 8
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(**cls.options)
+        cls.cluster.__enter__()
+        try:
+            cls.cluster.start_loaded(warehouses=2)
+            cls.driver = cls.cluster.drive(clients=cls.clients)
+            wait_until(lambda: cls.cluster.executed("host1") > 20, "the run has begun")
+        except BaseException:
+            cls.cluster.__exit__(AssertionError, None, None)
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        failure = AssertionError
+        try:
+            cls.driver.send_signal(signal.SIGINT)
+            result = cls.cluster.finished(cls.driver)
+            if result["failed"]:
+                raise AssertionError(f"{result['failed']} requests failed")
+            wait_until(lambda: cls.cluster.check_databases().returncode == 0, "all databases are equal")
+            print("acknowledged and there, once:", cls.cluster.check_acknowledged(), flush=True)
+            failure = None
+        finally:
+            cls.driver.kill()
+            cls.driver.wait()
+            cls.cluster.__exit__(failure, None, None)
+
+    def setUp(self):
+        self.began = time.monotonic()
+        self.addCleanup(lambda: print(f"    {self.id()}: {time.monotonic() - self.began:.1f} s", flush=True))
+
+    def requests_flow(self, what="requests flow", more=20, host=None):
+        """`more` transactions from now, in the database of `host` or the foremost. Seconds that it took."""
+        began = time.monotonic()
+        before = self.foremost(host)
+        wait_until(lambda: self.foremost(host) >= before + more, what)
+        return time.monotonic() - began
+
+    def foremost(self, host=None):
+        documents = self.cluster.documents()
+        return max((self.next_of(document) for name, document in documents.items() if host in (None, name)), default=0)
+
+    def all_is_well(self):
+        """Everybody is in the newest view and as far as the others, databases too."""
+        for host in self.cluster.hosts():
+            wait_until(lambda: self.cluster.caught_up(host), f"{host} takes part again")
+        wait_until(self.voters_are_close, "all databases catch up")
+        self.requests_flow()
+
+    def voters_are_close(self):
+        """Each is where the foremost was a moment ago."""
+        goal = self.foremost()
+        return all(self.next_of(document) >= goal for document in self.cluster.documents().values() if "voter" in document)
+
+    @staticmethod
+    def next_of(document):
+        return sum(document.get("voter", {}).get("next", {}).values())
 
 
 class Background:
