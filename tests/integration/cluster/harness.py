@@ -86,8 +86,8 @@ class Cluster:
         extra = {f"BFT_NODE_ARGS_{host}": words for host, words in self.node_arguments.items()}
         return {"BFT_BUILD": str(BUILD), "BFT_READY_SECONDS": str(int(PATIENCE)), **extra}
 
-    def script(self, command, *words):
-        return run(ROOT / "deploy" / "cluster.sh", command, self.dir, *words, env=self.env(),
+    def script(self, command, *words, env=None):
+        return run(ROOT / "deploy" / "cluster.sh", command, self.dir, *words, env={**self.env(), **(env or {})},
                    timeout=2 * PATIENCE, check=True)
 
     def show_logs(self):
