@@ -17,11 +17,11 @@ class Begin:
             "SELECT c_w_id, c_d_id, c_id, c_payment_cnt FROM customer")}
 
 
-def read(record_file):
+def read(record_files):
     """({procedure: [fields of what was acknowledged]}, the same of what has no outcome)."""
     ok, lost = collections.defaultdict(list), collections.defaultdict(list)
-    with open(record_file) as lines:
-        for line in lines:
+    for file in record_files:
+        for line in file.read_text().splitlines():
             kind, procedure, *fields = line.split()
             (ok if kind == "ok" else lost)[procedure].append(tuple(fields))
     return ok, lost
@@ -79,9 +79,9 @@ def check_deliveries(query, begin, ok, lost):
     return wrong
 
 
-def check(query, begin, record_file):
+def check(query, begin, record_files):
     """(sentences about what is wrong, {procedure: how many were acknowledged})."""
-    ok, lost = read(record_file)
+    ok, lost = read(record_files)
     wrong = []
     for procedure, look in (("new_order", check_orders), ("payment", check_payments), ("delivery", check_deliveries)):
         wrong += look(query, begin, ok[procedure], lost[procedure])

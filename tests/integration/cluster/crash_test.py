@@ -10,6 +10,8 @@ import unittest
 import harness
 
 TIMING = ["silence_patience_ms = 1500", "new_view_patience_ms = 3000", "patience_max_ms = 15000"]
+# How long somebody sleeps (A10).
+ASLEEP_S = float(os.environ.get("BFT_ASLEEP_S", "5"))
 ROUNDS = int(os.environ.get("BFT_ROUNDS", "4"))
 
 
@@ -77,10 +79,12 @@ class Crashes(harness.UnderLoad):
                 self.requests_flow(f"requests flow with {sorted(documents)}")
         self.all_is_well()
 
-    def asleep(self, host, process, more=60):
+    def asleep(self, host, process):
         self.cluster.signal(host, process, signal.SIGSTOP)
         self.addCleanup(self.wake, host, process)
-        self.requests_flow(more=more)
+        end = time.monotonic() + ASLEEP_S
+        while time.monotonic() < end:
+            self.requests_flow(f"requests flow without the {process} of {host}")
         self.wake(host, process)
         self.all_is_well()
 

@@ -72,15 +72,19 @@ class Connection:
         chunks = asyncio.Queue(CHUNKS_MAX)
         sender = asyncio.ensure_future(self.send(chunks, writer, way))
         try:
-            while data := await reader.read(CHUNK):
-                await chunks.put((way.loop.time(), data))
-        except OSError:
-            pass
-        try:
+            await self.take(reader, chunks, way)
             await chunks.put((way.loop.time(), b""))
             await sender
         finally:
             sender.cancel()
+
+    @staticmethod
+    async def take(reader, chunks, way):
+        try:
+            while data := await reader.read(CHUNK):
+                await chunks.put((way.loop.time(), data))
+        except OSError:
+            pass  # a reset ends it as well
 
     async def send(self, chunks, writer, way):
         """Until the end of what came, which must not arrive before what came earlier."""

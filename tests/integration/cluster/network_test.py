@@ -62,11 +62,11 @@ class Partitions(OnLinks):
         self.all_is_well()
 
     def test_b6_the_leader_reaches_f_replicas_only(self):
-        """B6 (and B5 on hosts that carry every group): f+1 of each group hear nothing and move on."""
+        """B6 (B5, too, on hosts that carry every group): the others have its slots from those f, or move on."""
         leader = self.leader()
         self.net.cut((leader, "host1"), (leader, "host2"))
-        self.another_leads(leader)
-        self.requests_flow()
+        seconds = self.requests_flow(more=200)
+        print(f"    200 transactions in {seconds:.1f} s; {self.leader()} leads after {leader}", flush=True)
         self.net.heal()
         self.all_is_well()
 

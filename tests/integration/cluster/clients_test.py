@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Catalogue E on real processes: clients that are slow, deaf, many, or greedy; the others do not notice."""
+import itertools
+import json
+import re
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import unittest
+
+import harness
+
+
+class BadClients(harness.UnderLoad):
+    options = {"groups": 2, "partitions": 2, "clients": "flood"}
+
+    def address(self, host):
+        text = (self.cluster.dir / "clients" / "flood" / "client.toml").read_text()
+        name, port = re.search(rf"""name = ['"]{host}['"]\s+address = ['"]([^'"]+):(\d+)""", text).groups()
+        return name, int(port)
+
+    def links(self):
+        return {host: document["network"] for host, document in self.cluster.documents().items()}
+
+    def connect(self, host):
+        stream = socket.create_connection(self.address(host), timeout=harness.PATIENCE)
+        self.addCleanup(stream.close)
+        return stream
+
+    def test_e7_connections_that_say_nothing_or_one_byte_at_a_time(self):
+        """E7: slow-loris. Their connections are closed after a while; peers and clients keep theirs."""
+        before = self.requests_flow(more=200)
+        streams = [self.connect(host) for host in ("host1", "primary1") for _ in range(150)]
+        timeouts = {host: links["timeouts"] for host, links in self.links().items()}
+        # A TLS record that never ends, fed for as long as somebody listens.
+        hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500)
+        closed = 0
+
+        seconds = 0.0
+        for byte in itertools.cycle(hello):
+            for stream in list(streams):
+                try:
+                    stream.send(bytes([byte]))
+                except OSError:
+                    streams.remove(stream)
+                    closed += 1
+            if not streams:
+                break
+            seconds = max(seconds, self.requests_flow(more=50))
+        print(f"    {closed} connections closed; 200 transactions took {before:.1f} s before, 50 took {seconds:.1f} s "
+              "at worst meanwhile", flush=True)
+        for host in ("host1", "primary1"):
+            self.assertGreater(self.links()[host]["timeouts"], timeouts[host])
+        self.all_is_well()
+
+    def test_e7_a_client_that_never_reads(self):
+        """E7: as a client with a good key that takes no answer; its own connection suffers, nobody else's."""
+        key = self.cluster.dir / "clients" / "flood" / "client.key"
+        certificate = self.cluster.dir / "certificate.pem"
+        harness.run("openssl", "req", "-x509", "-new", "-key", key, "-subj", "/CN=x", "-days", 1, "-out", certificate,
+                    check=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.load_cert_chain(certificate, key)
+        streams = [context.wrap_socket(self.connect(host)) for host in ("host1", "host2", "host3") for _ in range(8)]
+        for stream in streams:
+            stream.sendall(struct.pack(">I", 0))
+        self.requests_flow(more=200)
+        for stream in streams:
+            stream.close()
+        self.all_is_well()
+
+    def test_e12_a_flood(self):
+        """E12: one client asks for as much as it can, a thousand requests at a time; the other one gets its share."""
+        before = self.rate()
+        result = self.cluster.dir / "flood.json"
+        with open(self.cluster.dir / "flood.log", "w") as log:
+            flood = subprocess.Popen(
+                [harness.TPCC / "tpcc_drive", "--config", self.cluster.dir / "clients" / "flood", "--warehouses", "2",
+                 "--scale", "0.01", "--clients", "1000", "--seconds", "3600", "--drain", "120", "--json", result,
+                 "--record", self.cluster.dir / "acknowledged.flood"], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        self.addCleanup(flood.wait)
+        self.addCleanup(flood.kill)
+        harness.wait_until(lambda: max((d.get("primary", {}).get("pooled", 0) for d in
+                                        self.cluster.documents().values()), default=0) > 200, "requests pile up")
+        during = self.rate()
+        flood.send_signal(signal.SIGINT)
+        self.assertEqual(flood.wait(timeout=2 * harness.PATIENCE), 0, (self.cluster.dir / "flood.log").read_text()[-2000:])
+        flooded = json.loads(result.read_text())
+        print(f"    {before:.0f} transactions/s alone, {during:.0f} beside a client that got "
+              f"{flooded['per_second']:.0f}", flush=True)
+        self.assertEqual(flooded["failed"], 0)
+        self.assertGreater(during, before / 10)
+        self.all_is_well()
+
+    def rate(self):
+        """Transactions a second of the driver under test, by its next five progress lines."""
+        def rates():
+            return [int(found) for found in re.findall(r"(\d+) txn/s", self.cluster.driver_log.read_text(errors="replace"))]
+        begin = len(rates())
+        # The first one began before this.
+        found = harness.wait_until(lambda: rates()[begin + 1:begin + 6] if len(rates()) >= begin + 6 else None,
+                                   "the driver reports")
+        return sum(found) / len(found)
+
+
+if __name__ == "__main__":
+    harness.main()
