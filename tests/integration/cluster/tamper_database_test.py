@@ -5,6 +5,7 @@ import shutil
 import unittest
 
 import harness
+import pages
 
 SCAN_SLOTS = 96  # a comparison every few seconds
 
@@ -82,6 +83,31 @@ class TamperDatabase(unittest.TestCase):
             c.script("start-host", "host2")
             self.healed(c, "host2")
             self.finish(c, driver)
+
+    def test_a_row_flipped_on_disk(self):
+        """G5 (and DBS): bytes of a row change in the table's file while the server is down, and the page's checksum is
+        right: the server notices nothing."""
+        with cluster() as c:
+            driver = self.begin(c, seconds=60)
+            row, = c.query("host3", "SELECT w_street_1 FROM warehouse WHERE w_id = 2")
+            old = row[0].encode("latin1")
+            new = bytes([old[0] ^ 1]) + old[1:]
+            home = c.dir / "hosts" / "host3" / "mariadb"
+            server = harness.ROOT / "deploy" / "mariadb.sh"
+            harness.run(server, "stop", home, check=True)
+            self.assertGreater(pages.replace_in_pages(home / "data" / "tpcc" / "warehouse.ibd", old, new), 0)
+            harness.run(server, "start", home, check=True)
+            self.assertEqual(c.query("host3", "SELECT w_street_1 FROM warehouse WHERE w_id = 2"), [(new.decode("latin1"),)])
+            self.healed(c, "host3")
+            differences = self.guard(c, "host3")["differences"]
+            print(*differences, sep="\n", flush=True)
+            self.assertTrue(any("table warehouse partition 2" in d for d in differences), differences)
+            self.assertFalse(any("table warehouse partition 1" in d for d in differences), differences)
+            for host in ("host1", "host2"):
+                self.assertEqual(self.guard(c, host)["quarantines"], 0)
+            self.finish(c, driver)
+            self.assertEqual(c.query("host3", "SELECT w_street_1 FROM warehouse WHERE w_id = 2"), [row])
+            c.check_acknowledged("host3")
 
     def test_audit_on_demand(self):
         with cluster(scan_slots=0) as c:
