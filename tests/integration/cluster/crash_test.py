@@ -102,14 +102,14 @@ class Crashes(harness.UnderLoad):
     def test_h2_views_change_all_the_time(self):
         """H2: whoever leads falls asleep as soon as requests flow; there is progress in each view."""
         began = self.cluster.view()
-        for _ in range(2 * ROUNDS):
+        for _ in range(ROUNDS):
             leader = self.leader()
             self.cluster.signal(leader, "node", signal.SIGSTOP)
             self.addCleanup(self.wake, leader, "node")
             harness.wait_until(lambda: self.cluster.leader() not in (None, leader), "another one leads")
             self.wake(leader, "node")
             self.requests_flow(more=5)
-        self.assertGreaterEqual(self.cluster.view(), began + 2 * ROUNDS)
+        self.assertGreaterEqual(self.cluster.view(), began + ROUNDS)
         self.all_is_well()
 
 

@@ -12,7 +12,7 @@ import unittest
 import harness
 
 TIMING = ["silence_patience_ms = 1500", "new_view_patience_ms = 3000", "patience_max_ms = 15000"]
-KILLS = int(os.environ.get("BFT_KILLS", "6"))
+KILLS = int(os.environ.get("BFT_KILLS", "4"))
 
 
 class Databases(harness.UnderLoad):

@@ -84,6 +84,20 @@ class TamperDatabase(unittest.TestCase):
             self.healed(c, "host2")
             self.finish(c, driver)
 
+    def test_a_donor_dies_during_the_transfer(self):
+        """G14: with the datadir lost and a donor dead there are too few databases for an answer; both come back."""
+        with cluster() as c:
+            driver = self.begin(c, seconds=60)
+            c.script("kill-host", "host2")
+            shutil.rmtree(c.dir / "hosts" / "host2" / "mariadb")
+            c.script("start-host", "host2")
+            harness.wait_until(lambda: " transferring " in c.log("host2"), "it is being loaded")
+            c.script("kill-daemons", "host1")
+            c.script("start-host", "host1")
+            self.healed(c, "host2")
+            self.finish(c, driver)
+            c.check_acknowledged("host2")
+
     def test_a_row_flipped_on_disk(self):
         """G5 (and DBS): bytes of a row change in the table's file while the server is down, and the page's checksum is
         right: the server notices nothing."""
