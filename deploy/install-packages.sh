@@ -8,7 +8,7 @@ build="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libssl-dev libts
        prometheus-cpp-dev libjemalloc-dev libkainjow-mustache-dev libgtest-dev libgmock-dev libbenchmark-dev"
 run="mariadb-server-core mariadb-client-core swtpm libtss2-tctildr0 libtss2-tcti-swtpm0 libtss2-tcti-mssim0
      libtss2-tcti-device0 openssl curl"
-test="clang-format clang-tidy python3 libfaketime"
+test="clang-format clang-tidy python3"
 web="chromium"  # the tests in a browser; Node 20 and npm are not of Debian 12
 
 [ $# -gt 0 ] || set -- build run test
