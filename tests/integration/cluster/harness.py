@@ -2,6 +2,7 @@
 
 BFT_BUILD names the folder of the built programs.
 """
+import atexit
 import json
 import os
 import pathlib
@@ -55,9 +56,12 @@ class Cluster:
         self.net = None
         self.dir = None
         self.begin = None
+        self.drivers = []
         self.node_arguments = {}
 
     def __enter__(self):
+        # Also after Ctrl-C, when unittest calls nothing any more.
+        atexit.register(self.stop)
         # Short: unix sockets live below it.
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bft-", dir="/tmp"))
         try:
@@ -73,14 +77,20 @@ class Cluster:
         return self
 
     def __exit__(self, *failure):
-        if (self.dir / "cluster.env").exists():
-            run(ROOT / "deploy" / "cluster.sh", "stop", self.dir, env=self.env())
+        self.stop()
+        atexit.unregister(self.stop)
         if self.net:
             self.net.__exit__()
         if failure and failure[0] is not None:
             self.show_logs()
         if not os.environ.get("BFT_KEEP"):
             shutil.rmtree(self.dir, ignore_errors=True)
+
+    def stop(self):
+        for driver in self.drivers:
+            driver.kill()
+        if self.dir and (self.dir / "cluster.env").exists():
+            run(ROOT / "deploy" / "cluster.sh", "stop", self.dir, env=self.env())
 
     def env(self):
         extra = {f"BFT_NODE_ARGS_{host}": words for host, words in self.node_arguments.items()}
@@ -151,11 +161,14 @@ class Cluster:
             return self.start_driver(seconds, clients, log)
 
     def start_driver(self, seconds, clients, log):
-        return subprocess.Popen(
+        # In a session of its own: Ctrl-C is for the test, which then ends the driver well.
+        driver = subprocess.Popen(
             [TPCC / "tpcc_drive", "--config", self.dir / "clients" / "bench", "--warehouses", str(self.warehouses),
              "--scale", str(self.scale), "--clients", str(clients), "--seconds", str(seconds), "--drain", "120",
              "--json", self.result_file, "--record", self.dir / "acknowledged"],
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+        self.drivers.append(driver)
+        return driver
 
     def finished(self, driver):
         """The driver's result, after it ended well: no request failed."""
