@@ -276,6 +276,31 @@ std::optional<consensus::VoidCert> DurableLog::void_cert(const consensus::Stream
     return std::move(record->cert);
 }
 
+std::optional<Counter> DurableLog::next_from(const consensus::StreamId& stream,
+                                             Counter from) const {
+    std::optional<Counter> next;
+    auto look = [&](const Bytes& prefix, const Bytes& key) {
+        auto found = store_.scan(prefix, key, [&](ByteView at, ByteView) {
+            Counter cv(keys::number_at(at, at.size() - 8, 8));
+            if (!next || cv < *next) next = cv;
+            return false;
+        });
+        return found.has_value();
+    };
+    if (stream.kind == consensus::StreamId::Kind::ordering) {
+        for (Kind kind : {Kind::prepare, Kind::new_view, Kind::own_new_view})
+            if (!look(keys::Builder(kind).u32(stream.primary.value).finish(),
+                      keys::ordering(kind, stream.primary, from)))
+                return std::nullopt;
+        return next;
+    }
+    for (Kind kind : {Kind::commit, Kind::view_change})
+        if (!look(keys::Builder(kind).u32(stream.group.value).u32(stream.position.value).finish(),
+                  keys::vote(kind, stream.group, stream.position, from)))
+            return std::nullopt;
+    return next;
+}
+
 consensus::Body DurableLog::body(const Digest& rd) const {
     auto record = read<consensus::BodyRecord>(keys::named(Kind::body, rd));
     return record ? record->body : nullptr;

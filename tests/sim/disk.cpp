@@ -158,6 +158,28 @@ Body SimDisk::body(const Digest& rd) const {
     return find(state_.bodies, rd).value_or(nullptr);
 }
 
+std::optional<Counter> SimDisk::next_from(const StreamId& stream, Counter from) const {
+    std::optional<Counter> next;
+    auto look = [&](const auto& messages, auto key, auto same_stream) {
+        auto found = messages.lower_bound(key);
+        if (found == messages.end() || !same_stream(found->first)) return;
+        Counter cv = std::get<Counter>(found->first);
+        if (!next || cv < *next) next = cv;
+    };
+    if (stream.kind == StreamId::Kind::ordering) {
+        auto same = [&](const auto& key) { return key.first == stream.primary; };
+        look(state_.prepares, std::pair(stream.primary, from), same);
+        look(state_.new_views, std::pair(stream.primary, from), same);
+        return next;
+    }
+    auto same = [&](const auto& key) {
+        return std::get<0>(key) == stream.group && std::get<1>(key) == stream.position;
+    };
+    look(state_.commits, std::tuple(stream.group, stream.position, from), same);
+    look(state_.changes, std::tuple(stream.group, stream.position, from), same);
+    return next;
+}
+
 minbft::Primary::Recovered SimDisk::primary_log(PrimaryId self) const {
     minbft::Primary::Recovered log;
     for (const auto& [key, prepare] : state_.prepares)

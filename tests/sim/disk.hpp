@@ -42,6 +42,8 @@ public:
     [[nodiscard]] std::optional<consensus::VoidCert> void_cert(const consensus::StreamId& stream,
                                                                Counter cv) const override;
     [[nodiscard]] consensus::Body body(const Digest& rd) const override;
+    [[nodiscard]] std::optional<Counter> next_from(const consensus::StreamId& stream,
+                                                   Counter from) const override;
 
     /// What recover() of the role that wrote this log gets.
     [[nodiscard]] consensus::minbft::Primary::Recovered primary_log(PrimaryId self) const;

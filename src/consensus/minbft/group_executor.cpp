@@ -292,8 +292,14 @@ void GroupExecutor::forget(Slot slot) {
     slots_.erase(found);
 }
 
+void GroupExecutor::restart() {
+    while (!slots_.empty()) forget(slots_.begin()->first);
+    last_delivered_ = {};
+}
+
 void GroupExecutor::advance_executed() {
-    answered_ = slots_.empty() ? last_delivered_ : Slot(slots_.begin()->first.value - 1);
+    Slot answered = slots_.empty() ? last_delivered_ : Slot(slots_.begin()->first.value - 1);
+    answered_ = std::max(answered_, answered);
     if (answered_ - answered_logged_ < log_executed_every) return;
     answered_logged_ = answered_;
     out_.persist.push_back({ExecutedRecord{answered_}, false});

@@ -28,6 +28,8 @@ public:
 
     /// Takes over a decided slot. Consecutive calls have increasing slots.
     void deliver(Delivery delivery, Now now);
+    /// Forgets what it waits for: a later state was adopted (ST2). Slots may begin anew.
+    void restart();
     /// DbReply, VoterStatus, FetchDbItems.
     void receive(const Verified& message, Now now);
     /// Sends the reply of a delivered request again, if it is known. `finished`: its client said

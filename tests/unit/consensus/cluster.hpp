@@ -59,6 +59,8 @@ public:
     [[nodiscard]] ViewCertPtr view_cert(const Digest& nvd) const override {
         return find(certs_, nvd).value_or(nullptr);
     }
+    [[nodiscard]] std::optional<Counter> next_from(const StreamId& stream,
+                                                   Counter from) const override;
     [[nodiscard]] Body body(const Digest& rd) const override {
         if (hide_bodies) return nullptr;
         return find(bodies_, rd).value_or(nullptr);
