@@ -123,6 +123,18 @@ struct SnapshotRecord : DerivedState {
     std::optional<StableCert> cert;
 };
 
+/// Where a primary stands in its view after the PREPARE at `cv`: its recovery needs nothing before,
+/// so the log is bounded in a view without end. The newest one counts.
+struct StandingRecord {
+    View view{};
+    Counter base{};    ///< U, of the view's NEW-VIEW
+    Slot base_slot{};  ///< N
+    Counter cv{};
+    Slot slot{};
+    Digest hd;
+    UnixMillis ts_ms = 0;
+};
+
 /// A promise that I gave (T1v): the value is never processed, whatever comes.
 struct VoidPromiseRecord {
     StreamId stream;
@@ -137,7 +149,7 @@ using LogRecord =
     std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
                  ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord, ViewChangeIntent,
                  HeaderRecord, ViewCertRecord, ViewRecord, VouchRecord, StableRecord,
-                 SnapshotRecord, VoidPromiseRecord, VoidRecord>;
+                 SnapshotRecord, VoidPromiseRecord, VoidRecord, StandingRecord>;
 
 struct Persist {
     LogRecord record;

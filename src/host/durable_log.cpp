@@ -134,6 +134,7 @@ Bytes DurableLog::key_of(const Endpoint& owner, const LogRecord& record) const {
         Bytes operator()(const consensus::StableRecord&) const { return mine(Kind::stable); }
         Bytes operator()(const consensus::SnapshotRecord&) const { return mine(Kind::snapshot); }
 
+        Bytes operator()(const consensus::StandingRecord&) const { return mine(Kind::standing); }
         Bytes operator()(const consensus::VoidPromiseRecord& r) const {
             return keys::Builder(Kind::void_promise)
                 .bytes(mine(Kind::void_promise))

@@ -129,6 +129,27 @@ void write_to(const VoidRecord& in, pb::Record* out) {
     wire::write(in.cert, out->mutable_void_cert());
 }
 
+void write_to(const StandingRecord& in, pb::Record* record) {
+    pb::Standing* out = record->mutable_standing();
+    out->set_view(in.view.value);
+    out->set_base(in.base.value);
+    out->set_base_slot(in.base_slot.value);
+    out->set_cv(in.cv.value);
+    out->set_slot(in.slot.value);
+    out->set_hd(text(in.hd.view()));
+    out->set_ts_ms(in.ts_ms);
+}
+
+Fault read(const pb::Standing& in, StandingRecord& out) {
+    out.view = View(in.view());
+    out.base = Counter(in.base());
+    out.base_slot = Slot(in.base_slot());
+    out.cv = Counter(in.cv());
+    out.slot = Slot(in.slot());
+    out.ts_ms = in.ts_ms();
+    return wire::read(in.hd(), out.hd);
+}
+
 Fault read(const pb::ViewState& in, ViewRecord& out) {
     out.view = View(in.view());
     out.accepted_cv = Counter(in.accepted_cv());
@@ -207,6 +228,8 @@ Fault read_record(const pb::Record& in, LogRecord& out) {
         }
         case pb::Record::kVoidCert:
             return wire::read(in.void_cert(), out.emplace<VoidRecord>().cert);
+        case pb::Record::kStanding:
+            return read(in.standing(), out.emplace<StandingRecord>());
         case pb::Record::RECORD_NOT_SET:
             break;
     }

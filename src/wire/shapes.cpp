@@ -400,13 +400,18 @@ constexpr std::array snapshot_fields{
     many(3, ordering_track_shape, primaries_max), one(4, stable_cert_shape)};
 constexpr Shape snapshot_shape{"Snapshot", snapshot_fields};
 
+constexpr std::array standing_fields{number(1), number(2),        number(3), number(4),
+                                     number(5), bytes(6, digest), number(7)};
+constexpr Shape standing_shape{"Standing", standing_fields};
+
 constexpr std::array record_fields{
     one(1, request_shape),        one(2, prepare_shape),        one(3, prepare_intent_shape),
     one(4, commit_shape),         one(5, commit_shape),         one(6, executed_shape),
     one(7, new_view_entry_shape), one(8, new_view_entry_shape), one(9, view_change_shape),
     one(10, view_change_shape),   one(11, header_shape),        one(12, view_cert_shape),
     one(13, view_state_shape),    one(14, vouched_shape),       one(15, stable_cert_shape),
-    one(16, snapshot_shape),      one(17, void_value_shape),    one(18, void_value_shape)};
+    one(16, snapshot_shape),      one(17, void_value_shape),    one(18, void_value_shape),
+    one(19, standing_shape)};
 
 // More than any message has.
 constexpr std::size_t fields_max = 64;

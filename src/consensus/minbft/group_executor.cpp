@@ -62,7 +62,10 @@ void GroupExecutor::deliver(Delivery delivery, Now now) {
     }
     undecided_.insert(delivery.slot);
     slots_.emplace(delivery.slot, std::move(state));
-    while (slots_.size() > options_.slots_kept && slots_.begin()->second.undecided == 0) {
+    // A database that is away must not keep everybody's log for ever (CK2).
+    while (!slots_.empty() && slots_.begin()->second.undecided == 0 &&
+           (slots_.size() > options_.slots_kept ||
+            slots_.begin()->first + options_.slots_behind < last_delivered_)) {
         out_.events.push_back(
             {Event::Kind::dropped, Endpoint::voter(*slots_.begin()->second.unanswered.begin()),
              slots_.begin()->first, 1, "a database lags too far: it needs a state transfer"});

@@ -23,6 +23,7 @@ Replica::Replica(const Membership& membership, GroupId group, Position position,
       accepts_(membership.replicas_per_group()),
       asked_(membership.replicas_per_group()),
       headers_(static_cast<std::size_t>(options.window) * 4),
+      state_served_(membership.replicas_per_group()),
       voters_next_(membership.voters.size()) {
     // View (0,0) begins with a virtual NEW-VIEW: N = 0, U = 0.
     OrderingTrack& first = ordering_[membership.primary_of(View(0)).value].track;
@@ -93,7 +94,7 @@ void Replica::on_view_message(const Verified& message, Now now) {
     } else if (const auto* gone = std::get_if<Gone>(&payload)) {
         on_gone(message.from(), *gone);
     } else if (const auto* fetch = std::get_if<FetchState>(&payload)) {
-        on_fetch_state(message.from(), *fetch);
+        on_fetch_state(message.from(), *fetch, now);
     } else if (const auto* part = std::get_if<StatePartPtr>(&payload)) {
         on_state(message.from(), *part, now);
     }

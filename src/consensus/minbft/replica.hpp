@@ -259,7 +259,7 @@ private:
 
     // replica_transfer.cpp
     void on_gone(const Endpoint& from, const Gone& gone);
-    void on_fetch_state(const Endpoint& from, const FetchState& fetch);
+    void on_fetch_state(const Endpoint& from, const FetchState& fetch, Now now);
     void on_state(const Endpoint& from, const StatePartPtr& part, Now now);
     [[nodiscard]] bool asked_in_vain(const StreamId& stream, const Gap& gap) const;
     [[nodiscard]] bool needs_state(Now now) const;
@@ -397,6 +397,7 @@ private:
 
     // State transfer.
     Transfer transfer_;
+    std::vector<TimePoint> state_served_;  ///< by position
     std::optional<Slot> adopted_;
     std::vector<std::map<PartitionId, Seq>> voters_next_;  ///< by voter, as each said last
 

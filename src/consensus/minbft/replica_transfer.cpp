@@ -4,6 +4,7 @@
 // databases have not executed: they need the votes of those who come back.
 #include "base/invariant.hpp"
 #include "consensus/minbft/replica.hpp"
+#include "consensus/select.hpp"
 #include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
@@ -17,6 +18,7 @@ constexpr std::uint64_t adopt_span = 16;
 // So many questions in vain count as much as f+1 GONEs: members may be down, or silent to us.
 constexpr std::uint32_t rounds_in_vain = 4;
 constexpr std::uint32_t donor_patience = 5;    // in T_rx
+constexpr std::uint32_t state_rate = 16;       // parts for one member in T_rx, at most
 constexpr std::uint32_t suspicion_rests = 10;  // in T_lag
 
 }  // namespace
@@ -48,6 +50,7 @@ bool Replica::asked_in_vain(const StreamId& stream, const Gap& gap) const {
 bool Replica::needs_state(Now now) const {
     if (corrupt_) return true;
     if (!stable_ || stable_->slot <= delivered_) return false;
+    if (transfer_.since && transfer_.moved_at <= *transfer_.since) return true;
     if (now.mono - transfer_.moved_at >= options_.lag_patience) return true;
     return std::any_of(gaps_.begin(), gaps_.end(), [&](const auto& each) {
         return each.first.kind == StreamId::Kind::ordering &&
@@ -66,6 +69,7 @@ void Replica::transfer_if_due(Now now) {
         transfer_.delivered = delivered_;
         transfer_.moved_at = now.mono;
     }
+    if (halted_ && !corrupt_) return;
     if (transfer_.complete) return install_if_executed(now);
     if (!needs_state(now)) return transfer_.end();
     if (!transfer_.since) {
@@ -94,9 +98,12 @@ void Replica::next_donor(Now now) {
 // --- ST2: the state
 // -------------------------------------------------------------------------------
 
-void Replica::on_fetch_state(const Endpoint& from, const FetchState& fetch) {
+void Replica::on_fetch_state(const Endpoint& from, const FetchState& fetch, Now now) {
     if (from.group != group_ || from == self() || halted_) return;
+    TimePoint& served = state_served_[from.index];
+    if (now.mono - served < options_.retransmit / state_rate && served != TimePoint{}) return;
     if (!snapshot_ || !snapshot_->cert || snapshot_->slot <= fetch.beyond) return;
+    served = now.mono;
     std::size_t per_part = options_.state_entries;
     std::size_t windows = snapshot_->windows.size();
     std::size_t total = windows + snapshot_->unfinished.size();
@@ -415,6 +422,7 @@ void Replica::append_waiting(Now now) {
 
 bool Replica::bridge_to(const Prepare& next, Now now) {
     Slot to(next.slot.value - 1);
+    if (to - chain_.tip() > null_retention) return false;  // a state comes first
     headers_.reserve(static_cast<std::size_t>(to - chain_.tip() + options_.window));
     auto found = headers_.segment(chain_.tip(), to, next.header->previous);
     if (found.missing) {

@@ -14,6 +14,7 @@ minbft::Primary::Recovered Disk::primary(PrimaryId id) const {
         if (key.first == id) log.new_views.push_back(record);
     log.intent = prepare_intent_;
     log.new_view_intent = new_view_intent_;
+    log.standing = standing_;
     for (const auto& [key, cert] : voids_)
         if (key.first == StreamId::ordering(id)) log.voids.push_back(cert);
     return log;

@@ -327,7 +327,8 @@ std::vector<LogRecord> sample_records() {
             StableRecord{sample_stable(15)},
             sample_snapshot(16),
             VoidPromiseRecord{StreamId::vote(GroupId(1), Position(2)), Counter(17)},
-            VoidRecord{sample_void(StreamId::ordering(PrimaryId(1)), 18)}};
+            VoidRecord{sample_void(StreamId::ordering(PrimaryId(1)), 18)},
+            StandingRecord{View(1), Counter(2), Slot(3), Counter(4), Slot(5), digest_of(6), 7}};
 }
 
 }  // namespace bft::wire
