@@ -115,19 +115,24 @@ struct OrderingTrack {
 };
 /// Everything derived from the slots up to `slot`, which is executed and stable: a restart begins
 /// here. The newest one counts.
-struct SnapshotRecord {
-    Slot slot{};
-    Digest hd;
-    UnixMillis ts_ms = 0;
-    Digest null_digest;
-    std::map<PartitionId, Seq> next_seq;
-    std::map<std::pair<PartitionId, ClientId>, ClientWindow> windows;
-    /// Delivered transactions whose clients may still ask for the answer, by slot: a restart asks
-    /// the voters' execution tables for them again (R1).
-    std::vector<std::pair<Slot, DbItem>> unfinished;
+struct SnapshotRecord : DerivedState {
     /// At the moment of writing: later certified messages follow these in the log.
     std::vector<VoteTrack> votes;
     std::vector<OrderingTrack> ordering;
+    /// Of this slot: who has it may give the state to others (ST2).
+    std::optional<StableCert> cert;
+};
+
+/// Where a primary stands in its view after the PREPARE at `cv`: its recovery needs nothing before,
+/// so the log is bounded in a view without end. The newest one counts.
+struct StandingRecord {
+    View view{};
+    Counter base{};    ///< U, of the view's NEW-VIEW
+    Slot base_slot{};  ///< N
+    Counter cv{};
+    Slot slot{};
+    Digest hd;
+    UnixMillis ts_ms = 0;
 };
 
 /// A promise that I gave (T1v): the value is never processed, whatever comes.
@@ -144,7 +149,7 @@ using LogRecord =
     std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
                  ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord, ViewChangeIntent,
                  HeaderRecord, ViewCertRecord, ViewRecord, VouchRecord, StableRecord,
-                 SnapshotRecord, VoidPromiseRecord, VoidRecord>;
+                 SnapshotRecord, VoidPromiseRecord, VoidRecord, StandingRecord>;
 
 struct Persist {
     LogRecord record;
@@ -210,6 +215,10 @@ struct Event {
         quarantined,        ///< own database is not to be trusted: text says why and where
         transferring,       ///< own database is being rebuilt from slot; count = chunks
         transferred,        ///< own database is rebuilt and goes on from slot
+        gone,             ///< `peer` no longer has what was asked for; count = where its log begins
+        state_wanted,     ///< replica: too far behind, asks for the state beyond slot (ST1)
+        state_adopted,    ///< replica: goes on from slot; count = what it had delivered (ST2)
+        counter_adopted,  ///< replica: follows `peer` from count on, on f+1 vouches (ST3)
     };
     Kind kind{};
     Endpoint peer{};

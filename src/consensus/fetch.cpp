@@ -119,8 +119,11 @@ std::optional<Send> answer_fetch(const LogReader& log, const Verified& fetch, Fe
     if (const auto* wanted = std::get_if<FetchCertificates>(&fetch.payload())) {
         Certificates found = certificates(log, *wanted, bounds);
         if (found.prepares.empty() && found.commits.empty() && found.new_views.empty() &&
-            found.view_changes.empty() && found.voids.empty())
-            return std::nullopt;
+            found.view_changes.empty() && found.voids.empty()) {
+            auto line = log.next_from(wanted->stream, wanted->from);
+            if (!line) return std::nullopt;
+            return Send{{fetch.from()}, Gone{wanted->stream, *line}};
+        }
         return Send{{fetch.from()}, std::move(found)};
     }
     if (const auto* wanted = std::get_if<FetchBodies>(&fetch.payload())) {

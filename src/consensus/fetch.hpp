@@ -29,6 +29,9 @@ public:
     [[nodiscard]] virtual std::optional<VoidCert> void_cert(const StreamId& stream,
                                                             Counter cv) const = 0;
     [[nodiscard]] virtual Body body(const Digest& rd) const = 0;
+    /// The lowest counter value from `from` on at which the stream has a message here.
+    [[nodiscard]] virtual std::optional<Counter> next_from(const StreamId& stream,
+                                                           Counter from) const = 0;
 };
 
 struct FetchBounds {
@@ -38,6 +41,7 @@ struct FetchBounds {
 
 /// The answer to `fetch`, addressed to its sender; nullopt when it is no fetch or nothing is known.
 /// An ordering or vote answer begins at fetch.from and has no gap: a receiver needs them in order.
+/// Where the log begins later, or has a gap there, it says GONE.
 [[nodiscard]] std::optional<Send> answer_fetch(const LogReader& log, const Verified& fetch,
                                                FetchBounds bounds = {});
 

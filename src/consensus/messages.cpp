@@ -98,6 +98,14 @@ const char* to_string(Event::Kind kind) {
             return "transferring";
         case Event::Kind::transferred:
             return "transferred";
+        case Event::Kind::gone:
+            return "gone";
+        case Event::Kind::state_wanted:
+            return "state_wanted";
+        case Event::Kind::state_adopted:
+            return "state_adopted";
+        case Event::Kind::counter_adopted:
+            return "counter_adopted";
     }
     return "unknown";
 }

@@ -6,11 +6,14 @@
 #include "base/bytes.hpp"
 #include "base/ids.hpp"
 #include "base/time.hpp"
+#include "consensus/client_window.hpp"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -217,11 +220,13 @@ struct StableCert {
 };
 
 /// m5. Signed over vouch_digest(): "I processed the certified messages of each member of my group
-/// in order up to here and found them valid." The own counter is what was certified last.
+/// and of each primary-capable node in order up to here and found them valid." The own counter is
+/// what was certified last.
 struct Vouch {
     GroupId group{};
     Position position{};
-    std::vector<Counter> votes;  ///< by position
+    std::vector<Counter> votes;     ///< by position
+    std::vector<Counter> ordering;  ///< by primary
     Bytes signature;
 };
 
@@ -420,6 +425,45 @@ struct DbItem {
     bool operator==(const DbItem&) const = default;
 };
 
+/// What follows from the slots up to `slot`, for the group that it belongs to: the content of its
+/// checkpoint there (CK1, state_digest()).
+struct DerivedState {
+    Slot slot{};
+    Digest hd;
+    UnixMillis ts_ms = 0;
+    Digest null_digest;
+    std::map<PartitionId, Seq> next_seq;
+    std::map<std::pair<PartitionId, ClientId>, ClientWindow> windows;
+    /// Delivered transactions whose clients may still ask for the answer, by slot: a restart asks
+    /// the voters' execution tables for them again (R1).
+    std::vector<std::pair<Slot, DbItem>> unfinished;
+};
+
+/// m17 FETCH-STATE (ST2): part `part` of the newest state that the asked replica's restart would
+/// begin with, if it lies beyond `beyond`. `slot`: of the state that other parts came from; 0: any.
+struct FetchState {
+    Slot beyond{};
+    Slot slot{};
+    std::uint32_t part = 0;
+};
+/// The answer. f+1 members signed what the parts are together. Windows and unfinished items are
+/// spread over the parts; everything else is in each.
+struct StatePart {
+    StableCert cert;
+    std::uint32_t part = 0;
+    std::uint32_t parts = 1;
+    DerivedState state;          ///< slot, hd and ts_ms are the certificate's
+    std::vector<Vouch> vouches;  ///< the newest of each member that the sender has, in part 0
+};
+using StatePartPtr = std::shared_ptr<const StatePart>;
+
+/// m19, answer to a FETCH-CERT that begins below the asked log's line: the next counter value of
+/// the stream that it holds. A hint: who believes it acts on f+1 vouches and CHECKPOINTs only.
+struct Gone {
+    StreamId stream;
+    Counter line{};
+};
+
 /// m12 COMMIT-DB. `bodies` holds the requests of some of the items' rds.
 struct CommitDb {
     GroupId group{};
@@ -586,7 +630,8 @@ using Payload =
                  Vouch, RequestViewChange, TriggerCertificate, ViewChangePtr, NewView,
                  NewViewAccept, ViewCertPtr, Resign, FetchHeaders, Headers, FetchViewCert,
                  FetchViewChanges, ViewChanges, VoidRequest, VoidPromise, VoidCert, DbCheckpoint,
-                 DbCut, FetchDbLeaves, DbLeaves, FetchDbChunk, DbChunk, DbGone>;
+                 DbCut, FetchDbLeaves, DbLeaves, FetchDbChunk, DbChunk, DbGone, Gone, FetchState,
+                 StatePartPtr>;
 
 struct Message {
     Endpoint from;

@@ -159,10 +159,31 @@ Digest checkpoint_digest(const Digest& cluster, const Checkpoint& c) {
         .finish();
 }
 
+// Only what is final goes in: other groups' null decisions may still change.
+Digest state_digest(GroupId group, const DerivedState& state) {
+    std::vector<Digest> windows;
+    windows.reserve(state.windows.size());
+    for (const auto& [key, window] : state.windows) {
+        Digester d("window");
+        d.u32(key.first.value).u64(key.second.value).u64(window.low().value);
+        d.text(window.bits().to_string());
+        windows.push_back(d.finish());
+    }
+    Digester d("ck");
+    d.u32(group.value).u64(state.slot.value).digest(state.hd).digest(state.null_digest);
+    d.u64(state.next_seq.size());
+    for (const auto& [partition, seq] : state.next_seq) d.u32(partition.value).u64(seq.value);
+    d.digest(merkle_root(windows)).u64(state.unfinished.size());
+    for (const auto& [slot, item] : state.unfinished) d.digest(item_digest(group, slot, item));
+    return d.finish();
+}
+
 Digest vouch_digest(const Digest& cluster, const Vouch& vouch) {
     Digester d("VOUCH");
     d.digest(cluster).u32(vouch.group.value).u32(vouch.position.value).u64(vouch.votes.size());
     for (Counter cv : vouch.votes) d.u64(cv.value);
+    d.u64(vouch.ordering.size());
+    for (Counter cv : vouch.ordering) d.u64(cv.value);
     return d.finish();
 }
 

@@ -36,6 +36,9 @@ Digest view_change_digest(const Digest& cluster, const ViewChange& change);
 Digest vote_entry_digest(const Digest& cluster, GroupId group, Position position,
                          const VoteEntry& entry);
 
+/// D of CK1: what a CHECKPOINT of `group` says about the state at its slot.
+Digest state_digest(GroupId group, const DerivedState& state);
+
 // What identity keys sign.
 Digest checkpoint_digest(const Digest& cluster, const Checkpoint& checkpoint);
 Digest vouch_digest(const Digest& cluster, const Vouch& vouch);

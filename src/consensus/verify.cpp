@@ -182,6 +182,20 @@ struct Verifier::Visitor {
         if (from.role == Role::client) return role(false);
         return v.check_void_cert(cert);
     }
+    Result<void> operator()(const Gone& gone) const {
+        if (from.role == Role::client) return role(false);
+        return gone.line.value == 0 ? malformed("counter value 0") : Result<void>();
+    }
+    // A state is its group's own business: what its clients did is in it.
+    Result<void> operator()(const FetchState& fetch) const {
+        if (from.role != Role::replica) return role(false);
+        return fetch.part < v.limits_.state_parts ? Result<void>() : malformed("number of parts");
+    }
+    Result<void> operator()(const StatePartPtr& part) const {
+        if (!part) return malformed("empty state");
+        if (from.role != Role::replica || from.group != part->cert.group) return role(false);
+        return v.check_state(*part);
+    }
     Result<void> operator()(const FetchBodies& fetch) const {
         if (from.role == Role::client) return role(false);
         if (fetch.rds.empty() || fetch.rds.size() > v.limits_.fetch_count)

@@ -31,6 +31,8 @@ struct MessageLimits {
     std::uint32_t vote_log = 4096;    ///< messages in a VIEW-CHANGE's log
     std::uint32_t nullset = 1 << 18;  ///< entries
     std::uint32_t voids = 16;         ///< unanimous voids in a VIEW-CHANGE's log
+    std::uint32_t state_parts = 4096;
+    std::uint32_t state_entries = 1 << 14;  ///< windows and items in one part
     std::uint32_t database_leaves = 1 << 16;
     std::uint32_t database_chunks = 1 << 18;  ///< of all leaves; 8 MiB of digests
     std::uint32_t chunk_bytes =
@@ -85,6 +87,7 @@ private:
                                              const std::vector<PositionSignature>& signers) const;
     [[nodiscard]] Result<void> check_view_cert(const ViewCert& cert) const;
     [[nodiscard]] Result<void> check_stable(const StableCert& cert) const;
+    [[nodiscard]] Result<void> check_state(const StatePart& part) const;
     [[nodiscard]] Result<void> check_view_change(const ViewChange& change) const;
     [[nodiscard]] Result<void> check_last(const ViewChange& change) const;
     [[nodiscard]] Result<void> check_void_promise(const VoidPromise& promise) const;

@@ -37,7 +37,9 @@ Result<void> Verifier::check_checkpoint(const Checkpoint& m) const {
 }
 
 Result<void> Verifier::check_vouch(const Vouch& m) const {
-    if (m.votes.size() != membership_.replicas_per_group()) return malformed("vouched counters");
+    if (m.votes.size() != membership_.replicas_per_group() ||
+        m.ordering.size() != membership_.primaries.size())
+        return malformed("vouched counters");
     return check_signature(Endpoint::replica(m.group, m.position),
                            vouch_digest(membership_.cluster, m), m.signature);
 }
@@ -113,6 +115,25 @@ Result<void> Verifier::check_stable(const StableCert& m) const {
         if (auto checked = check_checkpoint(c); !checked) return checked;
     }
     return {};
+}
+
+// Whether the parts are what f+1 signed, only the engine knows: it has them all.
+Result<void> Verifier::check_state(const StatePart& m) const {
+    if (m.parts == 0 || m.parts > limits_.state_parts || m.part >= m.parts)
+        return malformed("number of parts");
+    if (m.state.windows.size() + m.state.unfinished.size() > limits_.state_entries)
+        return malformed("part too large");
+    for (const auto& [slot, item] : m.state.unfinished)
+        if (item.seqs.size() > limits_.parts_per_request) return malformed("number of partitions");
+    if (m.state.next_seq.size() > membership_.owners.size()) return malformed("partitions");
+    if (m.state.slot != m.cert.slot || m.state.hd != m.cert.hd || m.state.ts_ms != m.cert.ts_ms)
+        return malformed("a state of another slot");
+    if (m.vouches.size() > membership_.replicas_per_group()) return malformed("number of vouches");
+    for (const Vouch& vouch : m.vouches) {
+        if (vouch.group != m.cert.group) return malformed("vouch of another group");
+        if (auto checked = check_vouch(vouch); !checked) return checked;
+    }
+    return check_stable(m.cert);
 }
 
 // VC3 a, b, f (without headers).

@@ -134,6 +134,7 @@ Bytes DurableLog::key_of(const Endpoint& owner, const LogRecord& record) const {
         Bytes operator()(const consensus::StableRecord&) const { return mine(Kind::stable); }
         Bytes operator()(const consensus::SnapshotRecord&) const { return mine(Kind::snapshot); }
 
+        Bytes operator()(const consensus::StandingRecord&) const { return mine(Kind::standing); }
         Bytes operator()(const consensus::VoidPromiseRecord& r) const {
             return keys::Builder(Kind::void_promise)
                 .bytes(mine(Kind::void_promise))
@@ -274,6 +275,31 @@ std::optional<consensus::VoidCert> DurableLog::void_cert(const consensus::Stream
     auto record = read<consensus::VoidRecord>(keys::value(Kind::void_cert, stream, cv));
     if (!record) return std::nullopt;
     return std::move(record->cert);
+}
+
+std::optional<Counter> DurableLog::next_from(const consensus::StreamId& stream,
+                                             Counter from) const {
+    std::optional<Counter> next;
+    auto look = [&](const Bytes& prefix, const Bytes& key) {
+        auto found = store_.scan(prefix, key, [&](ByteView at, ByteView) {
+            Counter cv(keys::number_at(at, at.size() - 8, 8));
+            if (!next || cv < *next) next = cv;
+            return false;
+        });
+        return found.has_value();
+    };
+    if (stream.kind == consensus::StreamId::Kind::ordering) {
+        for (Kind kind : {Kind::prepare, Kind::new_view, Kind::own_new_view})
+            if (!look(keys::Builder(kind).u32(stream.primary.value).finish(),
+                      keys::ordering(kind, stream.primary, from)))
+                return std::nullopt;
+        return next;
+    }
+    for (Kind kind : {Kind::commit, Kind::view_change})
+        if (!look(keys::Builder(kind).u32(stream.group.value).u32(stream.position.value).finish(),
+                  keys::vote(kind, stream.group, stream.position, from)))
+            return std::nullopt;
+    return next;
 }
 
 consensus::Body DurableLog::body(const Digest& rd) const {

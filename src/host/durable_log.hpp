@@ -72,6 +72,8 @@ public:
     [[nodiscard]] std::optional<consensus::VoidCert> void_cert(const consensus::StreamId& stream,
                                                                Counter cv) const override;
     [[nodiscard]] consensus::Body body(const Digest& rd) const override;
+    [[nodiscard]] std::optional<Counter> next_from(const consensus::StreamId& stream,
+                                                   Counter from) const override;
 
     /// Roughly what waits to be written. Above backlog_bytes_max the node stops reading its
     /// sockets.

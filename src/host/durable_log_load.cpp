@@ -40,6 +40,10 @@ Result<Primary::Recovered> DurableLog::load_primary(PrimaryId primary) {
                                                     log.new_views = {std::move(r)};
                                                 });
     if (!views) return views.error();
+    const Counter newest_view = begin;
+    log.standing =
+        read<consensus::StandingRecord>(keys::newest(Kind::standing, Endpoint::primary(primary)));
+    if (log.standing) begin = std::max(begin, log.standing->cv);
     auto prepares = scan<consensus::PrepareRecord>(
         of_primary(Kind::prepare, primary), keys::ordering(Kind::prepare, primary, begin),
         [&](consensus::PrepareRecord&& r) { log.prepares.push_back(std::move(r.prepare)); });
@@ -53,7 +57,7 @@ Result<Primary::Recovered> DurableLog::load_primary(PrimaryId primary) {
     log.intent = read<consensus::PrepareIntent>(intent);
     log.new_view_intent = read<consensus::NewViewIntent>(intent);
     Slot newest = log.prepares.empty() ? Slot(0) : log.prepares.back().slot;
-    retention_.expect(self, begin, newest);
+    retention_.expect(self, begin, newest, newest_view);
     return log;
 }
 

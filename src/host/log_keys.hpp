@@ -25,6 +25,7 @@ enum class Kind : std::uint8_t {
     vouched = 'u',
     stable = 'S',
     snapshot = 's',
+    standing = 'D',
     void_promise = 'o',  ///< given by one of ours; few, and kept for ever
     void_cert = 'O',     ///< likewise
     expiry = 'X',        ///< what is erased once the log is kept from a later slot on

@@ -18,6 +18,10 @@ constexpr std::size_t prepares_per_sweep = 32;
 constexpr std::size_t expired_per_sweep = 64;
 // Erasing a range of counters costs the store one mark each: not at every checkpoint.
 constexpr std::uint64_t steps_per_retention = 16;
+// A body comes before its slot is ordered, and that before the snapshot after it, by at most so
+// many slots more than the log is kept: the window, and what is ordered before a view change is
+// asked for.
+constexpr std::uint64_t waiting_slots = 1024;
 
 }  // namespace
 
@@ -29,8 +33,9 @@ Retention::Retention(const storage::Store& store, const consensus::Membership& m
       cut_(membership.primaries.size()),
       swept_(membership.primaries.size()) {}
 
-void Retention::expect(const Endpoint& owner, Counter kept_from, Slot newest) {
+void Retention::expect(const Endpoint& owner, Counter kept_from, Slot newest, Counter newest_view) {
     owners_[owner].kept_from = kept_from;
+    owners_[owner].newest_view = newest_view;
     generation_ = std::max(generation_, newest);
 }
 
@@ -41,15 +46,15 @@ void Retention::expect_cert(View newest, Bytes key) {
 // --- what is written
 // --------------------------------------------------------------------------------
 
-void Retention::expire(ByteView key, storage::Batch& batch) const {
-    batch.put(keys::Builder(Kind::expiry).u64(generation_.value).bytes(key).finish(), {});
+void Retention::expire(ByteView key, storage::Batch& batch, std::uint64_t later) const {
+    batch.put(keys::Builder(Kind::expiry).u64(generation_.value + later).bytes(key).finish(), {});
 }
 
 void Retention::note(const Endpoint& owner, ByteView key, const consensus::LogRecord& record,
                      storage::Batch& batch) {
     if (std::holds_alternative<consensus::BodyRecord>(record) ||
         std::holds_alternative<consensus::HeaderRecord>(record)) {
-        expire(key, batch);
+        expire(key, batch, waiting_slots);
     } else if (const auto* prepare = std::get_if<consensus::PrepareRecord>(&record)) {
         Bytes place = keys::Builder(Kind::prepare).bytes(key.subspan(1)).finish();
         batch.put(keys::named(Kind::header_of_prepare, prepare->prepare.hd), place);
@@ -65,7 +70,10 @@ void Retention::note(const Endpoint& owner, ByteView key, const consensus::LogRe
     } else if (const auto* vouched = std::get_if<consensus::VouchRecord>(&record)) {
         owners_[owner].kept_from = vouched->base;
     } else if (const auto* view = std::get_if<consensus::NewViewRecord>(&record)) {
-        if (owner.role == Endpoint::Role::primary) owners_[owner].kept_from = view->new_view.ui.cv;
+        if (owner.role != Endpoint::Role::primary) return;
+        owners_[owner].kept_from = owners_[owner].newest_view = view->new_view.ui.cv;
+    } else if (const auto* standing = std::get_if<consensus::StandingRecord>(&record)) {
+        owners_[owner].kept_from = standing->cv;
     } else if (const auto* snapshot = std::get_if<consensus::SnapshotRecord>(&record)) {
         note_snapshot(owner, *snapshot);
     }
@@ -81,13 +89,22 @@ void Retention::note_cert(const consensus::ViewCert& cert, ByteView key, storage
     newest_cert_ = {view, to_bytes(key)};
 }
 
+// The counter at `slot`. By the time a snapshot is written more was processed: a restart needs
+// that. Of a view that began later, what came before its NEW-VIEW may still lead to it.
+Counter Retention::reached(const consensus::OrderingTrack& track, Slot slot) {
+    if (!track.leading || slot < track.base_slot) return Counter(0);
+    return std::min(track.processed, track.base + (slot - track.base_slot));
+}
+
 void Retention::note_snapshot(const Endpoint& owner, const consensus::SnapshotRecord& record) {
     generation_ = std::max(generation_, record.slot);
     Mark mark{record.slot, {}, {}};
     for (const consensus::VoteTrack& track : record.votes) mark.votes.push_back(track.processed);
-    for (const consensus::OrderingTrack& track : record.ordering)
-        mark.ordering.push_back(track.processed);
     std::deque<Mark>& marks = owners_[owner].marks;
+    for (std::size_t p = 0; p < record.ordering.size(); ++p) {
+        Counter before = marks.empty() ? Counter(0) : marks.back().ordering[p];
+        mark.ordering.push_back(std::max(before, reached(record.ordering[p], record.slot)));
+    }
     marks.push_back(std::move(mark));
     while (marks.size() > 1 && marks[1].slot.value + retain_ <= record.slot.value)
         marks.pop_front();
@@ -180,9 +197,12 @@ Result<void> Retention::sweep_prepares(PrimaryId primary, storage::Batch& batch)
     if (!scanned) return scanned;
     swept = reached;
     if (reached < to) return {};
-    for (Kind kind : {Kind::new_view, Kind::own_new_view})
-        batch.erase_range(keys::ordering(kind, primary, Counter(0)),
-                          keys::ordering(kind, primary, to));
+    batch.erase_range(keys::ordering(Kind::new_view, primary, Counter(0)),
+                      keys::ordering(Kind::new_view, primary, to));
+    if (auto own = owners_.find(Endpoint::primary(primary)); own != owners_.end())
+        to = std::min(to, own->second.newest_view);
+    batch.erase_range(keys::ordering(Kind::own_new_view, primary, Counter(0)),
+                      keys::ordering(Kind::own_new_view, primary, to));
     return {};
 }
 

@@ -20,7 +20,9 @@ public:
     /// Who writes to this log; each one before the first record is written. The log is kept for
     /// all.
     /// `kept_from`: of its own certified messages, those from there on are always kept.
-    void expect(const consensus::Endpoint& owner, Counter kept_from, Slot newest);
+    /// `newest_view`: so is this own NEW-VIEW.
+    void expect(const consensus::Endpoint& owner, Counter kept_from, Slot newest,
+                Counter newest_view = {});
     void expect_cert(View newest, Bytes key);
 
     /// On the writing thread: `record` of `owner` goes into `batch` under `key`.
@@ -38,15 +40,18 @@ private:
     struct Owner {
         std::deque<Mark> marks;  ///< the first one is what may go
         /// Own certified messages that are always kept: of a replica since `base` of its vouches
-        /// (CK4), of a primary since its newest NEW-VIEW, which its recovery begins with.
+        /// (CK4), of a primary since its newest NEW-VIEW or standing, which its recovery begins
+        /// with.
         Counter kept_from{};
+        Counter newest_view{};  ///< of a primary: its newest NEW-VIEW
         Slot cut{};
     };
 
     void note_snapshot(const consensus::Endpoint& owner, const consensus::SnapshotRecord& record);
+    [[nodiscard]] static Counter reached(const consensus::OrderingTrack& track, Slot slot);
     void note_prepare(const consensus::Endpoint& owner, const consensus::Prepare& prepare);
     void note_cert(const consensus::ViewCert& cert, ByteView key, storage::Batch& batch);
-    void expire(ByteView key, storage::Batch& batch) const;
+    void expire(ByteView key, storage::Batch& batch, std::uint64_t later = 0) const;
     void cut_votes(const consensus::Endpoint& owner, Owner& state, storage::Batch& batch) const;
     void find_floor();
     Result<void> sweep_prepares(PrimaryId primary, storage::Batch& batch);

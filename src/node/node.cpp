@@ -263,7 +263,7 @@ Result<void> Node::open_exchange() {
     environment_ = std::make_unique<roles::Environment>(
         roles::Environment{loop_, clock_, membership_, *signer_, *exchange_, events_,
                            [this](const Error& failure) { fatal(failure); },
-                           config_.http.has_value() && has(Role::replica)});
+                           config_.http.has_value() && has(Role::replica), config_.retain_slots});
     reply_signer_ = std::make_unique<host::ReplySigner>(
         loop_, membership_.cluster, [this](const Digest& digest) { return key_->sign(digest); });
     exchange_->sign_with(*reply_signer_);

@@ -31,6 +31,10 @@ spdlog::level::level_enum level_of(Event::Kind kind) {
         case Event::Kind::database_stable:
         case Event::Kind::transferring:
         case Event::Kind::transferred:
+        case Event::Kind::gone:
+        case Event::Kind::state_wanted:
+        case Event::Kind::state_adopted:
+        case Event::Kind::counter_adopted:
             return spdlog::level::info;
         case Event::Kind::slot_prepared:
         case Event::Kind::slot_appended:

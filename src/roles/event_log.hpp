@@ -11,7 +11,7 @@
 namespace bft::roles {
 
 inline constexpr std::size_t event_kinds =
-    static_cast<std::size_t>(consensus::Event::Kind::transferred) + 1;
+    static_cast<std::size_t>(consensus::Event::Kind::counter_adopted) + 1;
 
 class EventLog {
 public:

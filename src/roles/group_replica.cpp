@@ -11,6 +11,7 @@ namespace {
 consensus::minbft::ExecutorOptions executor_options(const Environment& environment) {
     consensus::minbft::ExecutorOptions options;
     options.observed = environment.observed;
+    options.slots_behind = environment.retain_slots;
     return options;
 }
 

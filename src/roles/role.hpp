@@ -26,6 +26,8 @@ struct Environment {
     std::function<void(Error)> fatal;
     /// Somebody wants each answer of a group (the HTTP front).
     bool observed = false;
+    /// Of log and of answers that a database owes, for whoever is away.
+    std::uint64_t retain_slots = 65536;
 };
 
 class Role {

@@ -298,6 +298,24 @@ void write_to(const DbChunk& in, pb::Frame* out) {
     out->mutable_db_chunk()->set_rows(text(in.rows));
 }
 
+void write_to(const Gone& in, pb::Frame* frame) {
+    pb::Gone* out = frame->mutable_gone();
+    write(in.stream, out->mutable_stream());
+    out->set_line(in.line.value);
+}
+
+void write_to(const FetchState& in, pb::Frame* frame) {
+    pb::FetchState* out = frame->mutable_fetch_state();
+    out->set_beyond(in.beyond.value);
+    out->set_slot(in.slot.value);
+    out->set_part(in.part);
+}
+
+void write_to(const StatePartPtr& in, pb::Frame* out) {
+    invariant(in != nullptr, "a state that is sent exists");
+    write(*in, out->mutable_state_part());
+}
+
 // --- from protobuf
 // ---------------------------------------------------------------------------------
 
@@ -539,6 +557,23 @@ Fault read(const pb::DbChunk& in, DbChunk& out) {
     return nullptr;
 }
 
+Fault read(const pb::Gone& in, Gone& out) {
+    out.line = Counter(in.line());
+    return read(in.stream(), out.stream);
+}
+
+Fault read(const pb::FetchState& in, FetchState& out) {
+    out = {Slot(in.beyond()), Slot(in.slot()), in.part()};
+    return nullptr;
+}
+
+Fault read(const pb::StatePart& in, StatePartPtr& out) {
+    auto part = std::make_shared<StatePart>();
+    Fault fault = wire::read(in, *part);
+    out = std::move(part);
+    return fault;
+}
+
 template <class T, class In>
 Fault read_as(const In& in, Payload& out) {
     return read(in, out.emplace<T>());
@@ -628,6 +663,12 @@ Fault read_payload(const pb::Frame& in, Payload& out) {
             return read_as<DbChunk>(in.db_chunk(), out);
         case pb::Frame::kDbGone:
             return read_as<DbGone>(in.db_gone(), out);
+        case pb::Frame::kGone:
+            return read_as<Gone>(in.gone(), out);
+        case pb::Frame::kFetchState:
+            return read_as<FetchState>(in.fetch_state(), out);
+        case pb::Frame::kStatePart:
+            return read_as<StatePartPtr>(in.state_part(), out);
         case pb::Frame::PAYLOAD_NOT_SET:
             break;
     }

@@ -8,8 +8,6 @@ using namespace consensus;
 
 namespace {
 
-constexpr std::size_t words_per_window = ClientWindow::size / 64;
-
 void write(const VoteTrack& in, pb::VoteTrack* out) {
     out->set_processed(in.processed.value);
     out->set_promised(in.promised.value);
@@ -42,99 +40,20 @@ Fault read(const pb::OrderingTrack& in, OrderingTrack& out) {
     return wire::read(in.tip_digest(), out.tip_digest);
 }
 
-void write_window(const ClientWindow& in, pb::Snapshot* out) {
-    out->add_lows(in.low().value);
-    for (std::size_t word = 0; word < words_per_window; ++word) {
-        std::uint64_t bits = 0;
-        for (std::size_t bit = 0; bit < 64; ++bit)
-            bits |= std::uint64_t{in.bits()[word * 64 + bit]} << bit;
-        out->add_bits(bits);
-    }
-}
-
-ClientWindow read_window(const pb::Snapshot& in, int at) {
-    std::bitset<ClientWindow::size> bits;
-    for (std::size_t bit = 0; bit < ClientWindow::size; ++bit)
-        bits[bit] =
-            (in.bits(at * static_cast<int>(words_per_window) + static_cast<int>(bit / 64)) >>
-                 (bit % 64) &
-             1) != 0;
-    return {ClientSeq(in.lows(at)), bits};
-}
-
-void write(const std::pair<Slot, DbItem>& in, pb::SnapshotItem* out) {
-    const DbItem& item = in.second;
-    out->set_slot(in.first.value);
-    out->set_index(item.index);
-    out->set_kind(static_cast<std::uint32_t>(item.kind));
-    out->set_client(item.rid.client.value);
-    out->set_home(item.rid.home.value);
-    out->set_cseq(item.rid.cseq.value);
-    out->set_rd(text(item.rd.view()));
-    out->set_ts_ms(item.ts_ms);
-    out->set_seed(item.seed);
-    for (const PartitionSeq& seq : item.seqs) {
-        out->add_partitions(seq.partition.value);
-        out->add_seqs(seq.seq.value);
-    }
-}
-
-Fault read(const pb::SnapshotItem& in, std::pair<Slot, DbItem>& out) {
-    out.first = Slot(in.slot());
-    DbItem& item = out.second;
-    item.index = in.index();
-    std::optional<ItemKind> kind = item_kind(in.kind());
-    if (!kind) return "unknown kind of item";
-    item.kind = *kind;
-    item.rid = {ClientId(in.client()), PartitionId(in.home()), ClientSeq(in.cseq())};
-    item.ts_ms = in.ts_ms();
-    item.seed = in.seed();
-    if (in.partitions_size() != in.seqs_size())
-        return "the columns of a snapshot's item differ in length";
-    for (int i = 0; i < in.seqs_size(); ++i)
-        item.seqs.push_back({PartitionId(in.partitions(i)), Seq(in.seqs(i))});
-    return wire::read(in.rd(), item.rd);
-}
-
 void write(const SnapshotRecord& in, pb::Snapshot* out) {
-    out->set_slot(in.slot.value);
-    out->set_hd(text(in.hd.view()));
-    out->set_ts_ms(in.ts_ms);
-    out->set_null_digest(text(in.null_digest.view()));
-    for (const auto& [partition, seq] : in.next_seq) {
-        out->add_partitions(partition.value);
-        out->add_seqs(seq.value);
-    }
-    for (const auto& [key, window] : in.windows) {
-        out->add_homes(key.first.value);
-        out->add_clients(key.second.value);
-        write_window(window, out);
-    }
+    wire::write(static_cast<const DerivedState&>(in), out->mutable_state());
     for (const VoteTrack& track : in.votes) write(track, out->add_votes());
     for (const OrderingTrack& track : in.ordering) write(track, out->add_ordering());
-    for (const auto& item : in.unfinished) write(item, out->add_unfinished());
+    if (in.cert) wire::write(*in.cert, out->mutable_cert());
 }
 
 Fault read(const pb::Snapshot& in, SnapshotRecord& out) {
-    out.slot = Slot(in.slot());
-    out.ts_ms = in.ts_ms();
-    if (Fault fault = wire::read(in.hd(), out.hd)) return fault;
-    if (Fault fault = wire::read(in.null_digest(), out.null_digest)) return fault;
-    const int windows = in.homes_size();
-    if (in.partitions_size() != in.seqs_size() || in.clients_size() != windows ||
-        in.lows_size() != windows || in.bits_size() != windows * static_cast<int>(words_per_window))
-        return "the columns of a snapshot differ in length";
-    for (int i = 0; i < in.partitions_size(); ++i)
-        out.next_seq[PartitionId(in.partitions(i))] = Seq(in.seqs(i));
-    for (int i = 0; i < windows; ++i)
-        out.windows[{PartitionId(in.homes(i)), ClientId(in.clients(i))}] = read_window(in, i);
+    if (Fault fault = wire::read(in.state(), static_cast<DerivedState&>(out))) return fault;
     for (const auto& track : in.votes())
         if (Fault fault = read(track, out.votes.emplace_back())) return fault;
     for (const auto& track : in.ordering())
         if (Fault fault = read(track, out.ordering.emplace_back())) return fault;
-    for (const auto& item : in.unfinished())
-        if (Fault fault = read(item, out.unfinished.emplace_back())) return fault;
-    return nullptr;
+    return in.has_cert() ? wire::read(in.cert(), out.cert.emplace()) : nullptr;
 }
 
 // --- one overload for each alternative of LogRecord
@@ -208,6 +127,27 @@ void write_to(const VoidPromiseRecord& in, pb::Record* out) {
 }
 void write_to(const VoidRecord& in, pb::Record* out) {
     wire::write(in.cert, out->mutable_void_cert());
+}
+
+void write_to(const StandingRecord& in, pb::Record* record) {
+    pb::Standing* out = record->mutable_standing();
+    out->set_view(in.view.value);
+    out->set_base(in.base.value);
+    out->set_base_slot(in.base_slot.value);
+    out->set_cv(in.cv.value);
+    out->set_slot(in.slot.value);
+    out->set_hd(text(in.hd.view()));
+    out->set_ts_ms(in.ts_ms);
+}
+
+Fault read(const pb::Standing& in, StandingRecord& out) {
+    out.view = View(in.view());
+    out.base = Counter(in.base());
+    out.base_slot = Slot(in.base_slot());
+    out.cv = Counter(in.cv());
+    out.slot = Slot(in.slot());
+    out.ts_ms = in.ts_ms();
+    return wire::read(in.hd(), out.hd);
 }
 
 Fault read(const pb::ViewState& in, ViewRecord& out) {
@@ -288,6 +228,8 @@ Fault read_record(const pb::Record& in, LogRecord& out) {
         }
         case pb::Record::kVoidCert:
             return wire::read(in.void_cert(), out.emplace<VoidRecord>().cert);
+        case pb::Record::kStanding:
+            return read(in.standing(), out.emplace<StandingRecord>());
         case pb::Record::RECORD_NOT_SET:
             break;
     }

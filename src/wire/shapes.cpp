@@ -118,7 +118,7 @@ constexpr std::array stable_cert_fields{
 constexpr Shape stable_cert_shape{"StableCert", stable_cert_fields};
 
 constexpr std::array vouch_fields{number(1), number(2), packed(3, group_size_max),
-                                  bytes(4, signature_bytes_max)};
+                                  bytes(4, signature_bytes_max), packed(5, primaries_max)};
 constexpr Shape vouch_shape{"Vouch", vouch_fields};
 
 constexpr std::array request_view_change_fields{number(1), number(2), number(3), number(4),
@@ -288,6 +288,46 @@ constexpr std::array db_chunk_fields{number(1), number(2), number(3), number(4),
                                      bytes(5, message_limits.chunk_bytes)};
 constexpr Shape db_chunk_shape{"DbChunk", db_chunk_fields};
 
+// --- state transfer
+
+constexpr std::array gone_fields{one(1, stream_shape), number(2)};
+constexpr Shape gone_shape{"Gone", gone_fields};
+
+constexpr std::array fetch_state_fields{number(1), number(2), number(3)};
+constexpr Shape fetch_state_shape{"FetchState", fetch_state_fields};
+
+constexpr std::array snapshot_item_fields{number(1),
+                                          number(2),
+                                          number(3),
+                                          number(4),
+                                          number(5),
+                                          number(6),
+                                          bytes(7, digest),
+                                          number(8),
+                                          number(9),
+                                          packed(10, status_partitions_max),
+                                          packed(11, status_partitions_max)};
+constexpr Shape snapshot_item_shape{"SnapshotItem", snapshot_item_fields};
+
+constexpr std::array derived_state_fields{number(1),
+                                          bytes(2, digest),
+                                          number(3),
+                                          bytes(4, digest),
+                                          packed(5, status_partitions_max),
+                                          packed(6, status_partitions_max),
+                                          packed(7, windows_max),
+                                          packed(8, windows_max),
+                                          packed(9, windows_max),
+                                          packed_fixed64(10, windows_max * 4),
+                                          many(13, snapshot_item_shape, windows_max)};
+constexpr Shape derived_state_shape{"DerivedState", derived_state_fields};
+
+// The frame's bound holds for a part; the Verifier's are narrower.
+constexpr std::array state_part_fields{one(1, stable_cert_shape), number(2), number(3),
+                                       one(4, derived_state_shape),
+                                       many(5, vouch_shape, group_size_max)};
+constexpr Shape state_part_shape{"StatePart", state_part_fields};
+
 constexpr std::array frame_fields{one(1, endpoint_shape),
                                   one(2, endpoint_shape),
                                   one(10, request_shape),
@@ -327,7 +367,10 @@ constexpr std::array frame_fields{one(1, endpoint_shape),
                                   one(44, db_cut_ref_shape),
                                   one(48, void_value_shape),
                                   one(49, void_value_shape),
-                                  one(50, void_value_shape)};
+                                  one(50, void_value_shape),
+                                  one(51, gone_shape),
+                                  one(52, fetch_state_shape),
+                                  one(53, state_part_shape)};
 
 constexpr std::array prepare_intent_fields{number(1), one(2, header_shape)};
 constexpr Shape prepare_intent_shape{"PrepareIntent", prepare_intent_fields};
@@ -352,33 +395,14 @@ constexpr std::array ordering_track_fields{number(1), number(2), number(3),     
                                            number(5), number(6), bytes(7, digest)};
 constexpr Shape ordering_track_shape{"OrderingTrack", ordering_track_fields};
 
-constexpr std::array snapshot_item_fields{number(1),
-                                          number(2),
-                                          number(3),
-                                          number(4),
-                                          number(5),
-                                          number(6),
-                                          bytes(7, digest),
-                                          number(8),
-                                          number(9),
-                                          packed(10, status_partitions_max),
-                                          packed(11, status_partitions_max)};
-constexpr Shape snapshot_item_shape{"SnapshotItem", snapshot_item_fields};
-
-constexpr std::array snapshot_fields{number(1),
-                                     bytes(2, digest),
-                                     number(3),
-                                     bytes(4, digest),
-                                     packed(5, status_partitions_max),
-                                     packed(6, status_partitions_max),
-                                     packed(7, windows_max),
-                                     packed(8, windows_max),
-                                     packed(9, windows_max),
-                                     packed_fixed64(10, windows_max * 4),
-                                     many(11, vote_track_shape, group_size_max),
-                                     many(12, ordering_track_shape, primaries_max),
-                                     many(13, snapshot_item_shape, windows_max)};
+constexpr std::array snapshot_fields{
+    one(1, derived_state_shape), many(2, vote_track_shape, group_size_max),
+    many(3, ordering_track_shape, primaries_max), one(4, stable_cert_shape)};
 constexpr Shape snapshot_shape{"Snapshot", snapshot_fields};
+
+constexpr std::array standing_fields{number(1), number(2),        number(3), number(4),
+                                     number(5), bytes(6, digest), number(7)};
+constexpr Shape standing_shape{"Standing", standing_fields};
 
 constexpr std::array record_fields{
     one(1, request_shape),        one(2, prepare_shape),        one(3, prepare_intent_shape),
@@ -386,7 +410,8 @@ constexpr std::array record_fields{
     one(7, new_view_entry_shape), one(8, new_view_entry_shape), one(9, view_change_shape),
     one(10, view_change_shape),   one(11, header_shape),        one(12, view_cert_shape),
     one(13, view_state_shape),    one(14, vouched_shape),       one(15, stable_cert_shape),
-    one(16, snapshot_shape),      one(17, void_value_shape),    one(18, void_value_shape)};
+    one(16, snapshot_shape),      one(17, void_value_shape),    one(18, void_value_shape),
+    one(19, standing_shape)};
 
 // More than any message has.
 constexpr std::size_t fields_max = 64;

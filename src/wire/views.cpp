@@ -100,6 +100,7 @@ void write(const Vouch& in, pb::Vouch* out) {
     out->set_group(in.group.value);
     out->set_position(in.position.value);
     for (Counter cv : in.votes) out->add_votes(cv.value);
+    for (Counter cv : in.ordering) out->add_ordering(cv.value);
     out->set_signature(text(in.signature));
 }
 
@@ -107,6 +108,7 @@ Fault read(const pb::Vouch& in, Vouch& out) {
     out.group = GroupId(in.group());
     out.position = Position(in.position());
     for (std::uint64_t cv : in.votes()) out.votes.emplace_back(cv);
+    for (std::uint64_t cv : in.ordering()) out.ordering.emplace_back(cv);
     out.signature = to_bytes(view(in.signature()));
     return nullptr;
 }

@@ -25,7 +25,7 @@ const char* kind_of(const Payload& payload) {
         "VIEW-CHANGE", "NEW-VIEW", "NV-ACCEPT",  "VIEW-CERT",    "RESIGN",       "FETCH-HDR",
         "HEADERS",     "FETCH-NV", "FETCH-VC",   "VIEW-CHANGES", "VOID?",        "VOID-PROMISE",
         "VOID-CERT",   "DB-CKPT",  "DB-CUT",     "FETCH-LEAVES", "DB-LEAVES",    "FETCH-CHUNK",
-        "DB-CHUNK",    "DB-GONE"};
+        "DB-CHUNK",    "DB-GONE",  "GONE",       "FETCH-STATE",  "STATE"};
     static_assert(std::size(names) == std::variant_size_v<Payload>);
     return names[payload.index()];
 }
@@ -215,6 +215,7 @@ void Scenario::make_cluster(const Words& words) {
     plan_.primaries = small("primaries", 2);
     plan_.checkpoint_every =
         words.number("checkpoint", std::max<std::uint64_t>(1, plan_.window / 8));
+    plan_.retain = words.number("retain", 0);
     bool scripted = words.named.contains("primary") && words.named.at("primary") == "scripted";
     for (const std::string& liar : words.list("byzantine")) {
         if (liar.rfind("replica.", 0) != 0) refuse("byzantine=replica.G.J,...");

@@ -40,6 +40,14 @@ void Checker::certified(UsigId identity, const Ui& ui, const Digest& digest) {
     }
 }
 
+void Checker::adopted(const Endpoint& replica, Slot slot) {
+    if (slot > reference_.decided(replica.group))
+        fail("S-CHAIN",
+             name(replica) + " adopted a state beyond what its group delivered" + at(slot));
+    Slot& before = shown_[replica].delivered;
+    before = std::max(before, slot);
+}
+
 void Checker::windows(const minbft::Replica& replica, GroupId group) {
     std::uint64_t digest = 0;
     for (const auto& [key, window] : replica.windows()) {

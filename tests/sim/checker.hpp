@@ -63,6 +63,9 @@ public:
     /// S-CHAIN, S-COMMIT, S-COMMIT-KEEP, S-DEC, S-SEQ: a correct replica delivered these slots.
     void delivered(const consensus::Endpoint& replica, const consensus::minbft::Replica& agreement,
                    const std::vector<consensus::Delivery>& deliveries);
+    /// A correct replica goes on from a state at `slot`: what it delivers up to there again is for
+    /// clients only. What it was is checked by what follows from it (S-WINDOW, S-SEQ).
+    void adopted(const consensus::Endpoint& replica, Slot slot);
     /// S-WINDOW, after a correct replica delivered.
     void windows(const consensus::minbft::Replica& replica, GroupId group);
     /// S-SEQ, S-PERSIST, S-REPLY, S-CONF: a correct node sends.

@@ -2,6 +2,10 @@
 
 #include "consensus/signed_bytes.hpp"
 
+#include <algorithm>
+#include <set>
+#include <type_traits>
+
 namespace bft::sim {
 
 using namespace consensus;
@@ -119,12 +123,83 @@ void SimDisk::apply(const LogRecord& record) {
             state.voids[{r.cert.stream, r.cert.cv}] = r.cert;
         }
         void operator()(const ExecutedRecord& r) const { state.executed = r.slot; }
+        void operator()(const StandingRecord& r) const { state.standing = r; }
     };
     std::visit(Visitor{membership_, state_}, record);
+    if (retain_ == 0) return;
+    Slot snapshot = snapshot_slot();
+    if (const auto* body = std::get_if<BodyRecord>(&record))
+        state_.came[body->body->rd] = snapshot;
+    else if (const auto* header = std::get_if<HeaderRecord>(&record))
+        state_.came[header_digest(*header->header)] = snapshot;
+    else if (const auto* prepare = std::get_if<PrepareRecord>(&record))
+        state_.newest_prepared = std::max(state_.newest_prepared, prepare->prepare.slot);
+    else if (const auto* standing = std::get_if<StandingRecord>(&record))
+        std::erase_if(state_.prepares, [&](const auto& each) {
+            return each.first.second < standing->cv && each.second.slot + retain_ < standing->slot;
+        });
+    else if (const auto* taken = std::get_if<SnapshotRecord>(&record))
+        cut(*taken);
+}
+
+void SimDisk::cut(const SnapshotRecord& record) {
+    auto& marks = state_.marks;
+    State::Mark mark{record.slot, {}, {}};
+    for (const VoteTrack& track : record.votes) mark.votes.push_back(track.processed);
+    for (std::size_t p = 0; p < record.ordering.size(); ++p) {
+        const OrderingTrack& track = record.ordering[p];
+        Counter reached = marks.empty() ? Counter(0) : marks.back().ordering[p];
+        if (track.leading && record.slot >= track.base_slot)
+            reached = std::max(
+                reached, std::min(track.processed, track.base + (record.slot - track.base_slot)));
+        mark.ordering.push_back(reached);
+    }
+    marks.push_back(std::move(mark));
+    while (marks.size() > 1 && marks[1].slot + retain_ <= record.slot) marks.pop_front();
+    const State::Mark& line = marks.front();
+    if (line.slot + retain_ > record.slot) return;
+    std::erase_if(state_.prepares, [&](const auto& each) {
+        if (each.first.second >= line.ordering[each.first.first.value]) return false;
+        if (!state_.headers.contains(each.second.hd)) state_.by_digest.erase(each.second.hd);
+        return true;
+    });
+    std::erase_if(state_.new_views, [&](const auto& each) {
+        return each.first.second < line.ordering[each.first.first.value];
+    });
+    auto voted_below = [&](const auto& each) {
+        const auto& [group, position, cv] = each.first;
+        if (group != owner_.group) return false;
+        Counter limit = line.votes[position.value];
+        if (position.value == owner_.index)
+            limit = std::min(limit, state_.vouches ? state_.vouches->base : Counter(0));
+        return cv < limit;
+    };
+    std::erase_if(state_.commits, voted_below);
+    std::erase_if(state_.changes, voted_below);
+    // A body comes before its slot is ordered.
+    std::set<Digest> ordered;
+    for (const auto& [hd, header] : state_.by_digest)
+        for (const EntryHeader& entry : header->entries) ordered.insert(entry.rd);
+    std::erase_if(state_.came, [&](const auto& each) {
+        const auto& [digest, came] = each;
+        if (came >= line.slot || ordered.contains(digest)) return false;
+        auto header = state_.headers.find(digest);
+        if (header != state_.headers.end() && header->second->slot > record.slot) return false;
+        state_.bodies.erase(digest);
+        if (state_.headers.erase(digest) > 0) state_.by_digest.erase(digest);
+        return true;
+    });
 }
 
 std::optional<Prepare> SimDisk::prepare(PrimaryId primary, Counter cv) const {
-    return find(state_.prepares, std::pair(primary, cv));
+    auto found = find(state_.prepares, std::pair(primary, cv));
+    if (found && served(*found)) return found;
+    return std::nullopt;
+}
+
+bool SimDisk::served(const Prepare& prepare) const {
+    return retain_ == 0 || owner_.role != Endpoint::Role::primary ||
+           prepare.slot + 2 * retain_ > state_.newest_prepared;
 }
 
 std::optional<Commit> SimDisk::vote(GroupId group, Position position, Counter cv) const {
@@ -158,6 +233,30 @@ Body SimDisk::body(const Digest& rd) const {
     return find(state_.bodies, rd).value_or(nullptr);
 }
 
+std::optional<Counter> SimDisk::next_from(const StreamId& stream, Counter from) const {
+    std::optional<Counter> next;
+    auto look = [&](const auto& messages, auto key, auto same_stream) {
+        auto found = messages.lower_bound(key);
+        if constexpr (std::is_same_v<std::decay_t<decltype(messages)>, decltype(state_.prepares)>)
+            while (found != messages.end() && !served(found->second)) ++found;
+        if (found == messages.end() || !same_stream(found->first)) return;
+        Counter cv = std::get<Counter>(found->first);
+        if (!next || cv < *next) next = cv;
+    };
+    if (stream.kind == StreamId::Kind::ordering) {
+        auto same = [&](const auto& key) { return key.first == stream.primary; };
+        look(state_.prepares, std::pair(stream.primary, from), same);
+        look(state_.new_views, std::pair(stream.primary, from), same);
+        return next;
+    }
+    auto same = [&](const auto& key) {
+        return std::get<0>(key) == stream.group && std::get<1>(key) == stream.position;
+    };
+    look(state_.commits, std::tuple(stream.group, stream.position, from), same);
+    look(state_.changes, std::tuple(stream.group, stream.position, from), same);
+    return next;
+}
+
 minbft::Primary::Recovered SimDisk::primary_log(PrimaryId self) const {
     minbft::Primary::Recovered log;
     for (const auto& [key, prepare] : state_.prepares)
@@ -166,6 +265,7 @@ minbft::Primary::Recovered SimDisk::primary_log(PrimaryId self) const {
         if (key.first == self) log.new_views.push_back(record);
     log.intent = state_.prepare_intent;
     log.new_view_intent = state_.new_view_intent;
+    log.standing = state_.standing;
     for (const auto& [key, cert] : state_.voids)
         if (key.first == StreamId::ordering(self)) log.voids.push_back(cert);
     return log;

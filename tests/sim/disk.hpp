@@ -8,6 +8,7 @@
 #include "consensus/minbft/replica.hpp"
 #include "timeline.hpp"
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <unordered_map>
@@ -21,6 +22,12 @@ public:
             Prng prng)
         : time_(time), membership_(membership), sync_latency_(sync_latency), prng_(prng) {}
 
+    /// What lies more than `slots` before the newest snapshot is erased, as host/retention does;
+    /// 0: nothing is. A primary has no snapshots: what it certified `slots` ago is not served.
+    void retain(std::uint64_t slots, const consensus::Endpoint& owner) {
+        retain_ = slots;
+        owner_ = owner;
+    }
     void append(std::vector<consensus::Persist> records, std::function<void()> durable);
     /// `tail`: so many synced records go, too (outside the model).
     void crash(std::size_t tail = 0);
@@ -42,6 +49,8 @@ public:
     [[nodiscard]] std::optional<consensus::VoidCert> void_cert(const consensus::StreamId& stream,
                                                                Counter cv) const override;
     [[nodiscard]] consensus::Body body(const Digest& rd) const override;
+    [[nodiscard]] std::optional<Counter> next_from(const consensus::StreamId& stream,
+                                                   Counter from) const override;
 
     /// What recover() of the role that wrote this log gets.
     [[nodiscard]] consensus::minbft::Primary::Recovered primary_log(PrimaryId self) const;
@@ -80,10 +89,21 @@ private:
         std::optional<consensus::VouchRecord> vouches;
         std::optional<consensus::StableCert> stable;
         std::optional<consensus::SnapshotRecord> snapshot;
+        std::optional<consensus::StandingRecord> standing;
         std::map<std::pair<consensus::StreamId, Counter>, consensus::VoidCert> voids;
         std::vector<consensus::VoidPromiseRecord> promises;
         Slot executed{};
+
+        struct Mark {
+            Slot slot{};
+            std::vector<Counter> votes, ordering;
+        };
+        std::deque<Mark> marks;
+        std::unordered_map<Digest, Slot, DigestHash> came;  ///< snapshot when a body or header came
+        Slot newest_prepared{};
     };
+    void cut(const consensus::SnapshotRecord& record);
+    [[nodiscard]] bool served(const consensus::Prepare& prepare) const;
     void apply(const consensus::LogRecord& record);
     void start_sync();
 
@@ -94,6 +114,8 @@ private:
     std::vector<consensus::LogRecord> records_;
     std::size_t synced_ = 0;  ///< of records_
     State state_;             ///< of all of them: a running process reads what it wrote
+    std::uint64_t retain_ = 0;
+    consensus::Endpoint owner_;
     bool hide_bodies_ = false;
     bool syncing_ = false;
     std::uint64_t incarnation_ = 0;

@@ -10,6 +10,7 @@ minbft::PrimaryOptions primary_options(const Plan& plan) {
     minbft::PrimaryOptions options;
     options.window = plan.window;
     options.heartbeat = plan.timers.heartbeat;
+    if (plan.retain > 0) options.standing_every = 8;
     return options;
 }
 
@@ -22,6 +23,10 @@ minbft::ReplicaOptions replica_options(const Plan& plan) {
     options.silence_patience = plan.timers.silence;
     options.new_view_patience = plan.timers.new_view;
     options.patience_max = plan.timers.max;
+    if (plan.retain > 0) {
+        options.lag_patience = 1s;
+        options.state_entries = 4;
+    }
     return options;
 }
 
@@ -33,13 +38,14 @@ EngineNode::EngineNode(Cluster& cluster, Endpoint self)
       disk_(cluster.time, cluster.membership, cluster.plan.disk_latency, cluster.split()),
       signer_(cluster.tokens, *cluster.membership.identity_key(self)) {
     cluster.nodes[self] = this;
+    disk_.retain(cluster.plan.retain, self);
 }
 
 // --- life and death ---
 
 // The USIG service works through its queue before it answers last().
 void EngineNode::boot() {
-    if (up() || refused_) return;
+    if (up() || refused_ || away_) return;
     if (!cluster_.tpm_of(self_).idle(usig_)) {
         cluster_.time.after(1ms, [this, incarnation = incarnation_] {
             if (incarnation == incarnation_) boot();
@@ -231,6 +237,19 @@ void EngineNode::pump() {
 // What checkers see of an engine's state: at once, whether or not the world ever learns of it.
 void EngineNode::observe(const Output& output) {
     for (const Persist& persist : output.persist) observe(persist.record);
+    for (const Event& event : output.events) {
+        if (!correct_ || replica_ == nullptr) break;
+        if (event.kind == Event::Kind::state_adopted) {
+            cluster_.checker.adopted(self_, event.slot);
+            cluster_.reach(replica_->agreement().report().active
+                               ? "a state is adopted"
+                               : "a state is adopted during a view change");
+        } else if (event.kind == Event::Kind::counter_adopted) {
+            cluster_.reach(event.peer.role == Endpoint::Role::primary
+                               ? "a primary's counter is adopted"
+                               : "a peer's counter is adopted");
+        }
+    }
     if (!correct_ || replica_ == nullptr || output.deliver.empty()) return;
     cluster_.checker.delivered(self_, replica_->agreement(), output.deliver);
     if (replica_->agreement().delivered().value % 4 == 0)

@@ -36,6 +36,8 @@ public:
     /// The process stops and later goes on where it was, with everything that came meanwhile.
     void pause();
     void resume();
+    /// boot() does nothing while it is to stay away.
+    void stay_away(bool away) { away_ = away; }
     /// T2: its disk is empty from now on. It must not come back.
     void lose_disk();
     /// P7: as an operator, or a host whose TPM does not answer, would have it.
@@ -92,6 +94,7 @@ private:
     std::uint64_t incarnation_ = 0;
     bool draining_ = false;
     bool paused_ = false;
+    bool away_ = false;
     bool refused_ = false;
     bool must_refuse_ = false;
 };

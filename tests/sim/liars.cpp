@@ -78,6 +78,18 @@ void LyingReplica::rewrite(std::vector<Send>& sends) {
                 if (!found->new_views.empty()) found->new_views.back().hd = random_digest(prng_);
                 if (!found->commits.empty()) found->commits.back().nvd = random_digest(prng_);
             }
+            if (auto* found = std::get_if<StatePartPtr>(&send.payload)) {
+                auto twisted = std::make_shared<StatePart>(**found);
+                if (prng_.chance(500))
+                    twisted->state.null_digest = random_digest(prng_);
+                else if (!twisted->state.windows.empty())
+                    twisted->state.windows.begin()->second = {};
+                else
+                    twisted->parts = 1 + twisted->part;
+                if (prng_.chance(800)) *found = std::move(twisted);
+            }
+            if (auto* gone = std::get_if<Gone>(&send.payload))
+                gone->line = Counter(prng_.next() | 1);
             if (auto* found = std::get_if<Bodies>(&send.payload)) {
                 auto twisted = std::make_shared<Request>(*found->bodies.front());
                 twisted->op.push_back(1);

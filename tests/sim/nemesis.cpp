@@ -25,6 +25,11 @@ void Nemesis::start() {
         world_.cluster.time.after(
             Duration(prng_.below(static_cast<std::uint64_t>(plan_.chaos.count()))),
             [this] { world_.power_cut(); });
+    if (plan_.long_away) {
+        // Its voter stays: databases that lack what was executed are rebuilt by others (DBS4).
+        auto machine = static_cast<std::uint32_t>(prng_.below(plan_.replicas()));
+        world_.cluster.time.after(a_while(800), [this, machine] { world_.send_away(machine); });
+    }
     again();
 }
 

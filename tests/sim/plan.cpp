@@ -135,6 +135,21 @@ void choose_faults(Plan& plan, Prng& prng) {
     plan.loss = static_cast<Plan::Loss>(prng.below(3));
 }
 
+// Somebody is away for so long that the others' logs no longer lead back to where it was. Small
+// windows make that a matter of seconds.
+void choose_absence(Plan& plan, Prng& prng) {
+    if (!prng.chance(250)) return;
+    plan.long_away = true;
+    plan.checkpoint_every = prng.between(1, 6);
+    plan.window = plan.checkpoint_every * prng.between(6, 12) + 16;
+    plan.retain = plan.checkpoint_every * prng.between(1, 8);
+    plan.chaos = std::max(plan.chaos, between(prng, 5s, 9s));
+    if (prng.chance(700)) plan.gone.clear();
+    if (prng.chance(600))
+        std::erase_if(plan.byzantine,
+                      [](const Endpoint& e) { return e.role == Endpoint::Role::replica; });
+}
+
 // What a mutation needs to show: somebody who makes use of the broken rule.
 void suit_mutation(Plan& plan) {
     auto lying_position = [&] {
@@ -222,6 +237,7 @@ Plan make_plan(std::uint64_t seed, Mutation mutation) {
         choose_byzantine(plan, prng);
         choose_lies(plan, prng);
     }
+    choose_absence(plan, prng);
     suit_mutation(plan);
     return plan;
 }
@@ -262,7 +278,7 @@ bool Plan::calm() const {
     for (const Endpoint& node : byzantine)
         primaries_lie = primaries_lie || node.role == Endpoint::Role::primary;
     bool stops = crashes || role_crashes || primary_crashes || power_cuts || pauses ||
-                 tpm_outages || resigns || chaotic_start || !gone.empty();
+                 tpm_outages || resigns || long_away || chaotic_start || !gone.empty();
     return mutation == Mutation::none && !network_faults && !primaries_lie && !stops;
 }
 
@@ -280,10 +296,11 @@ std::string Plan::text() const {
         << " multi=" << multi_permille << " workers=" << workers << " chaos_us=" << us(chaos)
         << " tpm_us=" << us(tpm_latency) << "+" << us(tpm_jitter) << " voids=" << tpm_void_permille
         << " disk_us=" << us(disk_latency) << " database_us=" << us(database_latency)
-        << " window=" << window << "/" << checkpoint_every << " patience_us=" << us(timers.order)
-        << "/" << us(timers.body) << "/" << us(timers.silence) << "/" << us(timers.new_view)
-        << " loss=" << network.loss_permille << " dup=" << network.duplicate_permille
-        << " reorder=" << network.reorder_permille << " replay=" << network.replay_permille;
+        << " window=" << window << "/" << checkpoint_every << " retain=" << retain
+        << " patience_us=" << us(timers.order) << "/" << us(timers.body) << "/"
+        << us(timers.silence) << "/" << us(timers.new_view) << " loss=" << network.loss_permille
+        << " dup=" << network.duplicate_permille << " reorder=" << network.reorder_permille
+        << " replay=" << network.replay_permille;
     flag("clogs", network.clogs);
     flag("cuts", network.cuts);
     flag("slow_links", network.slow_links);
@@ -298,6 +315,7 @@ std::string Plan::text() const {
     flag("tpm_outages", tpm_outages);
     flag("resigns", resigns);
     flag("chaotic_start", chaotic_start);
+    flag("long_away", long_away);
     flag("scripted_primary", scripted_primary());
     static constexpr const char* losses[] = {"", " (disk lost)", " (TPM reset)"};
     for (std::uint32_t machine : gone) out << " gone=" << machine << losses[static_cast<int>(loss)];

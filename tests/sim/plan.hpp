@@ -133,6 +133,8 @@ struct Plan {
     std::uint32_t database_retry_permille = 0;
     std::uint64_t window = 512;
     std::uint64_t checkpoint_every = 64;
+    /// The log goes back so many slots from the newest snapshot; 0: to the beginning.
+    std::uint64_t retain = 0;
     Timers timers;
     std::uint64_t voter_sender_bytes = 1 << 20;
     std::uint32_t voter_answers = 8192;
@@ -145,6 +147,8 @@ struct Plan {
     bool pauses = false;       ///< processes stop for a while and go on (SIGSTOP)
     bool tpm_outages = false;  ///< a machine's TPM does not answer for a while
     bool resigns = false;
+    /// The replicas of one machine are away for most of the time, then come back.
+    bool long_away = false;
     bool chaotic_start = false;  ///< nodes start one after the other, in any order
     /// What happens to machines that are gone.
     enum class Loss : std::uint8_t { crash, disk, tpm };

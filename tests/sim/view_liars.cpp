@@ -154,6 +154,10 @@ void LiesOfViews::sign_otherwise(Vouch& vouch) {
         if (prng_.chance(300)) cv = Counter(far);
         if (prng_.chance(300)) cv = Counter(cv.value + prng_.below(8));
     }
+    for (Counter& cv : vouch.ordering) {
+        if (prng_.chance(300)) cv = Counter(far);
+        if (prng_.chance(300)) cv = Counter(cv.value + prng_.below(8));
+    }
     vouch.signature = cluster_.sign(self_, vouch_digest(cluster_.membership.cluster, vouch));
 }
 

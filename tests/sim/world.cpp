@@ -121,6 +121,16 @@ void World::crash_machine(std::uint32_t machine) {
     if (!liars) cluster.tpms[machine]->machine_crashed();
 }
 
+void World::send_away(std::uint32_t machine) {
+    if (healed) return;
+    for (auto& replica : replicas) {
+        if (cluster.membership.host_of(replica->self())->value != machine) continue;
+        if (!cluster.correct(replica->self())) continue;
+        replica->crash();
+        replica->stay_away(true);
+    }
+}
+
 void World::boot_machine(std::uint32_t machine) {
     auto boot = [&](EngineNode& node) {
         if (cluster.membership.host_of(node.self())->value == machine) node.boot();
@@ -173,7 +183,10 @@ void World::heal() {
     cluster.network.heal();
     for (auto* nodes : {&primaries, &replicas})
         for (auto& node : *nodes)
-            if (node) node->resume();
+            if (node) {
+                node->stay_away(false);
+                node->resume();
+            }
     for (std::uint32_t machine = 0; machine < plan.machines(); ++machine) {
         cluster.tpms[machine]->away_until({});
         if (plan.gone.contains(machine))

@@ -21,6 +21,8 @@ public:
     /// Boots everybody and starts the clients.
     void start();
     void crash_machine(std::uint32_t machine);
+    /// Its replicas stop and do not come back before heal().
+    void send_away(std::uint32_t machine);
     void boot_machine(std::uint32_t machine);
     /// The machine's disks and TPM suffer what the plan says about machines that are gone.
     void lose_machine(std::uint32_t machine);

@@ -66,6 +66,12 @@ public:
         return &first->second;
     }
 
+    /// What is held with the largest counter up to `limit`; null: nothing.
+    [[nodiscard]] const M* held_up_to(Counter limit) const {
+        auto beyond = held_.upper_bound(limit);
+        return dead_ || beyond == held_.begin() ? nullptr : &std::prev(beyond)->second;
+    }
+
     /// Drops what peek() shows, which must be something: its counter then counts as processed.
     Counter pop() {
         processed_ = held_.begin()->first;

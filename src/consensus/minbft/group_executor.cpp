@@ -62,7 +62,10 @@ void GroupExecutor::deliver(Delivery delivery, Now now) {
     }
     undecided_.insert(delivery.slot);
     slots_.emplace(delivery.slot, std::move(state));
-    while (slots_.size() > options_.slots_kept && slots_.begin()->second.undecided == 0) {
+    // A database that is away must not keep everybody's log for ever (CK2).
+    while (!slots_.empty() && slots_.begin()->second.undecided == 0 &&
+           (slots_.size() > options_.slots_kept ||
+            slots_.begin()->first + options_.slots_behind < last_delivered_)) {
         out_.events.push_back(
             {Event::Kind::dropped, Endpoint::voter(*slots_.begin()->second.unanswered.begin()),
              slots_.begin()->first, 1, "a database lags too far: it needs a state transfer"});
@@ -292,8 +295,14 @@ void GroupExecutor::forget(Slot slot) {
     slots_.erase(found);
 }
 
+void GroupExecutor::restart() {
+    while (!slots_.empty()) forget(slots_.begin()->first);
+    last_delivered_ = {};
+}
+
 void GroupExecutor::advance_executed() {
-    answered_ = slots_.empty() ? last_delivered_ : Slot(slots_.begin()->first.value - 1);
+    Slot answered = slots_.empty() ? last_delivered_ : Slot(slots_.begin()->first.value - 1);
+    answered_ = std::max(answered_, answered);
     if (answered_ - answered_logged_ < log_executed_every) return;
     answered_logged_ = answered_;
     out_.persist.push_back({ExecutedRecord{answered_}, false});

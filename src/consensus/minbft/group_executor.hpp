@@ -15,10 +15,11 @@ namespace bft::consensus::minbft {
 struct ExecutorOptions {
     Duration retransmit = 400ms;  ///< first patience with a voter; doubles up to the next
     Duration retransmit_max = 5s;
-    std::uint32_t resend_slots = 128;  ///< slots sent again to one voter at a time
-    std::uint32_t slots_kept = 8192;   ///< answered by f_D+1, but not by every voter
-    std::uint32_t replies_kept = 256;  ///< per (home, client)
-    bool observed = false;             ///< fill Output::answered
+    std::uint32_t resend_slots = 128;    ///< slots sent again to one voter at a time
+    std::uint32_t slots_kept = 8192;     ///< answered by f_D+1, but not by every voter
+    std::uint64_t slots_behind = 65536;  ///< likewise, and no further behind than this
+    std::uint32_t replies_kept = 256;    ///< per (home, client)
+    bool observed = false;               ///< fill Output::answered
 };
 
 class GroupExecutor {
@@ -28,6 +29,8 @@ public:
 
     /// Takes over a decided slot. Consecutive calls have increasing slots.
     void deliver(Delivery delivery, Now now);
+    /// Forgets what it waits for: a later state was adopted (ST2). Slots may begin anew.
+    void restart();
     /// DbReply, VoterStatus, FetchDbItems.
     void receive(const Verified& message, Now now);
     /// Sends the reply of a delivered request again, if it is known. `finished`: its client said

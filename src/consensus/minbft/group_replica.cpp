@@ -32,6 +32,7 @@ void GroupReplica::receive(const Verified& message, Now now) {
     bool for_executor = std::holds_alternative<DbReply>(payload) ||
                         std::holds_alternative<VoterStatus>(payload) ||
                         std::holds_alternative<FetchDbItems>(payload);
+    if (const auto* status = std::get_if<VoterStatus>(&payload)) agreement_.note_voter(*status);
     if (for_executor) {
         executor_.receive(message, now);
     } else if (body != nullptr && agreement_.delivered_before((*body)->id)) {
@@ -66,6 +67,7 @@ std::optional<TimePoint> GroupReplica::next_deadline() const {
 // What agreement decided goes on to the executor; both speak with one voice.
 void GroupReplica::absorb(Output output, Now now) {
     executor_.note_view(agreement_.view());
+    if (agreement_.take_adopted()) executor_.restart();
     for (const Delivery& delivery : output.deliver) executor_.deliver(delivery, now);
     Output after = executor_.take_output();
     agreement_.note_executed(executor_.executed(), executor_.answered());

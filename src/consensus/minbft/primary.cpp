@@ -47,8 +47,8 @@ Result<void> Primary::replay(const Prepare& prepare) {
     return {};
 }
 
-// Own certified messages in counter order, from the newest NEW-VIEW on: what came before it has no
-// say in what we certify next.
+// Own certified messages in counter order, from the newest NEW-VIEW or standing on: what came
+// before it has no say in what we certify next.
 Result<void> Primary::replay_log(const Recovered& log, Counter& logged) {
     Counter begin{};
     for (const NewViewRecord& record : log.new_views) {
@@ -57,8 +57,16 @@ Result<void> Primary::replay_log(const Recovered& log, Counter& logged) {
         view_ = record.new_view.view;
         lead(record.new_view, record.ts_ms);
     }
+    if (log.standing && log.standing->view == view_ && log.standing->cv > begin) {
+        const StandingRecord& standing = *log.standing;
+        begin = standing.cv;
+        base_ = standing.base;
+        base_slot_ = standing.base_slot;
+        chain_.restart_at(standing.slot, standing.hd, standing.ts_ms, chain_.next_seqs());
+    }
     logged = begin;
     for (const Prepare& prepare : log.prepares) {
+        if (log.standing && prepare.ui.cv == begin && prepare.view == view_) newest_ = prepare;
         if (prepare.ui.cv <= begin) continue;
         if (auto replayed = replay(prepare); !replayed) return replayed;
         logged = prepare.ui.cv;
@@ -390,7 +398,13 @@ void Primary::sealed(Ui ui, Now now) {
                            {}});
     ordered_count_ += prepare.header->entries.size();
     // A PREPARE of a view that we have left meanwhile closes our counter's sequence, no more.
-    if (prepare.view == view_) adopt(std::move(prepare));
+    if (prepare.view == view_) {
+        if (prepare.slot.value % options_.standing_every == 0)
+            out_.persist.push_back({StandingRecord{view_, base_, base_slot_, prepare.ui.cv,
+                                                   prepare.slot, prepare.hd, prepare.header->ts_ms},
+                                    false});
+        adopt(std::move(prepare));
+    }
     new_view_if_ready(now);
     order_if_due(now);
 }

@@ -29,7 +29,8 @@ struct PrimaryOptions {
     std::uint64_t window = 512;                  ///< W: slots beyond the low watermark
     std::uint32_t group_credit = 8192;           ///< ordered and not executed entries per group
     std::uint32_t client_pool = 1024;            ///< waiting requests per client and group
-    Duration retransmit = 200ms;                 ///< T_rx: between two FETCHes
+    std::uint64_t standing_every = 1024;  ///< slots between two records that a restart begins with
+    Duration retransmit = 200ms;          ///< T_rx: between two FETCHes
     Duration search = 500ms;  ///< for the body of an entry that could be nullified (VC5)
 };
 
@@ -44,6 +45,7 @@ public:
         std::optional<PrepareIntent> intent;   ///< the newest intent is one of these two
         std::vector<NewViewRecord> new_views;  ///< own
         std::optional<NewViewIntent> new_view_intent;
+        std::optional<StandingRecord> standing;
         std::vector<VoidCert> voids;  ///< of the own counter
         /// A value that it spent without a certificate, as the USIG service says.
         std::optional<Counter> hole;

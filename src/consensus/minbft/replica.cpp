@@ -22,7 +22,9 @@ Replica::Replica(const Membership& membership, GroupId group, Position position,
       vouches_(membership.replicas_per_group()),
       accepts_(membership.replicas_per_group()),
       asked_(membership.replicas_per_group()),
-      headers_(static_cast<std::size_t>(options.window) * 4) {
+      headers_(static_cast<std::size_t>(options.window) * 4),
+      state_served_(membership.replicas_per_group()),
+      voters_next_(membership.voters.size()) {
     // View (0,0) begins with a virtual NEW-VIEW: N = 0, U = 0.
     OrderingTrack& first = ordering_[membership.primary_of(View(0)).value].track;
     first.leading = true;
@@ -89,6 +91,12 @@ void Replica::on_view_message(const Verified& message, Now now) {
         on_void_promise(*promise);
     } else if (const auto* proof = std::get_if<VoidCert>(&payload)) {
         on_void_cert(*proof);
+    } else if (const auto* gone = std::get_if<Gone>(&payload)) {
+        on_gone(message.from(), *gone);
+    } else if (const auto* fetch = std::get_if<FetchState>(&payload)) {
+        on_fetch_state(message.from(), *fetch, now);
+    } else if (const auto* part = std::get_if<StatePartPtr>(&payload)) {
+        on_state(message.from(), *part, now);
     }
 }
 
@@ -209,12 +217,14 @@ void Replica::advance(Now now) {
     drain_votes();
     judge_candidates(now);
     activate_if_ready(now);
+    append_waiting(now);
     view_change_if_due();
     commit_if_ready();
     deliver_committed();
     forget_delivered();
     // Delivery moves the window: what waited behind it may go on.
     for (std::uint32_t p = 0; p < ordering_.size(); ++p) drain_ordering(p, now);
+    append_waiting(now);
     commit_if_ready();
     check_invariants();
 }
@@ -258,6 +268,8 @@ Replica::Step Replica::process(std::uint32_t p, const Prepare& prepare, Now now)
         ours = false;  // the view is over: its counters must not hold up the next NEW-VIEW
     }
     bool later = prepare.view > chain_view() && prepare.view >= view_;
+    // Of our view, but beyond our tip: PREPAREs were skipped, their headers are on the way (ST3).
+    if (active_ && prepare.view == chain_view() && prepare.slot > chain_.tip().next()) later = true;
     if (later && from.waiting.size() >= options_.window) return Step::wait;
     if (ours) {
         if (auto why = chain_.why_invalid(*prepare.header)) {

@@ -8,6 +8,7 @@
 #include "consensus/engine.hpp"
 #include "consensus/header_store.hpp"
 #include "consensus/minbft/certified_stream.hpp"
+#include "consensus/minbft/transfer.hpp"
 #include "consensus/minbft/void_quest.hpp"
 
 #include <deque>
@@ -37,6 +38,9 @@ struct ReplicaOptions {
     /// N_ok: so much progress ends a series of failed views. Few: a crowd shares a slot (ADR 5).
     std::uint64_t calm_slots = 4;
     std::uint64_t backlog_entries = 4096;  ///< own entries not executed: T1 rests (L-NOFALSE)
+    /// T_lag: behind the group's stable checkpoint and not moving, before the state is asked for.
+    Duration lag_patience = 3s;
+    std::uint32_t state_entries = 1 << 13;  ///< windows and items in one message of a state
 };
 
 class Replica {
@@ -80,6 +84,12 @@ public:
     /// How far execution is. `executed`: own entries have a result; STATUS tells the primary, whose
     /// credits follow it. `answered`: every voter has answered; a restart need not go back further.
     void note_executed(Slot executed, Slot answered);
+
+    /// V10. Where a database stands: what f_D+1 have executed needs no vote of ours.
+    void note_voter(const VoterStatus& status);
+    /// Once after a state was adopted: everything up to this slot is executed, and what follows of
+    /// it for clients is delivered again.
+    [[nodiscard]] std::optional<Slot> take_adopted() { return std::exchange(adopted_, {}); }
 
     /// Has the request been delivered (or fallen out of its client's window)?
     [[nodiscard]] bool delivered_before(const RequestId& rid) const;
@@ -140,7 +150,8 @@ private:
         explicit Ordering(std::size_t held_max) : stream(held_max) {}
         CertifiedStream<OrderingMessage> stream;
         OrderingTrack track;
-        std::deque<Prepare> waiting;       ///< of track.view, until that view is active here
+        /// Of track.view, until that view is active here and the chain reaches to them.
+        std::deque<Prepare> waiting;
         std::optional<NewView> candidate;  ///< its newest NEW-VIEW
         Digest candidate_nvd;
         bool judged = false;  ///< and accepted
@@ -225,12 +236,12 @@ private:
     // replica_checkpoint.cpp
     void checkpoint_if_due();
     void on_checkpoint(const Checkpoint& checkpoint);
+    [[nodiscard]] std::optional<StableCert> certificate_at(Slot slot) const;
     void stabilise();
     void slide();
     void snapshot_if_due();
     void send_vouch();
     void on_vouch(const Vouch& vouch);
-    [[nodiscard]] Digest state_digest(const SnapshotRecord& state) const;
 
     // replica_fetch.cpp
     void fetch_missing(Now now);
@@ -245,6 +256,29 @@ private:
     void send_status();
     [[nodiscard]] Status status() const;
     [[nodiscard]] Endpoint ask(std::uint32_t attempt, std::optional<Endpoint> first) const;
+
+    // replica_transfer.cpp
+    void on_gone(const Endpoint& from, const Gone& gone);
+    void on_fetch_state(const Endpoint& from, const FetchState& fetch, Now now);
+    void on_state(const Endpoint& from, const StatePartPtr& part, Now now);
+    [[nodiscard]] bool asked_in_vain(const StreamId& stream, const Gap& gap) const;
+    [[nodiscard]] bool needs_state(Now now) const;
+    [[nodiscard]] bool catching_up(Now now) const;
+    void transfer_if_due(Now now);
+    void next_donor(Now now);
+    [[nodiscard]] bool executed_by_databases(const DerivedState& state) const;
+    void install_if_executed(Now now);
+    void install(SnapshotRecord state, Now now);
+    void reindex(std::vector<Body> displaced, Now now);
+    void persist_tracks();
+    [[nodiscard]] Counter vouched_for(const StreamId& stream) const;
+    bool adopt_vouched(const StreamId& stream, const Gap& gap,
+                       std::pair<Counter, Counter>& missing);
+    bool adopt_ordering(std::uint32_t p, Counter limit);
+    bool adopt_votes(std::uint32_t j, Counter limit);
+    void note_adopted(const StreamId& stream, Counter at);
+    void append_waiting(Now now);
+    [[nodiscard]] bool bridge_to(const Prepare& next, Now now);
 
     // replica_voids.cpp
     void on_void_request(const Endpoint& from, const VoidRequest& request);
@@ -287,8 +321,9 @@ private:
     View view_{};
     bool active_ = true;
     bool halted_ = false;
-    ViewCertPtr chain_cert_;                     ///< null in view (0,0)
-    Chain chain_;                                ///< links from the low watermark on
+    bool corrupt_ = false;    ///< halted, until a state is here that f+1 others signed (CK7)
+    ViewCertPtr chain_cert_;  ///< null in view (0,0)
+    Chain chain_;             ///< links from the low watermark on
     std::vector<Ordering> ordering_;             ///< by primary
     std::vector<Votes> votes_;                   ///< by position; own: track only
     std::map<View, std::vector<Slot>> commits_;  ///< `to` by position
@@ -320,7 +355,9 @@ private:
         std::shared_ptr<const SnapshotRecord> state;
     };
     std::optional<StableCert> stable_;
-    std::map<Slot, OwnCheckpoint> checkpoints_;                 ///< not yet snapshots
+    std::map<Slot, StableCert> stable_certs_;         ///< recent ones
+    std::shared_ptr<const SnapshotRecord> snapshot_;  ///< the newest; others may ask for it
+    std::map<Slot, OwnCheckpoint> checkpoints_;       ///< not yet snapshots
     std::vector<std::map<Slot, Checkpoint>> checkpoint_votes_;  ///< by position
     std::optional<Checkpoint> newest_checkpoint_;
     Digest null_digest_;
@@ -357,6 +394,12 @@ private:
     std::map<StreamId, Gap> gaps_;
     std::map<Digest, Wanted> wanted_headers_;
     std::map<Digest, Wanted> wanted_certs_;
+
+    // State transfer.
+    Transfer transfer_;
+    std::vector<TimePoint> state_served_;  ///< by position
+    std::optional<Slot> adopted_;
+    std::vector<std::map<PartitionId, Seq>> voters_next_;  ///< by voter, as each said last
 
     TimePoint now_{};  ///< of the newest input
     TimePoint status_at_{};

@@ -13,25 +13,9 @@ namespace {
 
 constexpr std::size_t checkpoint_votes_max = 8;  // slots per member
 constexpr std::size_t own_checkpoints_max = 8;
+constexpr std::size_t stable_certs_max = 16;
 
 }  // namespace
-
-// D of CK1. Only what is final goes in: other groups' null decisions may still change.
-Digest Replica::state_digest(const SnapshotRecord& state) const {
-    std::vector<Digest> windows;
-    windows.reserve(state.windows.size());
-    for (const auto& [key, window] : state.windows) {
-        Digester d("window");
-        d.u32(key.first.value).u64(key.second.value).u64(window.low().value);
-        d.text(window.bits().to_string());
-        windows.push_back(d.finish());
-    }
-    Digester d("ck");
-    d.u32(group_.value).u64(state.slot.value).digest(state.hd).digest(state.null_digest);
-    d.u64(state.next_seq.size());
-    for (const auto& [partition, seq] : state.next_seq) d.u32(partition.value).u64(seq.value);
-    return d.digest(merkle_root(windows)).finish();
-}
 
 void Replica::checkpoint_if_due() {
     if (delivered_.value % options_.checkpoint_every != 0) return;
@@ -48,8 +32,8 @@ void Replica::checkpoint_if_due() {
         return std::pair(a.first, a.second.index) < std::pair(b.first, b.second.index);
     });
 
-    Checkpoint mine{group_, position_, state->slot, state->hd, state->ts_ms, state_digest(*state),
-                    {}};
+    Checkpoint mine{
+        group_, position_, state->slot, state->hd, state->ts_ms, state_digest(group_, *state), {}};
     mine.signature = signer_.sign(checkpoint_digest(membership_.cluster, mine));
     out_.send.push_back({membership_.replicas(group_, position_), mine});
     newest_checkpoint_ = mine;
@@ -63,7 +47,10 @@ void Replica::checkpoint_if_due() {
 void Replica::on_checkpoint(const Checkpoint& checkpoint) {
     if (checkpoint.group != group_) return;
     if (checkpoint.slot.value % options_.checkpoint_every != 0) return;
-    if (stable_ && checkpoint.slot <= stable_->slot) return;
+    // Of an older slot than the stable one only what makes an own state worth giving away.
+    bool wanted =
+        checkpoints_.contains(checkpoint.slot) && !stable_certs_.contains(checkpoint.slot);
+    if (stable_ && checkpoint.slot <= stable_->slot && !wanted) return;
     auto& votes = checkpoint_votes_[checkpoint.position.value];
     votes[checkpoint.slot] = checkpoint;
     while (votes.size() > checkpoint_votes_max) votes.erase(votes.begin());
@@ -71,67 +58,87 @@ void Replica::on_checkpoint(const Checkpoint& checkpoint) {
     slide();
 }
 
+std::optional<StableCert> Replica::certificate_at(Slot slot) const {
+    for (const auto& candidates : checkpoint_votes_) {
+        auto candidate = candidates.find(slot);
+        if (candidate == candidates.end()) continue;
+        const Checkpoint& wanted = candidate->second;
+        StableCert cert{group_, slot, wanted.hd, wanted.ts_ms, wanted.state, {}};
+        for (const auto& votes : checkpoint_votes_) {
+            auto vote = votes.find(slot);
+            if (vote == votes.end() || cert.signers.size() == membership_.quorum()) continue;
+            const Checkpoint& each = vote->second;
+            if (each.hd == wanted.hd && each.ts_ms == wanted.ts_ms && each.state == wanted.state)
+                cert.signers.push_back({each.position, each.signature});
+        }
+        if (cert.signers.size() == membership_.quorum()) return cert;
+    }
+    return std::nullopt;
+}
+
 // CK2: f+1 equal ones; the newest slot wins.
 void Replica::stabilise() {
-    std::set<Slot, std::greater<>> slots;
+    std::set<Slot> slots;
     for (const auto& votes : checkpoint_votes_)
         for (const auto& [slot, vote] : votes)
-            if (!stable_ || slot > stable_->slot) slots.insert(slot);
-    for (Slot slot : slots) {
-        for (const auto& candidates : checkpoint_votes_) {
-            auto candidate = candidates.find(slot);
-            if (candidate == candidates.end()) continue;
-            const Checkpoint& wanted = candidate->second;
-            StableCert cert{group_, slot, wanted.hd, wanted.ts_ms, wanted.state, {}};
-            for (const auto& votes : checkpoint_votes_) {
-                auto vote = votes.find(slot);
-                if (vote == votes.end() || cert.signers.size() == membership_.quorum()) continue;
-                const Checkpoint& each = vote->second;
-                if (each.hd == wanted.hd && each.ts_ms == wanted.ts_ms &&
-                    each.state == wanted.state)
-                    cert.signers.push_back({each.position, each.signature});
-            }
-            if (cert.signers.size() < membership_.quorum()) continue;
-            out_.persist.push_back({StableRecord{cert}});
-            out_.events.push_back({Event::Kind::checkpoint_stable, self(), slot, 0, {}});
-            stable_ = std::move(cert);
-            for (auto& votes : checkpoint_votes_)
-                votes.erase(votes.begin(), votes.upper_bound(slot));
-            return;
-        }
-    }
+            if (!stable_certs_.contains(slot)) slots.insert(slot);
+    for (Slot slot : slots)
+        if (auto cert = certificate_at(slot)) stable_certs_.emplace(slot, std::move(*cert));
+    while (stable_certs_.size() > stable_certs_max) stable_certs_.erase(stable_certs_.begin());
+    if (stable_certs_.empty()) return;
+    const auto& [newest, cert] = *stable_certs_.rbegin();
+    if (stable_ && newest <= stable_->slot) return;
+    out_.persist.push_back({StableRecord{cert}});
+    out_.events.push_back({Event::Kind::checkpoint_stable, self(), newest, 0, {}});
+    stable_ = cert;
+    for (auto& votes : checkpoint_votes_) votes.erase(votes.begin(), votes.upper_bound(newest));
 }
 
 // What lies below both the stable checkpoint and what was delivered here is final: the window
 // begins there. A laggard that only knows of a later stable checkpoint slides with its deliveries.
 void Replica::slide() {
-    if (!stable_) return;
-    // CK7: f+1 others derived something else. What we hold is corrupt.
-    auto own = checkpoints_.find(stable_->slot);
-    if (own != checkpoints_.end() && own->second.message.state != stable_->state)
-        return halt(stable_->slot, "the state derived here is not what f+1 members derived");
+    if (!stable_ || halted_) return;
+    // CK7: f+1 others derived something else. What we hold is corrupt, and so is what we would vote
+    // for: silence until their state is here.
+    for (const auto& [slot, own] : checkpoints_) {
+        auto cert = stable_certs_.find(slot);
+        if (cert == stable_certs_.end() || cert->second.state == own.message.state) continue;
+        corrupt_ = true;
+        return halt(slot, "the state derived here is not what f+1 members derived");
+    }
     Slot final = std::min(delivered_, stable_->slot);
     chain_.forget_up_to(Slot(final.value - final.value % options_.checkpoint_every));
     snapshot_if_due();
 }
 
-// A restart begins at a state whose effects every voter has: nothing before it is sent again.
+// A restart begins at a state whose effects every voter has: nothing before it is sent again. One
+// that f+1 have signed is worth waiting for, since others may need it (ST2).
 void Replica::snapshot_if_due() {
-    if (!stable_) return;
-    Slot limit = std::min(stable_->slot, answered_);
-    auto beyond = checkpoints_.upper_bound(limit);
+    if (!stable_ || halted_) return;
+    auto beyond = checkpoints_.upper_bound(std::min(stable_->slot, answered_));
     if (beyond == checkpoints_.begin()) return;
-    SnapshotRecord snapshot = *std::prev(beyond)->second.state;
-    checkpoints_.erase(checkpoints_.begin(), beyond);
-    for (const Votes& each : votes_) snapshot.votes.push_back(each.track);
-    for (const Ordering& each : ordering_) snapshot.ordering.push_back(each.track);
-    out_.persist.push_back({std::move(snapshot), false});
+    auto chosen = beyond;
+    while (chosen != checkpoints_.begin() && !stable_certs_.contains(std::prev(chosen)->first))
+        --chosen;
+    if (chosen == checkpoints_.begin()) {
+        if (checkpoints_.size() < own_checkpoints_max / 2) return;
+        chosen = beyond;
+    }
+    auto snapshot = std::make_shared<SnapshotRecord>(*std::prev(chosen)->second.state);
+    checkpoints_.erase(checkpoints_.begin(), chosen);
+    if (auto cert = stable_certs_.find(snapshot->slot); cert != stable_certs_.end())
+        snapshot->cert = cert->second;
+    for (const Votes& each : votes_) snapshot->votes.push_back(each.track);
+    for (const Ordering& each : ordering_) snapshot->ordering.push_back(each.track);
+    out_.persist.push_back({*snapshot, false});
+    snapshot_ = std::move(snapshot);
 }
 
 // CK3. A vouch for oneself counts as one of f+1: another one of them is correct in any case.
 void Replica::send_vouch() {
-    Vouch vouch{group_, position_, {}, {}};
+    Vouch vouch{group_, position_, {}, {}, {}};
     for (const Votes& each : votes_) vouch.votes.push_back(each.track.processed);
+    for (const Ordering& each : ordering_) vouch.ordering.push_back(each.track.processed);
     vouch.signature = signer_.sign(vouch_digest(membership_.cluster, vouch));
     out_.send.push_back({membership_.replicas(group_, position_), vouch});
     if (newest_checkpoint_)
@@ -144,7 +151,13 @@ void Replica::on_vouch(const Vouch& vouch) {
     if (vouch.group != group_) return;
     std::uint32_t me = position_.value;
     auto& newest = vouches_[vouch.position.value];
-    if (newest && vouch.votes[me] < newest->votes[me]) return;
+    // An older one, sent on to us.
+    auto less = [](const std::vector<Counter>& a, const std::vector<Counter>& b) {
+        return std::mismatch(a.begin(), a.end(), b.begin(), std::greater_equal<>()).first !=
+               a.end();
+    };
+    if (newest && (less(vouch.votes, newest->votes) || less(vouch.ordering, newest->ordering)))
+        return;
     newest = vouch;
 
     std::vector<Vouch> best;

@@ -34,6 +34,7 @@ void Replica::tick(Now now) {
         fetch_missing(now);
         fetch_bodies(now);
         fetch_wanted(now);
+        transfer_if_due(now);
         forward_pending(now);
         suspect_if_due(now);
         ask_for_void();
@@ -87,6 +88,7 @@ void Replica::fetch_gap(StreamId stream, std::optional<std::pair<Counter, Counte
                         Counter processed, Now now) {
     if (!missing) {
         gaps_.erase(stream);
+        transfer_.gone.erase(stream);
         return;
     }
     auto [found, fresh] = gaps_.try_emplace(stream);
@@ -94,8 +96,10 @@ void Replica::fetch_gap(StreamId stream, std::optional<std::pair<Counter, Counte
     if (fresh || gap.processed != processed) {
         // A gap that closes by itself in time was only a message on its way.
         gap = {processed, now.mono + (fresh ? options_.retransmit / 4 : Duration{}), 0};
+        transfer_.gone.erase(stream);
     }
     if (now.mono < gap.ask_at) return;
+    if (adopt_vouched(stream, gap, *missing)) return;
     Endpoint sender = stream.kind == StreamId::Kind::ordering
                           ? Endpoint::primary(stream.primary)
                           : Endpoint::replica(stream.group, stream.position);

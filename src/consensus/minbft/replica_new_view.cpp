@@ -168,9 +168,13 @@ void Replica::activate_if_ready(Now now) {
     ViewCertPtr cert = activating_;
     const NewView& new_view = cert->new_view;
     if (new_view.view < view_) return activating_.reset();
-    if (new_view.slot < delivered_)
-        return halt(new_view.slot, "a certified view ends below what was delivered");
-    // Further behind, decisions are missing from the nullset: first catch up in the chain we have.
+    // What was delivered lies in this view already: it came as a state (ST4). Its primary's
+    // PREPAREs go on from there.
+    if (new_view.slot < delivered_) {
+        activating_.reset();
+        return follow(cert, {}, now);
+    }
+    // Further behind, decisions are missing from the nullset: a state comes first (ST2).
     if (delivered_ + null_retention < new_view.slot) return;
     headers_.reserve(static_cast<std::size_t>(new_view.slot - delivered_ + options_.window));
     auto found = headers_.segment(delivered_, new_view.slot, new_view.hd);
@@ -217,18 +221,8 @@ void Replica::follow(const ViewCertPtr& cert, const HeaderStore::Segment& segmen
     out_.events.push_back(
         {Event::Kind::view_active, primary(), cert->new_view.slot, view_.value, {}});
 
-    // R3: what the primary has ordered since.
-    Ordering& from = ordering_[leader().value];
-    from.candidate.reset();
-    std::deque<Prepare> waiting = std::exchange(from.waiting, {});
-    for (Prepare& prepare : waiting) {
-        if (prepare.view != view_) break;
-        if (auto why = chain_.why_invalid(*prepare.header)) {
-            condemn_primary(leader().value, view_, prepare.slot, *why);
-            break;
-        }
-        append(std::move(prepare), now);
-    }
+    ordering_[leader().value].candidate.reset();
+    append_waiting(now);
     for (auto& [rid, waits] : pending_) {
         waits.forward_at = now.mono;
         waits.suspect_at = now.mono + patience(options_.order_patience);

@@ -45,6 +45,7 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
         null_digest_ = s.null_digest;
         for (std::size_t j = 0; j < votes_.size(); ++j) votes_[j].track = s.votes[j];
         for (std::size_t p = 0; p < ordering_.size(); ++p) ordering_[p].track = s.ordering[p];
+        snapshot_ = std::make_shared<const SnapshotRecord>(s);
     }
     stable_ = log.stable;
     answered_ = log.executed;
@@ -261,9 +262,22 @@ std::optional<std::string> Replica::recover_chain(const Recovered& log) {
     std::map<Slot, const Prepare*> prepares;
     for (const Prepare& each : log.prepares)
         if (each.view == chain_view()) prepares[each.slot] = &each;
+    bool whole = true;
     for (const auto& [slot, prepare] : prepares) {
         if (slot <= chain_.tip()) continue;
-        if (slot != chain_.tip().next() || !extend(*prepare)) break;
+        // Where PREPAREs were skipped (ST3), headers lead to the next one.
+        if (whole && slot != chain_.tip().next()) {
+            auto found = all.segment(chain_.tip(), Slot(slot.value - 1), prepare->header->previous);
+            whole = found.segment && found.segment->below == chain_.tip_digest();
+            for (std::size_t i = 0; whole && i < found.segment->headers.size(); ++i) {
+                const HeaderPtr& header = found.segment->headers[i];
+                whole = extend({chain_view(), header->slot, found.segment->digests[i], {}, header});
+            }
+        }
+        whole = whole && extend(*prepare);
+        Ordering& from = ordering_[leader().value];
+        if (!whole && active_ && from.track.view == view_ && prepare->ui.cv <= from.track.processed)
+            from.waiting.push_back(*prepare);
     }
     // Bodies of what is not delivered stay; those of requests that were only pending come again
     // from their clients.

@@ -28,6 +28,7 @@ std::optional<Suspicion> Replica::why_suspect(Now now) const {
     const Ordering& leading = ordering_[leader().value];
     if (leading.stream.dead() || leading.condemned == view_) return Suspicion::dead;
     if (resigned_ == view_) return Suspicion::resigned;
+    if (catching_up(now)) return std::nullopt;
     if (!active_) {
         if (now.mono >= new_view_by_) return Suspicion::no_new_view;
         return std::nullopt;  // request timers rest while there is no primary (P15)

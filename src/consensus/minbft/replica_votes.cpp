@@ -39,12 +39,15 @@ void Replica::commit_if_ready() {
     if (ready_to_ < begins || (!chain_cert_ && ready_to_ == begins)) return;
     if (!own().last.before({commit.view, commit.to, {}, {}})) return;
     if (chain_cert_ && ready_to_ == begins) {
+        if (chain_.digest_at(begins) != chain_cert_->new_view.hd)
+            return;  // adopted, of a later view
         commit.hd = chain_cert_->new_view.hd;
         commit.from_new_view = true;
         commit.prepare = {view_, begins, commit.hd, chain_cert_->new_view.ui, nullptr};
     } else {
         const Link* link = chain_.at(ready_to_);
-        if (link == nullptr) return;  // below the low watermark, on the votes of others
+        // Below the low watermark on the votes of others, or known by its header only.
+        if (link == nullptr || link->prepare.ui.cv.value == 0) return;
         commit.hd = link->prepare.hd;
         commit.prepare = link->prepare;
         commit.prepare.header = nullptr;

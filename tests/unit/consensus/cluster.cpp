@@ -14,6 +14,7 @@ minbft::Primary::Recovered Disk::primary(PrimaryId id) const {
         if (key.first == id) log.new_views.push_back(record);
     log.intent = prepare_intent_;
     log.new_view_intent = new_view_intent_;
+    log.standing = standing_;
     for (const auto& [key, cert] : voids_)
         if (key.first == StreamId::ordering(id)) log.voids.push_back(cert);
     return log;
@@ -40,6 +41,28 @@ minbft::Replica::Recovered Disk::replica(GroupId group, Position position) const
     log.void_promises = promises_;
     for (const auto& [key, cert] : voids_) log.voids.push_back(cert);
     return log;
+}
+
+std::optional<Counter> Disk::next_from(const StreamId& stream, Counter from) const {
+    std::optional<Counter> next;
+    auto look = [&](const auto& messages, auto key, auto same_stream) {
+        auto found = messages.lower_bound(key);
+        if (found == messages.end() || !same_stream(found->first)) return;
+        Counter cv = std::get<Counter>(found->first);
+        if (!next || cv < *next) next = cv;
+    };
+    if (stream.kind == StreamId::Kind::ordering) {
+        auto same = [&](const auto& key) { return key.first == stream.primary; };
+        look(prepares_, std::pair(stream.primary, from), same);
+        look(new_views_, std::pair(stream.primary, from), same);
+        return next;
+    }
+    auto same = [&](const auto& key) {
+        return std::get<0>(key) == stream.group && std::get<1>(key) == stream.position;
+    };
+    look(commits_, std::tuple(stream.group, stream.position, from), same);
+    look(changes_, std::tuple(stream.group, stream.position, from), same);
+    return next;
 }
 
 Cluster::Cluster(ClusterOptions options)

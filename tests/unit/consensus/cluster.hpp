@@ -59,6 +59,8 @@ public:
     [[nodiscard]] ViewCertPtr view_cert(const Digest& nvd) const override {
         return find(certs_, nvd).value_or(nullptr);
     }
+    [[nodiscard]] std::optional<Counter> next_from(const StreamId& stream,
+                                                   Counter from) const override;
     [[nodiscard]] Body body(const Digest& rd) const override {
         if (hide_bodies) return nullptr;
         return find(bodies_, rd).value_or(nullptr);
@@ -114,6 +116,7 @@ private:
     void apply(const VouchRecord& r) { vouches_ = r; }
     void apply(const StableRecord& r) { stable_ = r.cert; }
     void apply(const SnapshotRecord& r) { snapshot_ = r; }
+    void apply(const StandingRecord& r) { standing_ = r; }
     void apply(const VoidPromiseRecord& r) { promises_.push_back(r); }
     void apply(const VoidRecord& r) { voids_[{r.cert.stream, r.cert.cv}] = r.cert; }
 
@@ -135,6 +138,7 @@ private:
     std::optional<VouchRecord> vouches_;
     std::optional<StableCert> stable_;
     std::optional<SnapshotRecord> snapshot_;
+    std::optional<StandingRecord> standing_;
     Slot executed_{};
 };
 

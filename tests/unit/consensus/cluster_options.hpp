@@ -13,6 +13,7 @@ inline ClusterOptions quick(std::uint32_t groups, std::uint32_t primaries, std::
     o.primary.batch_interval = 5ms;
     o.primary.heartbeat = 50ms;
     o.primary.window = 32;
+    o.primary.standing_every = 8;
     o.primary.retransmit = 50ms;
     o.primary.search = 100ms;
     o.replica.window = 48;

@@ -367,6 +367,36 @@ TEST_F(DurableLogTest, APrimaryKeepsItsViewFromTheBeginning) {
     EXPECT_EQ(logged->prepares.size(), 2999u) << "recovery begins with the NEW-VIEW";
 }
 
+// A view without end: what a restart begins with is enough.
+TEST_F(DurableLogTest, APrimarysLogStaysBoundedInALongView) {
+    retain = 500;
+    reopen();
+    const Endpoint primary = Endpoint::primary(PrimaryId(1));
+    ASSERT_TRUE(log->load_primary(PrimaryId(1)));
+    append(primary, consensus::NewViewRecord{new_view(1, 1, 0), 5});
+    for (std::uint64_t slot = 2; slot <= 4000; ++slot) {
+        consensus::Prepare p = prepare(slot);
+        p.view = View(1);
+        log->append(primary, {{consensus::PrepareRecord{p}}}, {});
+        if (slot % 1024 == 0)
+            append(primary, consensus::StandingRecord{View(1), Counter(1), Slot(0), Counter(slot),
+                                                      Slot(slot), p.hd, slot});
+    }
+    EXPECT_FALSE(log->prepare(PrimaryId(1), Counter(3000)));
+    EXPECT_EQ(log->next_from(consensus::StreamId::ordering(PrimaryId(1)), Counter(1)), Counter(1))
+        << "its NEW-VIEW is for those who lack it";
+    EXPECT_TRUE(log->prepare(PrimaryId(1), Counter(3500)));
+    EXPECT_LT(keys_of('P'), 1100u);
+    reopen();
+    auto logged = log->load_primary(PrimaryId(1));
+    ASSERT_TRUE(logged) << logged.error().what;
+    ASSERT_EQ(logged->new_views.size(), 1u);
+    ASSERT_TRUE(logged->standing);
+    EXPECT_EQ(logged->standing->cv, Counter(3072));
+    ASSERT_EQ(logged->prepares.size(), 4000u - 3071u);
+    EXPECT_EQ(logged->prepares.front().ui.cv, Counter(3072)) << "the tip's, to send it again";
+}
+
 TEST_F(DurableLogTest, AnswersFetches) {
     append(one, consensus::PrepareRecord{prepare(3)});
     append(one, consensus::CommitRecord{commit(1, 4)});

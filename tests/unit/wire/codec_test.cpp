@@ -385,7 +385,7 @@ TEST(Codec, LongestVoteLog) {
     EXPECT_FALSE(decode(encode(message)).has_value());
 }
 
-void expect_equal(const SnapshotRecord& a, const SnapshotRecord& b) {
+void expect_equal(const DerivedState& a, const DerivedState& b) {
     EXPECT_EQ(a.slot, b.slot);
     EXPECT_EQ(a.hd, b.hd);
     EXPECT_EQ(a.ts_ms, b.ts_ms);
@@ -393,6 +393,11 @@ void expect_equal(const SnapshotRecord& a, const SnapshotRecord& b) {
     EXPECT_EQ(a.next_seq, b.next_seq);
     EXPECT_EQ(a.windows, b.windows);
     EXPECT_EQ(a.unfinished, b.unfinished);
+}
+
+void expect_equal(const SnapshotRecord& a, const SnapshotRecord& b) {
+    expect_equal(static_cast<const DerivedState&>(a), static_cast<const DerivedState&>(b));
+    EXPECT_EQ(a.cert, b.cert);
     ASSERT_EQ(a.votes.size(), b.votes.size());
     for (std::size_t i = 0; i < a.votes.size(); ++i) {
         EXPECT_EQ(a.votes[i].processed, b.votes[i].processed);

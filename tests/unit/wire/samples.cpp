@@ -101,6 +101,7 @@ Vouch sample_vouch(int seed) {
     return {GroupId(u32(seed)),
             Position(2),
             {Counter(u64(seed)), Counter(0), Counter(~0ull)},
+            {Counter(u64(seed) + 1), Counter(~0ull)},
             signature(seed)};
 }
 
@@ -166,7 +167,18 @@ SnapshotRecord sample_snapshot(int seed) {
     snapshot.votes = {{Counter(4), View(5), sample_last(seed)}, {}};
     snapshot.ordering = {{Counter(1), true, View(2), Counter(3), Slot(4), Slot(5), digest_of(6)},
                          {}};
+    if (seed % 2 == 0) snapshot.cert = sample_stable(seed);
     return snapshot;
+}
+
+StatePart sample_state(int seed) {
+    StatePart part;
+    part.cert = sample_stable(seed);
+    part.part = u32(seed);
+    part.parts = u32(seed) + 2;
+    part.state = sample_snapshot(seed);
+    part.vouches = {sample_vouch(seed), sample_vouch(seed + 1)};
+    return part;
 }
 
 DbItem sample_item(int seed) {
@@ -282,7 +294,10 @@ std::vector<Message> sample_messages() {
         DbLeaves{VoterId(1), Slot(96), sample_leaves()},
         FetchDbChunk{VoterId(2), Slot(96), 3, 4},
         DbChunk{VoterId(1), Slot(96), 3, 4, {0, 1, 2, 255}},
-        DbGone{VoterId(1), Slot(96)}};
+        DbGone{VoterId(1), Slot(96)},
+        Gone{StreamId::vote(GroupId(1), Position(2)), Counter(70)},
+        FetchState{Slot(64), Slot(128), 3},
+        std::make_shared<const StatePart>(sample_state(4))};
     std::vector<Message> messages;
     for (const Payload& payload : payloads)
         messages.push_back({Endpoint::replica(GroupId(7), Position(1)),
@@ -312,7 +327,8 @@ std::vector<LogRecord> sample_records() {
             StableRecord{sample_stable(15)},
             sample_snapshot(16),
             VoidPromiseRecord{StreamId::vote(GroupId(1), Position(2)), Counter(17)},
-            VoidRecord{sample_void(StreamId::ordering(PrimaryId(1)), 18)}};
+            VoidRecord{sample_void(StreamId::ordering(PrimaryId(1)), 18)},
+            StandingRecord{View(1), Counter(2), Slot(3), Counter(4), Slot(5), digest_of(6), 7}};
 }
 
 }  // namespace bft::wire

@@ -21,6 +21,7 @@ consensus::NewView sample_new_view(int seed);
 consensus::ViewCertPtr sample_view_cert(int seed);
 consensus::ViewChange sample_view_change(int seed);
 consensus::SnapshotRecord sample_snapshot(int seed);
+consensus::StatePart sample_state(int seed);
 consensus::VoidCert sample_void(consensus::StreamId stream, int seed);
 consensus::DbItem sample_item(int seed);
 consensus::ItemResult sample_result(int seed);
