@@ -46,7 +46,7 @@ VoterNode::VoterNode(Cluster& cluster, VoterId self, Prng prng)
 DatabaseHandlers VoterNode::handlers() {
     DatabaseHandlers h;
     h.committed = [this](const std::vector<Executed>& results) {
-        if (!voter_) return;
+        if (!voter_ || dies_at(Moment::durable)) return;
         voter_->executed(results, now());
         pump();
     };
@@ -57,11 +57,15 @@ DatabaseHandlers VoterNode::handlers() {
         pump();
     };
     h.cut_skipped = [this](Slot slot) {
+        cluster_.log(self_, "cut skipped slot=" + std::to_string(slot.value));
         cluster_.reach("cut skipped: another snapshot is in use");
+        if (voter_) voter_->cut_skipped(slot);
         guard_->cut_skipped(slot);
         pump();
     };
     h.scanned = [this](Scan scan) {
+        cluster_.log(self_, "scanned slot=" + std::to_string(scan.slot.value) +
+                                (scan.leaves ? "" : " (broke off)"));
         guard_->scanned(std::move(scan), now());
         pump();
     };
@@ -162,7 +166,15 @@ void VoterNode::receive(const Network::Packet& packet) {
 void VoterNode::pump() {
     if (guard_) pump_guard();
     if (voter_) pump_voter();
-    arm_timer();
+    if (up()) arm_timer();
+}
+
+bool VoterNode::dies_at(Moment moment) {
+    if (!cluster_.dies(self_, moment)) return false;
+    cluster_.log(self_, std::string("dies at the moment of ") + to_string(moment));
+    crash();
+    cluster_.on_death(self_);
+    return true;
 }
 
 void VoterNode::pump_guard() {
@@ -182,7 +194,7 @@ void VoterNode::pump_guard() {
     for (ChunkLoad& chunk : output.load) database_.load(std::move(chunk));
     if (output.finish) database_.finish_rebuild();
     send(output.send);
-    note(output.events);
+    if (up()) note(output.events);
 }
 
 void VoterNode::pump_voter() {
@@ -197,6 +209,7 @@ void VoterNode::pump_voter() {
                             });
     }
     send(output.send);
+    if (!up()) return;
     note(output.events);
     for (Execution& execution : output.execute) {
         if (execution.item.kind == ItemKind::nop) cluster_.reach("NOP executed");
@@ -218,6 +231,7 @@ void VoterNode::send(std::vector<Send>& sends) {
     for (Send& send : sends) {
         if (std::holds_alternative<FetchDbItems>(send.payload))
             cluster_.reach("voter asks for a gap");
+        if (dies_at(Moment::send)) return;
         note_donor(send);
         if (correct_)
             cluster_.checker.sending(self_, send);
@@ -300,7 +314,10 @@ bool VoterNode::rewrite(DbReply& reply) {
 // --- time ---
 
 void VoterNode::on_deadline() {
-    if (voter_ && *voter_->next_deadline() <= now().mono) voter_->tick(now());
+    if (voter_) {
+        auto deadline = voter_->next_deadline();
+        if (deadline && *deadline <= now().mono) voter_->tick(now());
+    }
     if (guard_ && guard_->next_deadline() <= now().mono) {
         if (voter_) {
             auto report = voter_->report();

@@ -48,6 +48,8 @@ private:
     void on_rebuilt();
     void arm_timer();
     void on_deadline();
+    /// A7. True: it has just died.
+    bool dies_at(Moment moment);
     /// A Byzantine voter's answers.
     [[nodiscard]] bool rewrite(consensus::Send& send);
     [[nodiscard]] bool rewrite(consensus::DbReply& reply);

@@ -117,7 +117,7 @@ EngineNode* World::replica(std::uint32_t group, std::uint32_t position) {
 // --- faults ---
 
 void World::crash_machine(std::uint32_t machine) {
-    bool liars = false;
+    bool liars = scripted && machine == plan.primary_machine(0);
     auto crash = [&](EngineNode& node) {
         if (cluster.membership.host_of(node.self())->value != machine) return;
         if (cluster.correct(node.self()))
