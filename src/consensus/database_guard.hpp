@@ -20,10 +20,10 @@ struct GuardOptions {
     Duration cut_interval = 30s;            ///< between two cuts for one voter, see on_cut()
     std::uint32_t cut_burst = 4;            ///< so many may come faster
     std::uint64_t cut_ahead_max = 1 << 16;  ///< slots
-    Duration stuck_after = 30s;             ///< without a step while f_D+1 others are ahead
-    Duration answer_within = 5s;            ///< patience with one donor
-    Duration naming_within = 8s;            ///< patience with finding out where we differ
-    Duration cut_within = 60s;              ///< patience with a cut; doubles up to the next
+    Duration stuck_after = 30s;   ///< without a step while f_D+1 others are ahead; or empty
+    Duration answer_within = 5s;  ///< patience with one donor
+    Duration naming_within = 8s;  ///< patience with finding out where we differ
+    Duration cut_within = 60s;    ///< patience with a cut; doubles up to the next
     Duration cut_within_max = 30min;
     Duration lease = 60s;     ///< a held snapshot that nobody reads is closed
     Duration lease_max = 2h;  ///< and one that somebody reads
@@ -209,7 +209,8 @@ private:
     std::optional<Held> held_;
     std::map<PartitionId, Seq> next_;
     Slot checkpoint_{};
-    TimePoint moved_at_;  ///< when next_ last changed
+    TimePoint moved_at_;                      ///< when next_ last changed
+    std::optional<TimePoint> waiting_since_;  ///< empty, and nobody says what we are
     Slot stable_{};
     Digest stable_root_;
     std::set<std::pair<Slot, VoterId>> blamed_;

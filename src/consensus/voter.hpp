@@ -72,6 +72,9 @@ public:
     void found(const Lookup& lookup, const std::vector<ItemResult>& results, Now now);
     /// Opens a snapshot at this checkpoint slot, too, if it is still to come (DBS4, audits).
     void want_cut(Slot slot);
+    /// No snapshot could be opened at this slot: the scan before it takes longer than the schedule
+    /// allows.
+    void cut_skipped(Slot slot);
     void tick(Now now);
     [[nodiscard]] std::optional<TimePoint> next_deadline() const;
     [[nodiscard]] VoterOutput take_output();
@@ -177,6 +180,7 @@ private:
         return static_cast<std::uint32_t>(membership_.group(group)->members.size());
     }
     [[nodiscard]] bool cuts_at(const Key& key, const DbItem& item);
+    [[nodiscard]] bool scheduled(Slot slot) const;
     static ItemResult no_effect(const DbItem& item);
     static void drop_payload(ItemResult& result);
     void fetch_gaps(Now now);
@@ -203,7 +207,9 @@ private:
     std::uint32_t in_flight_ = 0;
     std::uint64_t executed_ = 0;
     Slot checkpoint_{};
-    std::set<Slot> cuts_;  ///< wanted, besides those of the schedule
+    std::set<Slot> cuts_;            ///< wanted, besides those of the schedule
+    std::uint32_t scan_shift_ = 0;   ///< every 2^shift-th scheduled cut is taken
+    std::uint32_t scans_taken_ = 0;  ///< since that changed
     std::map<Endpoint, std::uint64_t> disagreements_;
 
     TimePoint next_status_;

@@ -15,6 +15,8 @@ constexpr std::size_t fetch_bodies_max = 128;   // per group and round
 constexpr std::size_t fetch_lanes_max = 64;     // FETCH-DBITEMs in one round
 constexpr std::uint32_t fetch_backoff_max = 5;  // doublings
 constexpr std::size_t cuts_max = 64;
+constexpr std::uint32_t scan_shift_max = 16;
+constexpr std::uint32_t scans_before_more = 8;  // in a row, until the schedule is tried again
 
 std::uint64_t bit(std::uint32_t position) {
     return std::uint64_t{1} << position;
@@ -167,7 +169,24 @@ bool Voter::cuts_at(const Key& key, const DbItem& item) {
     if (item.kind != ItemKind::checkpoint) return false;
     bool wanted = cuts_.contains(key.slot);
     cuts_.erase(cuts_.begin(), cuts_.upper_bound(key.slot));
-    return wanted || (membership_.scan_slots != 0 && key.slot.value % membership_.scan_slots == 0);
+    bool due = scheduled(key.slot);
+    if (due && ++scans_taken_ >= scans_before_more && scan_shift_ > 0) {
+        --scan_shift_;
+        scans_taken_ = 0;
+    }
+    return wanted || due;
+}
+
+bool Voter::scheduled(Slot slot) const {
+    return membership_.scan_slots != 0 && slot.value % (membership_.scan_slots << scan_shift_) == 0;
+}
+
+// Databases that take every other cut, each one another, would never be compared. Whoever cannot
+// keep up takes those of a power of two: every such slot is one of everybody's.
+void Voter::cut_skipped(Slot slot) {
+    if (!scheduled(slot) || scan_shift_ == scan_shift_max) return;
+    ++scan_shift_;
+    scans_taken_ = 0;
 }
 
 void Voter::want_cut(Slot slot) {

@@ -124,6 +124,7 @@ Result<void> DatabaseVoterRole::open_executor() {
                 if (keeper == nullptr || keeper->open(slot)) return;
                 boost::asio::post(environment_.loop, [this, slot] {
                     log::info("cut_skipped slot={}", slot.value);
+                    if (engine_) engine_->cut_skipped(slot);
                     guard_->cut_skipped(slot);
                 });
             }});

@@ -48,6 +48,19 @@ void Checker::adopted(const Endpoint& replica, Slot slot) {
     before = std::max(before, slot);
 }
 
+void Checker::voided(UsigId identity, Counter cv) {
+    reach_("hole voided");
+    // As if the void had been certified: a certificate for the value would be a second one.
+    if (!certificates_.emplace(std::pair(identity, cv), Digest{}).second)
+        fail("S-USIG",
+             "a value of counter " + std::to_string(identity.value) + " is certified and void");
+    Counter& before = counters_[identity];
+    if (cv != before.next())
+        fail("S-USIG", "counter " + std::to_string(identity.value) + " has a void at " +
+                           std::to_string(cv.value) + " after " + std::to_string(before.value));
+    before = std::max(before, cv);
+}
+
 void Checker::windows(const minbft::Replica& replica, GroupId group) {
     std::uint64_t digest = 0;
     for (const auto& [key, window] : replica.windows()) {
@@ -87,11 +100,12 @@ void Checker::check_commit_db(const Endpoint& from, const CommitDb& message) {
 }
 
 void Checker::check_db_reply(const Endpoint& from, const DbReply& reply) {
+    if (tampered_.contains(reply.voter)) return;
     for (const ItemResult& answer : reply.items) {
         const auto* known = reference_.entry(reply.slot, answer.index);
         auto& mine = executed_[reply.voter];
         if (known == nullptr || !known->executed ||
-            !mine.places.contains({reply.slot, answer.index}))
+            (reply.slot > mine.base && !mine.places.contains({reply.slot, answer.index})))
             fail("S-PERSIST", name(from) + " answers what it has not committed" + at(reply.slot));
         else if (!known->result.same_answer(answer))
             fail("S-REPLY", name(from) + " answers wrongly" + at(reply.slot));
@@ -121,6 +135,7 @@ void Checker::check_bodies(const Endpoint& from, const Send& send) {
 }
 
 void Checker::event(const Endpoint& node, const Event& event) {
+    if (!blameless(node)) return;  // what it sees is what somebody made of its database
     switch (event.kind) {
         case Event::Kind::halted:
             fail("S-EVID", name(node) + " halted" + at(event.slot) + ": " + event.text);
@@ -128,9 +143,14 @@ void Checker::event(const Endpoint& node, const Event& event) {
         case Event::Kind::sender_dead:
         case Event::Kind::disagreement:
             // A primary says of itself that its counter was spoiled.
-            if (event.peer != node && correct(event.peer))
+            if (event.peer != node && blameless(event.peer))
                 fail("S-EVID", name(node) + " says " + to_string(event.kind) + " of " +
                                    name(event.peer) + at(event.slot) + ": " + event.text);
+            break;
+        case Event::Kind::database_differs:
+            if (blameless(event.peer))
+                fail("S-CKPT", name(node) + " says that the database of " + name(event.peer) +
+                                   " differs" + at(event.slot) + ": " + event.text);
             break;
         case Event::Kind::nondeterminism:
         case Event::Kind::order_conflict:
@@ -141,13 +161,38 @@ void Checker::event(const Endpoint& node, const Event& event) {
     }
 }
 
+bool Checker::blameless(const Endpoint& node) const {
+    bool spoiled =
+        node.role == Endpoint::Role::voter && once_tampered_.contains(VoterId(node.index));
+    return correct(node) && !spoiled;
+}
+
 void Checker::refused(const Endpoint& from, const std::string& why) {
     fail("S-VALID", "a message of " + name(from) + " was refused: " + why);
 }
 
 // --- databases ---
 
+void Checker::tampered(VoterId voter) {
+    tampered_.insert(voter);
+    once_tampered_.insert(voter);
+}
+
+void Checker::database_stable(VoterId voter, Slot slot, const Digest& root) {
+    auto expected = reference_.root(slot);
+    if (expected && *expected != root)
+        fail("S-CKPT", name(Endpoint::voter(voter)) + " has a DB-STABLE" + at(slot) +
+                           " that is not the reference's");
+    if (expected) reach_("DB-STABLE equal to the reference");
+}
+
+void Checker::restored(VoterId voter, Slot slot, const std::map<PartitionId, Seq>& next) {
+    tampered_.erase(voter);
+    executed_[voter] = {slot, {}, {}, next};
+}
+
 void Checker::executed(VoterId voter, const Execution& execution, const ItemResult& result) {
+    if (tampered_.contains(voter)) return;
     std::string who = name(Endpoint::voter(voter)) + at(execution.slot) + " index " +
                       std::to_string(execution.item.index);
     auto& mine = executed_[voter];
@@ -177,6 +222,7 @@ void Checker::executed(VoterId voter, const Execution& execution, const ItemResu
 
 void Checker::database(VoterId voter, const std::map<PartitionId, Seq>& next,
                        const std::map<PartitionId, Rows>& rows) {
+    if (tampered_.contains(voter)) return;
     for (const auto& [partition, seq] : next) {
         auto expected = reference_.next().find(partition);
         Seq at_reference = expected == reference_.next().end() ? Seq(1) : expected->second;

@@ -28,8 +28,11 @@ struct Violation {
 
 class Checker {
 public:
-    Checker(const consensus::Membership& membership, std::set<consensus::Endpoint> byzantine)
-        : membership_(membership), byzantine_(std::move(byzantine)), reference_(membership) {}
+    Checker(const consensus::Membership& membership, std::set<consensus::Endpoint> byzantine,
+            std::uint64_t exec_kept)
+        : membership_(membership),
+          byzantine_(std::move(byzantine)),
+          reference_(membership, exec_kept) {}
 
     [[nodiscard]] bool correct(const consensus::Endpoint& node) const {
         return !byzantine_.contains(node);
@@ -48,6 +51,8 @@ public:
     void requested(const consensus::Body& body) { bodies_.emplace(body->rd, body); }
     /// S-USIG. Every certificate of every trusted counter.
     void certified(UsigId identity, const consensus::Ui& ui, const Digest& digest);
+    /// T1v: a value that was spent and proven void; nobody may ever count it.
+    void voided(UsigId identity, Counter cv);
     /// A COMMIT draft on its way to the TPM, whoever's.
     void certifying(const consensus::Commit& commit);
     /// Every header that anybody logged.
@@ -77,6 +82,15 @@ public:
     /// S-VOTER-AUTH, S-VOTER-ORDER, S-EXACTLY-ONCE, S-DB-EQ: a correct database committed an item.
     void executed(VoterId voter, const consensus::Execution& execution,
                   const consensus::ItemResult& result);
+    /// Somebody changed this correct voter's database behind its back: what it says is not held
+    /// against it until it is restored.
+    void tampered(VoterId voter);
+    /// S-CKPT: its guard says that f_D+1 databases signed `root`.
+    void database_stable(VoterId voter, Slot slot, const Digest& root);
+    void scan_wanted(Slot slot) { reference_.want_root(slot); }
+    /// Its database is now that of checkpoint `slot`, as others had it.
+    void restored(VoterId voter, Slot slot, const std::map<PartitionId, Seq>& next);
+    [[nodiscard]] bool sound(VoterId voter) const { return !tampered_.contains(voter); }
     /// S-REPLY, S-LIN: a correct client accepted an answer.
     void accepted(const consensus::RequestId& rid, Slot slot, const consensus::ItemResult& answer,
                   TimePoint invoked, TimePoint now);
@@ -126,6 +140,7 @@ private:
     void check_reply(const consensus::Endpoint& from, const consensus::Reply& reply);
     void check_certified(const consensus::Endpoint& from, Counter cv, const Digest& digest);
     void check_bodies(const consensus::Endpoint& from, const consensus::Send& send);
+    [[nodiscard]] bool blameless(const consensus::Endpoint& node) const;
     std::string name(const consensus::Endpoint& node) const { return consensus::to_string(node); }
 
     const consensus::Membership& membership_;
@@ -152,11 +167,14 @@ private:
     std::map<consensus::Endpoint, Shown> shown_;
     std::map<std::pair<GroupId, Slot>, std::uint64_t> windows_;
     struct Executed {
+        Slot base{};  ///< of the checkpoint that was loaded: all up to there is executed
         std::set<std::pair<Slot, std::uint32_t>> places;
         std::set<consensus::RequestId> effects;
         std::map<PartitionId, Seq> next;
     };
     std::map<VoterId, Executed> executed_;
+    std::set<VoterId> tampered_;       ///< now
+    std::set<VoterId> once_tampered_;  ///< ever: old answers come back late
     struct Accepted {
         Slot slot{};
         std::uint32_t index = 0;

@@ -22,7 +22,9 @@ Membership make_membership(const Plan& plan) {
     m.cluster = sha256(as_bytes("simulated cluster"));
     m.version = ConfigVersion(1);
     m.f = plan.f;
-    m.f_database = plan.f;
+    m.f_database = plan.f_of_databases();
+    m.checkpoint_slots = plan.checkpoint_slots;
+    m.scan_slots = plan.scan_slots;
     std::uint32_t n = plan.replicas();
     std::uint32_t usig = 0;
     for (std::uint32_t p = 0; p < plan.primaries; ++p)
@@ -37,7 +39,7 @@ Membership make_membership(const Plan& plan) {
     m.owners[PartitionId(0)] = GroupId(1);
     for (std::uint32_t p = 1; p <= plan.partitions; ++p)
         m.owners[PartitionId(p)] = GroupId(1 + p % plan.groups);
-    for (std::uint32_t d = 0; d < n; ++d) m.voters.push_back(HostId(d));
+    for (std::uint32_t d = 0; d < plan.voters(); ++d) m.voters.push_back(HostId(d));
     for (std::uint32_t c = 0; c <= plan.clients; ++c)
         m.clients[ClientId(c)] = {1, static_cast<std::uint8_t>(c)};
     return m;
@@ -54,6 +56,22 @@ std::unique_ptr<SignatureChecker> make_lenient(const Plan& plan) {
 }
 
 }  // namespace
+
+const char* to_string(Moment moment) {
+    switch (moment) {
+        case Moment::persist:
+            return "persist";
+        case Moment::durable:
+            return "durable";
+        case Moment::certify:
+            return "certify";
+        case Moment::certified:
+            return "certified";
+        case Moment::send:
+            return "send";
+    }
+    return "unknown";
+}
 
 void Trace::line(TimePoint now, const std::string& what) {
     auto us = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch());
@@ -91,12 +109,14 @@ Cluster::Cluster(const Plan& the_plan, bool log)
                                                                  : membership),
       client_membership(plan.mutation == Mutation::client_trusts_one ? with_f(membership, 0)
                                                                      : membership),
-      checker(membership, plan.byzantine),
+      checker(membership, plan.byzantine, plan.exec_kept),
       lenient(make_lenient(plan)),
       verifier(membership, lenient ? *lenient : tokens),
-      network(time, verifier, checker, plan.network, split()) {
+      network(time, verifier, checker, plan.network, split()),
+      clocks(plan.machines()) {
     for (std::uint32_t host = 0; host < plan.machines(); ++host) {
-        TpmSpeed speed{plan.tpm_latency, plan.tpm_jitter, plan.tpm_void_permille};
+        TpmSpeed speed{plan.tpm_latency, plan.tpm_jitter, plan.tpm_void_permille,
+                       plan.tpm_error_permille, plan.holes ? 500u : 0u};
         tpms.push_back(std::make_unique<SimTpm>(time, tokens, checker, speed, split()));
     }
     // Voids spoil an ordering counter for the view that it is in (P7): that is a fault of its own.

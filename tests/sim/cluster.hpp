@@ -31,6 +31,34 @@ private:
     std::uint64_t hash_ = 0;
 };
 
+/// What a host's clocks make of the time (A13, A14).
+struct HostClock {
+    std::int64_t drift_ppm = 0;  ///< of the monotonic clock
+    std::int64_t wall_ms = 0;    ///< the wall clock is ahead
+
+    [[nodiscard]] TimePoint local(TimePoint time) const {
+        auto ns = time.time_since_epoch().count();
+        return TimePoint(Duration(ns + ns / 1'000'000 * drift_ppm));
+    }
+    /// When a timer for `local` goes off: never too early.
+    [[nodiscard]] TimePoint global(TimePoint local) const {
+        if (drift_ppm == 0) return local;
+        auto ns = local.time_since_epoch().count();
+        return TimePoint(Duration(ns / (1'000'000 + drift_ppm) * 1'000'000 + 1'000'000));
+    }
+};
+
+/// Where a process may die (A7).
+enum class Moment : std::uint8_t {
+    persist,    ///< records are written and not yet synced
+    durable,    ///< synced, and nothing of what rests on it has happened
+    certify,    ///< before the TPM is asked
+    certified,  ///< the certificate exists, the engine has not got it
+    send,
+};
+inline constexpr int moments = 5;
+const char* to_string(Moment moment);
+
 class Node {
 public:
     virtual ~Node() = default;
@@ -40,10 +68,21 @@ public:
 struct Cluster {
     Cluster(const Plan& plan, bool log);
 
-    [[nodiscard]] consensus::Now now() const {
+    [[nodiscard]] consensus::Now now() const { return now(HostClock{}); }
+    [[nodiscard]] consensus::Now now(const HostClock& clock) const {
         auto ms =
             std::chrono::duration_cast<std::chrono::milliseconds>(time.now().time_since_epoch());
-        return {time.now(), static_cast<UnixMillis>(1'700'000'000'000 + ms.count())};
+        return {clock.local(time.now()),
+                static_cast<UnixMillis>(1'700'000'000'000 + ms.count() + clock.wall_ms)};
+    }
+    [[nodiscard]] HostClock& clock_of(const consensus::Endpoint& node) {
+        return clocks[membership.host_of(node)->value];
+    }
+    /// A7: `node` is at such a moment; true when it is to die there.
+    [[nodiscard]] bool dies(const consensus::Endpoint& node, Moment moment) {
+        if (!count_moments) return false;
+        return ++moments_seen[{node, moment}] == death.when && node == death.who &&
+               moment == death.moment;
     }
     [[nodiscard]] SimTpm& tpm_of(const consensus::Endpoint& node) {
         return *tpms[membership.host_of(node)->value];
@@ -80,7 +119,16 @@ struct Cluster {
     consensus::Verifier verifier;
     Network network;
     std::vector<std::unique_ptr<SimTpm>> tpms;  ///< by host
+    std::vector<HostClock> clocks;              ///< likewise
     std::map<consensus::Endpoint, Node*> nodes;
+    struct Death {
+        consensus::Endpoint who;
+        Moment moment{};
+        std::uint64_t when = 0;  ///< the how manieth; 0: never
+    } death;
+    bool count_moments = false;
+    std::map<std::pair<consensus::Endpoint, Moment>, std::uint64_t> moments_seen;
+    std::function<void(const consensus::Endpoint&)> on_death;
     std::map<std::string, std::uint64_t> reached;
     std::uint64_t suspicions = 0;     ///< of correct replicas
     std::uint64_t views_entered = 0;  ///< likewise

@@ -36,27 +36,35 @@ void SimDisk::start_sync() {
     syncing_ = true;
     std::size_t upto = records_.size();
     auto jitter = static_cast<std::uint64_t>(sync_latency_.count());
-    time_.after(sync_latency_ / 2 + Duration(prng_.below(jitter + 1)),
-                [this, upto, incarnation = incarnation_] {
-                    if (incarnation != incarnation_) return;
-                    syncing_ = false;
-                    synced_ = upto;
-                    std::vector<std::function<void()>> done;
-                    while (!waiting_.empty() && waiting_.front().first <= upto) {
-                        done.push_back(std::move(waiting_.front().second));
-                        waiting_.erase(waiting_.begin());
-                    }
-                    for (auto& callback : done) {
-                        if (incarnation != incarnation_) return;
-                        callback();
-                    }
-                    if (incarnation == incarnation_) start_sync();
-                });
+    Duration wait = sync_latency_ / 2 + Duration(prng_.below(jitter + 1));
+    if (slow_until_ > time_.now()) wait += slow_;
+    time_.after(wait, [this, upto, incarnation = incarnation_] {
+        if (incarnation == incarnation_) finish_sync(upto);
+    });
+}
+
+void SimDisk::finish_sync(std::size_t upto) {
+    // Never retried: what of it is on the disk, nobody knows.
+    if (failed_) return std::exchange(failed_, nullptr)();
+    std::uint64_t incarnation = incarnation_;
+    syncing_ = false;
+    synced_ = upto;
+    std::vector<std::function<void()>> done;
+    while (!waiting_.empty() && waiting_.front().first <= upto) {
+        done.push_back(std::move(waiting_.front().second));
+        waiting_.pop_front();
+    }
+    for (auto& callback : done) {
+        if (incarnation != incarnation_) return;
+        callback();
+    }
+    if (incarnation == incarnation_) start_sync();
 }
 
 void SimDisk::crash(std::size_t tail) {
     ++incarnation_;
     syncing_ = false;
+    failed_ = nullptr;
     waiting_.clear();
     std::size_t kept = synced_ + prng_.below(records_.size() - synced_ + 1);
     records_.resize(tail > 0 ? synced_ - std::min(synced_, tail) : kept);
@@ -70,6 +78,33 @@ void SimDisk::lose() {
     records_.clear();
     synced_ = 0;
     state_ = {};
+}
+
+// To before the intent of the last own certificate: what was certified since is nowhere in it.
+bool SimDisk::roll_back(const Endpoint& self) {
+    auto own_certificate = [&](const LogRecord& record) {
+        if (const auto* commit = std::get_if<CommitRecord>(&record))
+            return Endpoint::replica(commit->commit.group, commit->commit.position) == self;
+        if (const auto* change = std::get_if<ViewChangeRecord>(&record))
+            return Endpoint::replica(change->change->group, change->change->position) == self;
+        if (const auto* prepare = std::get_if<PrepareRecord>(&record))
+            return Endpoint::primary(membership_.primary_of(prepare->prepare.view)) == self;
+        return false;
+    };
+    auto intent = [](const LogRecord& record) {
+        return std::holds_alternative<PrepareIntent>(record) ||
+               std::holds_alternative<NewViewIntent>(record) ||
+               std::holds_alternative<CommitIntent>(record) ||
+               std::holds_alternative<ViewChangeIntent>(record);
+    };
+    auto last = std::find_if(records_.rbegin(), records_.rend(), own_certificate);
+    auto before = std::find_if(last, records_.rend(), intent);
+    if (before == records_.rend()) return false;
+    records_.resize(prng_.below(static_cast<std::uint64_t>(records_.rend() - before)));
+    synced_ = records_.size();
+    state_ = {};
+    for (const LogRecord& record : records_) apply(record);
+    return true;
 }
 
 void SimDisk::apply(const LogRecord& record) {

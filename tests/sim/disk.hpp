@@ -33,6 +33,18 @@ public:
     void crash(std::size_t tail = 0);
     /// Everything is gone (T2).
     void lose();
+    /// An old copy is put back (F7). False: no certificate is missing in it, so it was not done.
+    bool roll_back(const consensus::Endpoint& self);
+    /// Bits of a record change; checksums will tell who reads it (J3).
+    void rot() { rotten_ = true; }
+    [[nodiscard]] bool rotten() const { return rotten_; }
+    /// The next sync fails, for whatever reason (J1, J2): `failed` instead of what it was for.
+    void fail_next_sync(std::function<void()> failed) { failed_ = std::move(failed); }
+    /// A sync takes so much longer until then (J4).
+    void slow_until(TimePoint when, Duration extra) {
+        slow_until_ = when;
+        slow_ = extra;
+    }
     /// Its owner lies: it serves no bodies.
     void hide_bodies() { hide_bodies_ = true; }
 
@@ -106,6 +118,7 @@ private:
     [[nodiscard]] bool served(const consensus::Prepare& prepare) const;
     void apply(const consensus::LogRecord& record);
     void start_sync();
+    void finish_sync(std::size_t upto);
 
     Timeline& time_;
     const consensus::Membership& membership_;
@@ -117,9 +130,13 @@ private:
     std::uint64_t retain_ = 0;
     consensus::Endpoint owner_;
     bool hide_bodies_ = false;
+    bool rotten_ = false;
+    std::function<void()> failed_;
+    TimePoint slow_until_{};
+    Duration slow_{};
     bool syncing_ = false;
     std::uint64_t incarnation_ = 0;
-    std::vector<std::pair<std::size_t, std::function<void()>>> waiting_;
+    std::deque<std::pair<std::size_t, std::function<void()>>> waiting_;
 };
 
 }  // namespace bft::sim

@@ -30,13 +30,20 @@ minbft::ReplicaOptions replica_options(const Plan& plan) {
     return options;
 }
 
+minbft::ExecutorOptions executor_options(const Plan& plan) {
+    minbft::ExecutorOptions options;
+    options.slots_kept = plan.slots_kept;
+    return options;
+}
+
 EngineNode::EngineNode(Cluster& cluster, Endpoint self)
     : cluster_(cluster),
       self_(self),
       usig_(*cluster.membership.usig_of(self)),
       correct_(cluster.correct(self)),
       disk_(cluster.time, cluster.membership, cluster.plan.disk_latency, cluster.split()),
-      signer_(cluster.tokens, *cluster.membership.identity_key(self)) {
+      signer_(cluster.tokens, *cluster.membership.identity_key(self)),
+      clock_(cluster.clock_of(self)) {
     cluster.nodes[self] = this;
     disk_.retain(cluster.plan.retain, self);
 }
@@ -55,14 +62,17 @@ void EngineNode::boot() {
     if (!recover()) return;
     cluster_.log(self_, "boot");
     pump();
-    engine_->tick(cluster_.now());
+    if (!up()) return;
+    engine_->tick(now());
     pump();
 }
 
 bool EngineNode::recover() {
     auto last = cluster_.tpm_of(self_).last(usig_);
     Result<void> recovered = error(Errc::refused, "the TPM has a new epoch");  // the host's check
-    if (!cluster_.tpm_of(self_).was_reset())
+    if (disk_.rotten())
+        recovered = error(Errc::io, "a record of the log has a bad checksum");  // likewise
+    else if (!cluster_.tpm_of(self_).was_reset())
         recovered =
             self_.role == Endpoint::Role::primary ? recover_primary(last) : recover_replica(last);
     if (recovered) {
@@ -100,6 +110,7 @@ Result<void> EngineNode::recover_primary(const std::optional<std::pair<Digest, U
     auto engine = std::make_unique<minbft::Primary>(cluster_.membership, PrimaryId(self_.index),
                                                     primary_options(cluster_.plan), signer_);
     auto log = disk_.primary_log(PrimaryId(self_.index));
+    log.hole = cluster_.tpm_of(self_).hole(usig_);
     Counter logged{};
     for (const Prepare& each : log.prepares) logged = std::max(logged, each.ui.cv);
     for (const NewViewRecord& each : log.new_views) logged = std::max(logged, each.new_view.ui.cv);
@@ -114,8 +125,9 @@ Result<void> EngineNode::recover_replica(const std::optional<std::pair<Digest, U
     Position position(self_.index);
     auto engine = std::make_unique<minbft::GroupReplica>(cluster_.membership, self_.group, position,
                                                          replica_options(cluster_.plan),
-                                                         minbft::ExecutorOptions{}, signer_);
+                                                         executor_options(cluster_.plan), signer_);
     auto log = disk_.replica_log(self_.group, position);
+    log.hole = cluster_.tpm_of(self_).hole(usig_);
     Counter logged{};
     for (const Commit& each : log.own_commits) logged = std::max(logged, each.ui.cv);
     for (const ViewChangePtr& each : log.view_changes)
@@ -151,9 +163,31 @@ void EngineNode::lose_disk() {
     if (cluster_.tpm_of(self_).last(usig_)) expect_refusal();
 }
 
+bool EngineNode::roll_back_disk() {
+    crash();
+    if (!disk_.roll_back(self_)) return false;
+    expect_refusal();
+    return true;
+}
+
+void EngineNode::rot_disk() {
+    crash();
+    disk_.rot();
+    expect_refusal();
+}
+
+void EngineNode::fail_disk(Duration wait) {
+    if (!up()) return;
+    disk_.fail_next_sync([this, wait] {
+        cluster_.reach("log write failed");
+        crash();
+        cluster_.time.after(wait, [this] { boot(); });
+    });
+}
+
 void EngineNode::resign() {
     if (primary_ == nullptr || paused_) return;
-    primary_->resign(cluster_.now());
+    primary_->resign(now());
     pump();
 }
 
@@ -202,7 +236,7 @@ void EngineNode::receive(const Network::Packet& packet) {
         liar_->saw(*packet);
         if (!liar_->hears(*packet)) return;
     }
-    engine_->receive(*packet, cluster_.now());
+    engine_->receive(*packet, now());
     pump();
 }
 
@@ -224,11 +258,15 @@ void EngineNode::pump() {
         if (must_wait)
             durable = [this, queued, incarnation = incarnation_] {
                 alive(incarnation, [this, queued] {
+                    if (dies_at(Moment::durable)) return;
                     queued->durable = true;
                     drain();
                 });
             };
-        if (!records.empty()) disk_.append(std::move(records), std::move(durable));
+        if (!records.empty()) {
+            disk_.append(std::move(records), std::move(durable));
+            if (dies_at(Moment::persist)) return;
+        }
     }
     drain();
     if (up()) arm_timer();
@@ -288,33 +326,83 @@ void EngineNode::drain() {
 }
 
 void EngineNode::perform(Output output) {
-    if (output.seal)
-        cluster_.tpm_of(self_).create(usig_, output.seal->digest,
-                                      [this, incarnation = incarnation_](Ui ui) {
-                                          alive(incarnation, [this, ui] {
-                                              engine_->sealed(ui, cluster_.now());
-                                              pump();
-                                          });
-                                      });
+    if (output.voided) cluster_.tpm_of(self_).forsake(usig_, *output.voided);
+    if (output.seal) {
+        if (dies_at(Moment::certify)) return;
+        watch_counter();
+        seal(output.seal->digest);
+    }
     if (liar_) liar_->rewrite(output.send);
     for (const Send& send : output.send) {
+        if (dies_at(Moment::send)) return;
         if (correct_) cluster_.checker.sending(self_, send);
         cluster_.network.send(self_, send);
     }
     for (const Event& event : output.events) cluster_.event(self_, event);
 }
 
+void EngineNode::seal(const Digest& digest) {
+    auto done = [this, incarnation = incarnation_](Ui ui) {
+        alive(incarnation, [this, ui] {
+            if (!dies_at(Moment::certified)) sealed(ui);
+        });
+    };
+    auto failed = [this, digest, incarnation = incarnation_] {
+        cluster_.reach("TPM error in the place of a certificate");
+        cluster_.time.after(100ms, [this, digest, incarnation] {
+            alive(incarnation, [this, digest] { ask_last(digest); });
+        });
+    };
+    cluster_.tpm_of(self_).create(usig_, digest, std::move(done), std::move(failed));
+}
+
+// F3. No other draft has this digest: the last certificate tells whether it was made (T0, T1).
+void EngineNode::ask_last(const Digest& digest) {
+    auto last = cluster_.tpm_of(self_).last(usig_);
+    if (!last || last->first != digest) return seal(digest);
+    cluster_.reach("certificate found by last() at run time");
+    sealed(last->second);
+}
+
+void EngineNode::sealed(Ui ui) {
+    ++drafts_;
+    engine_->sealed(std::move(ui), now());
+    pump();
+}
+
+// P7, T5: who cannot certify cannot lead; others can.
+void EngineNode::watch_counter() {
+    Duration patience = cluster_.plan.counter_patience;
+    if (primary_ == nullptr || patience == Duration{}) return;
+    cluster_.time.after(patience, [this, draft = drafts_, incarnation = incarnation_] {
+        alive(incarnation, [this, draft] {
+            if (draft != drafts_ || primary_->report().phase == minbft::Primary::Phase::idle)
+                return;
+            cluster_.reach("primary resigns: no certificate in time");
+            resign();
+        });
+    });
+}
+
+bool EngineNode::dies_at(Moment moment) {
+    if (!cluster_.dies(self_, moment)) return false;
+    cluster_.log(self_, std::string("dies at the moment of ") + to_string(moment));
+    crash();
+    cluster_.on_death(self_);
+    return true;
+}
+
 void EngineNode::arm_timer() {
     auto deadline = engine_->next_deadline();
     if (!deadline || (timer_at_ && *timer_at_ <= *deadline)) return;
-    TimePoint when = std::max(*deadline, cluster_.time.now());
+    TimePoint when = *deadline;
     timer_at_ = when;
-    cluster_.time.at(when, [this, when, incarnation = incarnation_] {
+    cluster_.time.at(clock_.global(when), [this, when, incarnation = incarnation_] {
         alive(incarnation, [this, when] {
             if (timer_at_ != when) return;
             timer_at_.reset();
             auto due = engine_->next_deadline();
-            if (due && *due <= cluster_.time.now()) engine_->tick(cluster_.now());
+            if (due && *due <= now().mono) engine_->tick(now());
             if (liar_) liar_->tick();
             pump();
         });

@@ -40,6 +40,12 @@ public:
     void stay_away(bool away) { away_ = away; }
     /// T2: its disk is empty from now on. It must not come back.
     void lose_disk();
+    /// F7: its disk is as it was before its last certificate. False: it has none; nothing is done.
+    bool roll_back_disk();
+    /// J3: it must not come back.
+    void rot_disk();
+    /// J1, J2: at the next sync it dies, and comes back after `wait`.
+    void fail_disk(Duration wait);
     /// P7: as an operator, or a host whose TPM does not answer, would have it.
     void resign();
     [[nodiscard]] bool up() const { return engine_ != nullptr; }
@@ -72,7 +78,14 @@ private:
     void pump();
     void drain();
     void perform(consensus::Output output);
+    void seal(const Digest& digest);
+    void ask_last(const Digest& digest);
+    void sealed(consensus::Ui ui);
+    void watch_counter();
+    /// A7. True: it has just died.
+    bool dies_at(Moment moment);
     void arm_timer();
+    [[nodiscard]] consensus::Now now() const { return cluster_.now(clock_); }
     void observe(const consensus::Output& output);
     void observe(const consensus::LogRecord& record);
     /// Runs `what` now, or after a pause; not at all when the process has died meanwhile.
@@ -90,8 +103,10 @@ private:
     std::unique_ptr<Liar> liar_;
     std::deque<std::shared_ptr<Queued>> outputs_;
     std::vector<std::function<void()>> paused_work_;
+    const HostClock& clock_;
     std::optional<TimePoint> timer_at_;
     std::uint64_t incarnation_ = 0;
+    std::uint64_t drafts_ = 0;  ///< sealed so far
     bool draining_ = false;
     bool paused_ = false;
     bool away_ = false;
@@ -102,5 +117,6 @@ private:
 /// The engines' options under a plan.
 [[nodiscard]] consensus::minbft::PrimaryOptions primary_options(const Plan& plan);
 [[nodiscard]] consensus::minbft::ReplicaOptions replica_options(const Plan& plan);
+[[nodiscard]] consensus::minbft::ExecutorOptions executor_options(const Plan& plan);
 
 }  // namespace bft::sim

@@ -1,4 +1,5 @@
 // sim_run: whole clusters in one thread, seed by seed.
+#include "modes.hpp"
 #include "run.hpp"
 
 #include <CLI/CLI.hpp>
@@ -78,6 +79,7 @@ struct Arguments {
     double minutes = 0;
     std::uint64_t failures_max = 10;
     std::string mutation = "none";
+    std::uint64_t twice = 100;
     std::string failing;  ///< file that failing seeds are appended to
 };
 
@@ -152,7 +154,7 @@ int many(const Arguments& arguments) {
         auto plan = make_plan(seed, mutation_named(arguments.mutation));
         RunResult result = run_seed(plan, false);
         // S-DET: the same seed gives the same run.
-        if (seed % 100 == 0 && result.violations.empty() &&
+        if (arguments.twice > 0 && seed % arguments.twice == 0 && result.violations.empty() &&
             run_seed(plan, false).hash != result.hash)
             result.violations.push_back({"S-DET", "two runs of this seed differ"});
         slots += result.slots;
@@ -209,7 +211,16 @@ int main(int argc, char** argv) {
     app.add_option("--failing", arguments.failing, "append failing seeds to this file");
     app.add_option("--mutation", arguments.mutation,
                    "break a rule on purpose (tests of the checkers)");
+    std::uint64_t plain = 0;
+    std::uint64_t stride = 0;
+    app.add_option("--plain", plain,
+                   "this many seconds of virtual time without faults: what a slot costs");
+    app.add_option("--crash-points", stride,
+                   "one run for every N-th moment in which a process may die");
+    app.add_option("--twice", arguments.twice, "every N-th seed twice (S-DET); 0: none");
     CLI11_PARSE(app, argc, argv);
+    if (plain > 0) return bft::sim::run_plain(std::chrono::seconds(plain));
+    if (stride > 0) return bft::sim::run_crash_points(stride, arguments.log);
     if (seed->count() > 0) return replay(arguments);
     if (!range.empty()) {
         auto dots = range.find("..");

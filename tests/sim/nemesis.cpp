@@ -30,6 +30,7 @@ void Nemesis::start() {
         auto machine = static_cast<std::uint32_t>(prng_.below(plan_.replicas()));
         world_.cluster.time.after(a_while(800), [this, machine] { world_.send_away(machine); });
     }
+    if (plan_.long_outage) long_outage();
     again();
 }
 
@@ -45,6 +46,74 @@ void Nemesis::disturb() {
     disturb_network(world_.cluster.time.now() + a_while(800));
     disturb_machines();
     disturb_primaries();
+    disturb_ports();
+    disturb_databases();
+}
+
+// G15: longer than the replicas keep what these databases miss.
+void Nemesis::long_outage() {
+    std::set<std::uint32_t> away;
+    while (away.size() < plan_.f_of_databases())
+        away.insert(static_cast<std::uint32_t>(prng_.below(plan_.voters())));
+    world_.cluster.time.after(a_while(300), [this, away] {
+        for (std::uint32_t d : away) world_.voters[d]->crash();
+        out_ = away;
+    });
+}
+
+// Disks, TPMs and clocks.
+void Nemesis::disturb_ports() {
+    TimePoint now = world_.cluster.time.now();
+    auto& nodes = prng_.chance(300) ? world_.primaries : world_.replicas;
+    EngineNode* node = nodes[prng_.below(nodes.size())].get();
+    bool there = node != nullptr && world_.in_core(node->self());
+    if (plan_.log_failures && there && prng_.chance(100)) node->fail_disk(a_while(700));
+    if (plan_.slow_disks && there && prng_.chance(100)) {
+        node->mutable_disk().slow_until(now + a_while(2000), a_while(1000));
+        world_.cluster.reach("disk slow");
+    }
+    auto machine = prng_.below(plan_.machines());
+    if (plan_.tpm_slow && prng_.chance(50)) {
+        world_.cluster.tpms[machine]->slow_until(now + a_while(3000), a_while(2500));
+        world_.cluster.reach("TPM slow");
+    }
+    if (plan_.wrong_clocks && prng_.chance(50)) {
+        std::int64_t jump = static_cast<std::int64_t>(prng_.below(7'200'000)) - 3'600'000;
+        world_.cluster.clocks[machine].wall_ms = jump;
+        world_.cluster.reach("wall clock jumps");
+    }
+}
+
+void Nemesis::disturb_databases() {
+    TimePoint now = world_.cluster.time.now();
+    auto voter = static_cast<std::uint32_t>(prng_.below(plan_.voters()));
+    if (plan_.database_full && prng_.chance(100)) {
+        world_.voters[voter]->full_until(now + a_while(1500));
+        world_.cluster.reach("database full");
+    }
+    for (std::uint32_t d : plan_.tampered) {
+        auto state = world_.voters[d]->guard() != nullptr
+                         ? world_.voters[d]->guard()->report().state
+                         : DatabaseGuard::State::waiting;
+        if (state == DatabaseGuard::State::sound && prng_.chance(150))
+            world_.voters[d]->tamper(static_cast<SimDatabase::Tampering>(prng_.below(5)));
+        if (state == DatabaseGuard::State::fetching || state == DatabaseGuard::State::loading)
+            disturb_transfer(d);
+    }
+}
+
+// G14: a donor goes away in the middle, or who is being rebuilt itself.
+void Nemesis::disturb_transfer(std::uint32_t voter) {
+    if (!plan_.role_crashes || !prng_.chance(500)) return;
+    auto who = static_cast<std::uint32_t>(prng_.below(plan_.voters()));
+    VoterNode& node = *world_.voters[who];
+    if (world_.gone(node.self())) return;
+    world_.cluster.reach(who == voter ? "voter crashes while its database is rebuilt"
+                                      : "a donor crashes in the middle of a transfer");
+    node.crash();
+    world_.cluster.time.after(a_while(1000), [this, &node] {
+        if (!world_.gone(node.self())) node.boot();
+    });
 }
 
 void Nemesis::disturb_network(TimePoint until) {
@@ -139,7 +208,8 @@ void Nemesis::crash_role() {
     VoterNode& node = *world_.voters[which - world_.replicas.size()];
     node.crash();
     world_.cluster.time.after(wait, [this, &node] {
-        if (!world_.gone(node.self())) node.boot();
+        bool out = !world_.healed && out_.contains(node.self().index);
+        if (!world_.gone(node.self()) && !out) node.boot();
     });
 }
 

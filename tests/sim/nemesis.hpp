@@ -17,6 +17,10 @@ private:
     void disturb_network(TimePoint until);
     void disturb_machines();
     void disturb_primaries();
+    void disturb_ports();
+    void disturb_databases();
+    void disturb_transfer(std::uint32_t voter);
+    void long_outage();
     void swizzle();
     void crash_role();
     void pause_someone();
@@ -26,6 +30,7 @@ private:
     World& world_;
     const Plan& plan_;
     Prng prng_;
+    std::set<std::uint32_t> out_;  ///< voters that are away until all is healed
 };
 
 }  // namespace bft::sim

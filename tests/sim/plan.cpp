@@ -2,6 +2,7 @@
 
 #include "base/prng.hpp"
 
+#include <algorithm>
 #include <sstream>
 
 namespace bft::sim {
@@ -32,11 +33,17 @@ void choose_byzantine(Plan& plan, Prng& prng) {
         while (chosen.size() < plan.f) chosen.insert(static_cast<std::uint32_t>(prng.below(n)));
         return chosen;
     };
+    auto databases = [&] {
+        std::set<std::uint32_t> chosen = plan.gone;
+        while (chosen.size() < plan.f_of_databases())
+            chosen.insert(static_cast<std::uint32_t>(prng.below(plan.voters())));
+        return chosen;
+    };
     for (std::uint32_t g = 1; g <= plan.groups; ++g)
         for (std::uint32_t j : by_machine ? machines : others())
             if (lying_replicas && !plan.gone.contains(j))
                 plan.byzantine.insert(Endpoint::replica(GroupId(g), Position(j)));
-    for (std::uint32_t d : by_machine ? machines : others())
+    for (std::uint32_t d : by_machine&& plan.f_database == 0 ? machines : databases())
         if (lying_voters && !plan.gone.contains(d))
             plan.byzantine.insert(Endpoint::voter(VoterId(d)));
 }
@@ -132,7 +139,50 @@ void choose_faults(Plan& plan, Prng& prng) {
     if (coin(prng))
         while (plan.gone.size() < prng.between(1, plan.f))
             plan.gone.insert(static_cast<std::uint32_t>(prng.below(plan.replicas())));
-    plan.loss = static_cast<Plan::Loss>(prng.below(3));
+    plan.loss = static_cast<Plan::Loss>(prng.below(5));
+}
+
+// Everything that the databases tier tolerates: f_D of them are gone, lie or are changed.
+void choose_databases(Plan& plan, Prng& prng) {
+    if (prng.chance(200)) return;
+    plan.checkpoint_slots = prng.between(2, 12);
+    plan.scan_slots = plan.checkpoint_slots * prng.between(1, 4);
+    plan.scan_time = between(prng, 1ms, coin(prng) ? 50ms : 500ms);
+    plan.voter_lies.wrong_chunks = coin(prng);
+    plan.voter_lies.wrong_roots = coin(prng);
+    std::set<std::uint32_t> bad = plan.gone;
+    for (const Endpoint& node : plan.byzantine)
+        if (node.role == Endpoint::Role::voter) bad.insert(node.index);
+    bool honest = bad.empty();
+    if (plan.mutation != Mutation::none) return;
+    if (prng.chance(600))
+        for (std::uint32_t d = 0; d < plan.voters() && bad.size() < plan.f_of_databases(); ++d)
+            if (coin(prng) && bad.insert(d).second) plan.tampered.insert(d);
+    // Who needs what replicas no longer keep needs f_D+1 others that are as they should be.
+    plan.long_outage = honest && plan.tampered.empty() && coin(prng);
+    if (plan.long_outage) plan.slots_kept = static_cast<std::uint32_t>(prng.between(32, 64));
+    plan.database_full = prng.chance(250);
+}
+
+void choose_environment(Plan& plan, Prng& prng) {
+    bool lying_replicas =
+        std::any_of(plan.byzantine.begin(), plan.byzantine.end(),
+                    [](const Endpoint& node) { return node.role == Endpoint::Role::replica; });
+    // Unanimous: every processor must come back, and tell the truth.
+    plan.holes = plan.gone.empty() && !lying_replicas && plan.mutation == Mutation::none;
+    plan.counter_patience = between(prng, 500ms, 1500ms) + plan.tpm_latency * 20;
+    plan.wrong_clocks = prng.chance(300);
+    if (plan.nothing_stops()) return;
+    if (prng.chance(250)) plan.tpm_error_permille = static_cast<std::uint32_t>(prng.between(1, 60));
+    plan.tpm_slow = prng.chance(200);
+    plan.log_failures = prng.chance(300);
+    plan.slow_disks = prng.chance(200);
+    plan.drift = prng.chance(250);
+    plan.early_timers = prng.chance(100);
+    if (plan.early_timers)
+        for (Duration* patience :
+             {&plan.timers.order, &plan.timers.body, &plan.timers.silence, &plan.timers.new_view})
+            *patience /= 10;
 }
 
 // Somebody is away for so long that the others' logs no longer lead back to where it was. Small
@@ -233,12 +283,16 @@ Plan make_plan(std::uint64_t seed, Mutation mutation) {
     if (!prng.chance(100)) choose_network(plan, prng);
     // Now and then nothing is wrong, and nobody may be suspected.
     if (!prng.chance(60)) choose_faults(plan, prng);
+    if (plan.gone.empty() && mutation == Mutation::none && prng.chance(200))
+        plan.f_database = static_cast<std::uint32_t>(prng.between(1, 2));
     if (!prng.chance(200)) {
         choose_byzantine(plan, prng);
         choose_lies(plan, prng);
     }
     choose_absence(plan, prng);
     suit_mutation(plan);
+    choose_databases(plan, prng);
+    choose_environment(plan, prng);
     return plan;
 }
 
@@ -270,6 +324,11 @@ const char* to_string(Mutation mutation) {
     return "unknown";
 }
 
+bool Plan::nothing_stops() const {
+    return !(crashes || role_crashes || primary_crashes || power_cuts || pauses || tpm_outages ||
+             resigns || long_away || chaotic_start || !gone.empty());
+}
+
 bool Plan::calm() const {
     const NetworkFaults& net = network;
     bool network_faults = net.loss_permille + net.reorder_permille > 0 || net.clogs || net.cuts ||
@@ -277,8 +336,8 @@ bool Plan::calm() const {
     bool primaries_lie = false;
     for (const Endpoint& node : byzantine)
         primaries_lie = primaries_lie || node.role == Endpoint::Role::primary;
-    bool stops = crashes || role_crashes || primary_crashes || power_cuts || pauses ||
-                 tpm_outages || resigns || long_away || chaotic_start || !gone.empty();
+    bool stops = !nothing_stops() || tpm_error_permille > 0 || tpm_slow || log_failures ||
+                 slow_disks || drift || early_timers;
     return mutation == Mutation::none && !network_faults && !primaries_lie && !stops;
 }
 
@@ -317,7 +376,22 @@ std::string Plan::text() const {
     flag("chaotic_start", chaotic_start);
     flag("long_away", long_away);
     flag("scripted_primary", scripted_primary());
-    static constexpr const char* losses[] = {"", " (disk lost)", " (TPM reset)"};
+    if (checkpoint_slots > 0)
+        out << " cuts=" << checkpoint_slots << "/" << scan_slots << " slots_kept=" << slots_kept;
+    if (f_database > 0) out << " f_database=" << f_database;
+    if (tpm_error_permille > 0) out << " tpm_errors=" << tpm_error_permille;
+    flag("holes", holes);
+    flag("tpm_slow", tpm_slow);
+    flag("log_failures", log_failures);
+    flag("slow_disks", slow_disks);
+    flag("wrong_clocks", wrong_clocks);
+    flag("drift", drift);
+    flag("early_timers", early_timers);
+    flag("database_full", database_full);
+    flag("long_outage", long_outage);
+    for (std::uint32_t voter : tampered) out << " tampered=" << voter;
+    static constexpr const char* losses[] = {"", " (disk lost)", " (TPM reset)",
+                                             " (disk rolled back)", " (disk rotten)"};
     for (std::uint32_t machine : gone) out << " gone=" << machine << losses[static_cast<int>(loss)];
     for (const Endpoint& node : byzantine) out << " byzantine=" << consensus::to_string(node);
     return out.str();

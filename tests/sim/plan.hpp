@@ -50,6 +50,8 @@ struct VoterLies {
     bool wrong_results = false;
     bool wrong_digests = false;
     bool silent = false;
+    bool wrong_chunks = false;  ///< rows and leaves for a database that is rebuilt
+    bool wrong_roots = false;   ///< DBCKPTs
 };
 /// What a scripted primary does; any combination.
 struct PrimaryLies {
@@ -136,6 +138,13 @@ struct Plan {
     /// The log goes back so many slots from the newest snapshot; 0: to the beginning.
     std::uint64_t retain = 0;
     Timers timers;
+    /// Database checkpoints; 0: none, and no guard.
+    std::uint64_t checkpoint_slots = 0;
+    std::uint64_t scan_slots = 0;
+    Duration scan_time = 20ms;
+    std::uint64_t exec_kept = 16384;  ///< slots for which databases keep answers
+    std::uint32_t slots_kept = 8192;  ///< of a lagging database's, by replicas
+    std::uint32_t f_database = 0;     ///< 0: as f
     std::uint64_t voter_sender_bytes = 1 << 20;
     std::uint32_t voter_answers = 8192;
 
@@ -150,8 +159,20 @@ struct Plan {
     /// The replicas of one machine are away for most of the time, then come back.
     bool long_away = false;
     bool chaotic_start = false;  ///< nodes start one after the other, in any order
+    bool holes = false;          ///< power cuts take certificates of values that are spent (T1v)
+    std::uint32_t tpm_error_permille = 0;
+    bool tpm_slow = false;             ///< for a while an operation takes seconds
+    Duration counter_patience{};       ///< of a primary with its TPM (T5); 0: endless
+    bool log_failures = false;         ///< fsync errors and full disks: the process dies
+    bool slow_disks = false;           ///< for a while a sync takes up to a second
+    bool wrong_clocks = false;         ///< wall clocks hours off, and they jump, also back
+    bool drift = false;                ///< monotonic clocks up to 5 % fast or slow
+    bool early_timers = false;         ///< a tenth of the patience that would be right
+    std::set<std::uint32_t> tampered;  ///< voters whose databases somebody writes to
+    bool database_full = false;        ///< for a while a database commits nothing
+    bool long_outage = false;          ///< f_D databases are away, longer than replicas wait
     /// What happens to machines that are gone.
-    enum class Loss : std::uint8_t { crash, disk, tpm };
+    enum class Loss : std::uint8_t { crash, disk, tpm, rollback, rot };
     Loss loss = Loss::crash;
     std::set<std::uint32_t> gone;  ///< machines that stay down after a while
 
@@ -168,9 +189,13 @@ struct Plan {
     /// Nobody has a reason to suspect a primary: no faults at all, or only such that a correct
     /// primary is not to blame for (L-NOFALSE).
     [[nodiscard]] bool calm() const;
+    /// No process, machine or TPM stops, not even for a while.
+    [[nodiscard]] bool nothing_stops() const;
     [[nodiscard]] bool scripted_primary() const { return primary_lies.any(); }
     [[nodiscard]] std::uint32_t replicas() const { return 2 * f + 1; }
-    /// Machines 0 .. 2f carry position j of every group and voter j.
+    [[nodiscard]] std::uint32_t f_of_databases() const { return f_database == 0 ? f : f_database; }
+    [[nodiscard]] std::uint32_t voters() const { return 2 * f_of_databases() + 1; }
+    /// Machines 0 .. 2f carry position j of every group, machines 0 .. 2f_D voter d.
     [[nodiscard]] std::uint32_t primary_machine(std::uint32_t p) const {
         return p > 0 && primaries_beside_replicas ? (p - 1) % replicas() : replicas() + p;
     }

@@ -8,12 +8,16 @@ using namespace consensus;
 
 namespace {
 
+constexpr std::size_t roots_kept = 256;
+
 ItemResult execute_on(const Reference::Entry& entry, std::map<PartitionId, Rows>& rows) {
     ItemResult result;
     result.index = entry.item.index;
     result.rid = entry.item.rid;
     result.has_result = true;
-    if (entry.item.kind == ItemKind::nop) {
+    if (entry.item.kind == ItemKind::checkpoint) {
+        result.outcome = Outcome::ok;
+    } else if (entry.item.kind == ItemKind::nop) {
         result.outcome = Outcome::duplicate;
     } else {
         Effect effect = run(*entry.body, entry.item.ts_ms, entry.item.seed,
@@ -49,7 +53,27 @@ void Reference::append(const HeaderPtr& header, const Digest& hd) {
         ++index;
         slot.entries.push_back(std::move(entry));
     }
+    if (membership_.is_checkpoint(header->slot))
+        slot.entries.push_back(checkpoint_entry(*header, seed));
     slots_.push_back(std::move(slot));
+}
+
+// The implicit entry comes last and touches everything.
+Reference::Entry Reference::checkpoint_entry(const Header& header, std::uint64_t seed) {
+    Entry entry;
+    entry.owner = *membership_.owner(PartitionId(0));
+    entry.item.index = static_cast<std::uint32_t>(header.entries.size());
+    entry.item.kind = ItemKind::checkpoint;
+    entry.item.rid = {ClientId(0), PartitionId(0), ClientSeq(header.slot.value)};
+    entry.header.rid = entry.item.rid;
+    entry.item.ts_ms = header.ts_ms;
+    entry.item.seed = seed + entry.item.index;
+    for (const auto& [partition, owner] : membership_.owners) {
+        Seq& next = chain_next_.try_emplace(partition, Seq(1)).first->second;
+        entry.item.seqs.push_back({partition, next});
+        next = next.next();
+    }
+    return entry;
 }
 
 const Reference::Entry* Reference::entry(Slot where, std::uint32_t index) const {
@@ -67,6 +91,7 @@ std::optional<std::string> Reference::decide(GroupId group, Slot slot,
     for (Entry& entry : slots_[slot.value - 1].entries) {
         if (entry.owner != group) continue;
         entry.decided = true;
+        if (entry.item.kind == ItemKind::checkpoint) continue;
         entry.item.kind = ItemKind::nop;
         entry.null = null.contains(entry.item.index);
         if (entry.null) continue;
@@ -88,28 +113,54 @@ std::optional<std::string> Reference::execute(Slot where, std::uint32_t index) {
     if (entry.executed) return std::nullopt;
     if (!entry.decided) return "the entry was not committed by its group";
     for (const PartitionSeq& s : entry.item.seqs)
-        if (next_.try_emplace(s.partition, Seq(1)).first->second != s.seq)
+        if (state_.next.try_emplace(s.partition, Seq(1)).first->second != s.seq)
             return "an earlier entry of partition " + std::to_string(s.partition.value) +
                    " was not executed";
-    entry.result = execute_on(entry, rows_);
+    entry.result = execute_on(entry, state_.rows);
     entry.executed = true;
-    for (const PartitionSeq& s : entry.item.seqs) next_[s.partition] = s.seq.next();
+    for (const PartitionSeq& s : entry.item.seqs) state_.next[s.partition] = s.seq.next();
+    if (entry.item.kind == ItemKind::transaction) {
+        const RequestId& rid = entry.item.rid;
+        state_.windows[{rid.home, rid.client}].insert(rid.cseq, entry.body->ack_low);
+        state_.executed[{where, index}] = entry.result;
+    }
+    if (entry.item.kind != ItemKind::checkpoint) return std::nullopt;
+    // It touches every partition, so this is the state at its slot.
+    state_.forget_executed(where, exec_kept_);
+    bool scheduled = membership_.scan_slots != 0 && where.value % membership_.scan_slots == 0;
+    if (scheduled || wanted_.contains(where)) roots_[where] = root();
+    wanted_.erase(wanted_.begin(), wanted_.upper_bound(where));
+    while (roots_.size() > roots_kept) roots_.erase(roots_.begin());
     return std::nullopt;
+}
+
+void Reference::want_root(Slot slot) {
+    if (wanted_.size() < roots_kept) wanted_.insert(slot);
+}
+
+std::optional<Digest> Reference::root(Slot slot) const {
+    auto found = roots_.find(slot);
+    if (found == roots_.end()) return std::nullopt;
+    return found->second;
+}
+
+Digest Reference::root() const {
+    return database_root(*leaves_of(chunks_of(state_)));
 }
 
 std::optional<std::string> Reference::serial_difference() const {
     std::map<PartitionId, Rows> rows;
     for (const SlotEntries& slot : slots_) {
         for (const Entry& entry : slot.entries) {
-            if (!entry.executed) continue;
+            if (!entry.executed || entry.item.kind == ItemKind::checkpoint) continue;
             if (!execute_on(entry, rows).same_answer(entry.result))
                 return "slot " + std::to_string(slot.header->slot.value) + " index " +
                        std::to_string(entry.item.index);
         }
     }
     for (const auto& [partition, expected] : rows) {
-        auto found = rows_.find(partition);
-        if (found == rows_.end() || found->second != expected)
+        auto found = state_.rows.find(partition);
+        if (found == state_.rows.end() || found->second != expected)
             return "rows of partition " + std::to_string(partition.value);
     }
     return std::nullopt;

@@ -4,6 +4,7 @@
 #include "consensus/client_window.hpp"
 #include "consensus/membership.hpp"
 #include "consensus/messages.hpp"
+#include "database_state.hpp"
 #include "operation.hpp"
 
 #include <map>
@@ -16,7 +17,9 @@ namespace bft::sim {
 
 class Reference {
 public:
-    explicit Reference(const consensus::Membership& membership) : membership_(membership) {}
+    /// `exec_kept`: how many slots databases keep answers for.
+    Reference(const consensus::Membership& membership, std::uint64_t exec_kept)
+        : membership_(membership), exec_kept_(exec_kept) {}
 
     struct Entry {
         consensus::EntryHeader header;
@@ -54,8 +57,15 @@ public:
     /// Executes an entry if that has not been done; its predecessors on all its partitions must
     /// have been executed. Returns what is wrong, if anything.
     std::optional<std::string> execute(Slot slot, std::uint32_t index);
-    [[nodiscard]] const std::map<PartitionId, Seq>& next() const { return next_; }
-    [[nodiscard]] const std::map<PartitionId, Rows>& rows() const { return rows_; }
+    [[nodiscard]] const std::map<PartitionId, Seq>& next() const { return state_.next; }
+    [[nodiscard]] const std::map<PartitionId, Rows>& rows() const { return state_.rows; }
+
+    /// Somebody is going to scan at this checkpoint slot.
+    void want_root(Slot slot);
+    /// What the root of every database is there; nullopt: nobody wanted it in time, or not reached.
+    [[nodiscard]] std::optional<Digest> root(Slot slot) const;
+    /// Of everything executed so far: the partitions may be at different slots.
+    [[nodiscard]] Digest root() const;
 
     /// A second, purely serial run in chain order over everything that was executed. Returns how it
     /// differs, if it does.
@@ -65,13 +75,17 @@ public:
     [[nodiscard]] bool complete(Slot up_to) const;
 
 private:
+    [[nodiscard]] Entry checkpoint_entry(const consensus::Header& header, std::uint64_t seed);
+
     const consensus::Membership& membership_;
+    std::uint64_t exec_kept_;
     std::vector<SlotEntries> slots_;
     std::map<PartitionId, Seq> chain_next_;
     std::map<GroupId, Slot> decided_;
     std::map<std::pair<PartitionId, ClientId>, consensus::ClientWindow> windows_;
-    std::map<PartitionId, Seq> next_;
-    std::map<PartitionId, Rows> rows_;
+    DatabaseState state_;
+    std::set<Slot> wanted_;
+    std::map<Slot, Digest> roots_;  ///< the newest ones
 };
 
 }  // namespace bft::sim

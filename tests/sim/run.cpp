@@ -44,12 +44,14 @@ void stay_calm(World& world) {
     world.advance(world.plan.timers.silence * 2 + world.plan.timers.new_view);
     world.well = true;
     world.check_bounds();
-    if (world.cluster.views_entered != before)
+    if (world.cluster.views_entered != before && !world.plan.early_timers)
         world.cluster.checker.fail("L-VIEW", "a view with a correct primary ended without a fault");
 }
 
 void judge_the_end(World& world) {
     Checker& checker = world.cluster.checker;
+    // Checkpoint items go on: an instant at which all databases stand at the same place.
+    if (world.plan.live()) world.advance(20s, [&] { return world.all_executed(); });
     for (const auto& node : world.voters)
         if (world.cluster.correct(node->self()))
             checker.database(VoterId(node->self().index), node->database().next(),
@@ -57,15 +59,33 @@ void judge_the_end(World& world) {
     checker.finish();
 }
 
+// A7. Who died comes back soon, the process alone or its machine.
+void arrange_death(World& world, const RunOptions& options) {
+    Cluster& cluster = world.cluster;
+    cluster.count_moments = true;
+    cluster.death = options.death;
+    cluster.on_death = [&world, options](const Endpoint& who) {
+        std::uint32_t machine = world.cluster.membership.host_of(who)->value;
+        if (options.with_machine) world.crash_machine(machine);
+        world.cluster.time.after(30ms, [&world, machine] { world.boot_machine(machine); });
+    };
+    if (options.resigns_at > Duration{})
+        cluster.time.after(options.resigns_at, [&world] {
+            if (world.primaries[0] && world.primaries[0]->up()) world.primaries[0]->resign();
+        });
+}
+
 }  // namespace
 
-RunResult run_seed(const Plan& plan, bool log) {
-    World world(plan, log);
-    world.cluster.nobody_to_blame = plan.calm();
+RunResult run_seed(const Plan& plan, const RunOptions& options) {
+    World world(plan, options.log);
+    world.cluster.nobody_to_blame = plan.calm() && options.resigns_at == Duration{};
+    if (options.resigns_at > Duration{}) arrange_death(world, options);
     Nemesis nemesis(world);
     world.start();
     nemesis.start();
     world.advance(plan.chaos);
+    auto seen = world.cluster.moments_seen;
     world.heal();
     world.stop_clients();
     if (plan.live()) {
@@ -76,6 +96,7 @@ RunResult run_seed(const Plan& plan, bool log) {
     judge_the_end(world);
 
     RunResult result;
+    result.moments = std::move(seen);
     result.violations = world.cluster.checker.violations();
     result.slots = world.cluster.checker.chain_tip().value;
     result.answered = world.cluster.checker.accepted_count();

@@ -1,7 +1,9 @@
-// A voter's process in front of a simulated database.
+// A voter's process in front of a simulated database, with the guard that compares it with the
+// others' and has it rebuilt.
 #pragma once
 
 #include "cluster.hpp"
+#include "consensus/database_guard.hpp"
 #include "consensus/voter.hpp"
 #include "database.hpp"
 
@@ -9,32 +11,63 @@
 
 namespace bft::sim {
 
+/// The guards' patience, in proportion to a chaos phase of seconds.
+[[nodiscard]] consensus::GuardOptions guard_options(const Plan& plan);
+
 class VoterNode final : public Node {
 public:
     VoterNode(Cluster& cluster, VoterId self, Prng prng);
 
     void boot();
     void crash();
-    [[nodiscard]] bool up() const { return voter_ != nullptr; }
+    [[nodiscard]] bool up() const { return up_; }
     void receive(const Network::Packet& packet) override;
 
     [[nodiscard]] const consensus::Endpoint& self() const { return self_; }
+    /// Null when down or out of service.
     [[nodiscard]] const consensus::Voter* voter() const { return voter_.get(); }
+    /// Null when down, or without database checkpoints.
+    [[nodiscard]] const consensus::DatabaseGuard* guard() const { return guard_.get(); }
     [[nodiscard]] const SimDatabase& database() const { return database_; }
 
+    /// G5, G17: somebody writes to the database behind our back.
+    void tamper(SimDatabase::Tampering how);
+    /// G9.
+    void full_until(TimePoint when) { database_.full_until(when); }
+
 private:
+    [[nodiscard]] DatabaseHandlers handlers();
+    void begin_service();
+    void end_service();
     void pump();
+    void pump_guard();
+    void pump_voter();
+    void send(std::vector<consensus::Send>& sends);
+    void note(const std::vector<consensus::Event>& events);
+    void note_donor(const consensus::Send& send);
+    void on_rebuilt();
     void arm_timer();
+    void on_deadline();
+    /// A7. True: it has just died.
+    bool dies_at(Moment moment);
     /// A Byzantine voter's answers.
     [[nodiscard]] bool rewrite(consensus::Send& send);
+    [[nodiscard]] bool rewrite(consensus::DbReply& reply);
+    [[nodiscard]] consensus::Now now() const { return cluster_.now(clock_); }
 
     Cluster& cluster_;
     VoterId id_;
     consensus::Endpoint self_;
     bool correct_;
     Prng prng_;
+    TokenSigner signer_;
     SimDatabase database_;
+    std::unique_ptr<consensus::DatabaseGuard> guard_;
     std::unique_ptr<consensus::Voter> voter_;
+    bool up_ = false;
+    Slot rebuilding_{};
+    std::optional<std::pair<Slot, consensus::Endpoint>> donor_;  ///< asked last, for which cut
+    const HostClock& clock_;
     std::optional<TimePoint> timer_at_;
     std::uint64_t incarnation_ = 0;
 };

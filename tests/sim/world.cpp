@@ -1,6 +1,7 @@
 #include "world.hpp"
 
 #include "consensus/select.hpp"
+#include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
 
@@ -44,6 +45,7 @@ void World::note_bodies(const NewView& new_view) {
 }
 
 void World::build() {
+    choose_clocks();
     for (std::uint32_t p = 0; p < plan.primaries; ++p) {
         Endpoint self = Endpoint::primary(PrimaryId(p));
         if (p == 0 && plan.scripted_primary()) {
@@ -64,13 +66,22 @@ void World::build() {
                 std::make_unique<LyingReplica>(cluster, self, plan.replica_lies, prng.split()));
         replicas.push_back(std::move(node));
     }
-    for (std::uint32_t d = 0; d < plan.replicas(); ++d)
+    for (std::uint32_t d = 0; d < plan.voters(); ++d)
         voters.push_back(std::make_unique<VoterNode>(cluster, VoterId(d), prng.split()));
     for (std::uint32_t c = 0; c < plan.clients; ++c)
         clients.push_back(std::make_unique<ClientNode>(cluster, ClientId(c), prng.split()));
     if (plan.byzantine_client)
         lying_client = std::make_unique<LyingClient>(cluster, ClientId(plan.clients),
                                                      plan.client_lies, prng.split());
+}
+
+// A13, A14. Liveness needs monotonic clocks that run alike, safety nothing at all.
+void World::choose_clocks() {
+    for (HostClock& clock : cluster.clocks) {
+        if (plan.wrong_clocks)
+            clock.wall_ms = static_cast<std::int64_t>(prng.below(7'200'000)) - 3'600'000;
+        if (plan.drift) clock.drift_ppm = static_cast<std::int64_t>(prng.below(100'000)) - 50'000;
+    }
 }
 
 void World::start() {
@@ -106,7 +117,7 @@ EngineNode* World::replica(std::uint32_t group, std::uint32_t position) {
 // --- faults ---
 
 void World::crash_machine(std::uint32_t machine) {
-    bool liars = false;
+    bool liars = scripted && machine == plan.primary_machine(0);
     auto crash = [&](EngineNode& node) {
         if (cluster.membership.host_of(node.self())->value != machine) return;
         if (cluster.correct(node.self()))
@@ -155,12 +166,20 @@ void World::lose_machine(std::uint32_t machine) {
     for (EngineNode* node : victims) {
         bool certified =
             cluster.tpms[machine]->last(*cluster.membership.usig_of(node->self())).has_value();
+        bool must_refuse = certified || plan.loss == Plan::Loss::tpm;
         if (plan.loss == Plan::Loss::disk)
             node->lose_disk();
+        else if (plan.loss == Plan::Loss::rot)
+            node->rot_disk();
+        else if (plan.loss == Plan::Loss::rollback)
+            must_refuse = node->roll_back_disk();
         else
             node->expect_refusal();
-        if (certified || plan.loss == Plan::Loss::tpm)
+        if (must_refuse) {
+            if (plan.loss == Plan::Loss::rollback) cluster.reach("disk rolled back (T2)");
+            if (plan.loss == Plan::Loss::rot) cluster.reach("record of a log rotten");
             cluster.time.after(10ms, [node] { node->boot(); });
+        }
     }
     if (plan.loss == Plan::Loss::tpm) cluster.tpms[machine]->reset();
 }
@@ -186,9 +205,12 @@ void World::heal() {
             if (node) {
                 node->stay_away(false);
                 node->resume();
+                node->mutable_disk().slow_until({}, {});
             }
+    for (auto& voter : voters) voter->full_until({});
     for (std::uint32_t machine = 0; machine < plan.machines(); ++machine) {
         cluster.tpms[machine]->away_until({});
+        cluster.tpms[machine]->slow_until({}, {});
         if (plan.gone.contains(machine))
             crash_machine(machine);
         else
@@ -252,7 +274,7 @@ void World::check_bounds() {
         check(node->self(), "outputs", node->waiting(), 100'000);
     }
     for (const auto& node : voters) {
-        if (!node->up()) continue;
+        if (node->voter() == nullptr) continue;
         auto report = node->voter()->report();
         // The smallest charge for an item is 288 bytes.
         check(node->self(), "waiting items", report.waiting,
@@ -298,11 +320,16 @@ bool World::converged() const {
 bool World::all_executed() const {
     for (const auto& node : voters) {
         if (!in_core(node->self())) continue;
-        if (!node->up()) return false;
+        if (node->voter() == nullptr) return false;
         for (const auto& [partition, next] : cluster.checker.reference().next()) {
             auto mine = node->database().next().find(partition);
             if (mine == node->database().next().end() || mine->second != next) return false;
         }
+        // Nobody need notice what was overwritten since.
+        bool sound = cluster.checker.sound(VoterId(node->self().index));
+        if (!sound && database_root(*leaves_of(chunks_of(node->database().state()))) !=
+                          cluster.checker.reference().root())
+            return false;
     }
     return true;
 }
@@ -343,6 +370,11 @@ std::string World::state() const {
     }
     for (const auto& node : voters) {
         if (!who(node)) continue;
+        if (!cluster.checker.sound(VoterId(node->self().index))) text += " tampered";
+        if (node->guard() != nullptr)
+            text += std::string(" guard=") + to_string(node->guard()->report().state) + " (" +
+                    node->guard()->report().reason + ")";
+        if (node->voter() == nullptr) continue;
         auto report = node->voter()->report();
         text += " executed=" + std::to_string(report.executed) +
                 " waiting=" + std::to_string(report.waiting) +

@@ -52,6 +52,8 @@ public:
     [[nodiscard]] std::optional<View> common_view() const;
     [[nodiscard]] std::string state() const;
     void check_bounds();
+    /// The databases of the core stand where the reference does.
+    [[nodiscard]] bool all_executed() const;
 
     [[nodiscard]] EngineNode* replica(std::uint32_t group, std::uint32_t position);
 
@@ -68,9 +70,9 @@ public:
     bool well = false;  ///< nothing is wrong any more, and all have caught up
 
 private:
+    void choose_clocks();
     void build();
     void note_bodies(const consensus::NewView& new_view);
-    [[nodiscard]] bool all_executed() const;
 };
 
 }  // namespace bft::sim

@@ -401,6 +401,17 @@ TEST_F(GuardTest, AnEmptyDatabaseBeginsOnlyInANewCluster) {
     all_equal();
 }
 
+// One other is ahead, and who would confirm it is gone for good: it must not wait for ever.
+TEST_F(GuardTest, AnEmptyDatabaseWaitsOnlySoLong) {
+    nodes_[1] = std::make_unique<Node>(m_, VoterId(1), options_, DatabaseGuard::Condition::empty);
+    nodes_[1]->running = false;
+    perform(1);
+    node(2).down = true;
+    for (int i = 0; i < 20; ++i) step();
+    EXPECT_FALSE(node(1).running);
+    EXPECT_TRUE(steps_until([&] { return node(1).running; }, 100));
+}
+
 TEST_F(GuardTest, AnInterruptedTransferBeginsAgain) {
     for (int i = 0; i < 3; ++i) step();
     nodes_[1] =

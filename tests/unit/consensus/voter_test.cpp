@@ -457,5 +457,25 @@ TEST_F(VoterTest, CutsAreTakenOnScheduleAndOnDemand) {
     EXPECT_EQ(cuts, (std::vector<bool>{false, true, true, true}));
 }
 
+// A scan that takes longer than the schedule: every database falls back to the same cuts, so that
+// their roots can be compared.
+TEST_F(VoterTest, WhoCannotKeepUpTakesThePowersOfTwo) {
+    m_.checkpoint_slots = 4;
+    m_.scan_slots = 4;
+    start();
+    std::vector<std::uint64_t> cuts;
+    for (std::uint64_t n = 1; n <= 16; ++n) {
+        DbItem it;
+        it.kind = ItemKind::checkpoint;
+        it.rid = {ClientId(0), PartitionId(0), ClientSeq(4 * n)};
+        for (std::uint32_t p = 0; p <= 4; ++p) it.seqs.push_back(at_seq(p, n));
+        decide(4 * n, it, nullptr);
+        commit(1);
+        if (out_.execute.back().cut) cuts.push_back(4 * n);
+        if (n == 1 || n == 4) voter_->cut_skipped(Slot(4 * n));
+    }
+    EXPECT_EQ(cuts, (std::vector<std::uint64_t>{4, 8, 16, 32, 48, 64}));
+}
+
 }  // namespace
 }  // namespace bft::consensus
