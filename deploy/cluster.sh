@@ -29,6 +29,7 @@
 #   --origins "A B"    whose pages may use the fronts, such as http://127.0.0.1:8080 (none)
 #   --clients "A B"    further clients beside bench and admin (none)
 #   --web-clients N    and web1..webN with P-256 keys (0)
+#   --client-keys "NAME=HEX ..."   and clients whose keys were made elsewhere, such as by a browser
 #   --scan-slots N     slots between two comparisons of all databases, a multiple of 32 (4096)
 #
 # BFT_BUILD names the folder of the built programs (build/release). BFT_NODE_ARGS_<host> holds further
@@ -189,7 +190,7 @@ quoted_list() { # WORD...: as TOML wants them
 }
 
 write_topology() {
-    local ports group partition list host number=0
+    local ports group partition list host known number=0
     mapfile -t ports < <(free_ports $((3 * (replicas + primaries))))
     echo "name = \"local\""
     echo "f = $f"
@@ -199,6 +200,9 @@ write_topology() {
     echo "origins = [$(quoted_list $origins)]"
     for ((number = 1; number <= web_clients; ++number)); do
         printf '\n[[client]]\nname = "web%d"\nkind = "p256"\n' "$number"
+    done
+    for known in $client_keys; do
+        printf '\n[[client]]\nname = "%s"\nkey = "%s"\n' "${known%%=*}" "${known#*=}"
     done
     number=0
     for ((group = 1; group <= groups; ++group)); do
@@ -228,7 +232,7 @@ write_topology() {
 
 init() { # DIR OPTIONS...
     local primaries=0 timing=() groups=2 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 tpm_delay_ms=0 scan_slots=4096 replicas host name
-    local http=none origins="" more_clients="" web_clients=0
+    local http=none origins="" more_clients="" web_clients=0 client_keys=""
     dir=$(realpath -m "$1")
     pool_mb=64
     shift
@@ -247,6 +251,12 @@ init() { # DIR OPTIONS...
                 ;;
             --origins) origins=$2 ;;
             --clients) more_clients=$2 ;;
+            --client-keys)
+                for name in $2; do
+                    [[ $name =~ ^[A-Za-z0-9_-]+=[0-9a-f]+$ ]] || fail "--client-keys wants NAME=HEX, not '$name'"
+                done
+                client_keys=$2
+                ;;
             *) fail "unknown option '$1'; see: deploy/cluster.sh --help" ;;
         esac
         shift 2

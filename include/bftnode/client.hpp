@@ -122,6 +122,13 @@ struct Options {
     std::string log_level = "warn";
 };
 
+/// Of one call.
+struct CallOptions {
+    bool receipt = false;  ///< only signed answers count
+    /// Instead of Options::give_up_after.
+    std::optional<std::chrono::milliseconds> give_up_after;
+};
+
 struct Statistics {
     std::uint64_t calls = 0;
     std::uint64_t answered = 0;
@@ -147,10 +154,12 @@ public:
     virtual ~Client() = default;
 
     /// Runs `procedure`. `args` are in the order that the application's catalog.toml declares.
-    /// With `receipt` only signed answers count. With an Asio completion token: async_call() in
-    /// client_asio.hpp.
+    /// With an Asio completion token: async_call() in client_asio.hpp.
     virtual void call(std::string_view procedure, std::vector<Value> args, Callback done,
-                      bool receipt = false) = 0;
+                      CallOptions options) = 0;
+    void call(std::string_view procedure, std::vector<Value> args, Callback done) {
+        call(procedure, std::move(args), std::move(done), CallOptions());
+    }
     std::future<CallResult> call(std::string_view procedure, std::vector<Value> args);
 
     /// Waits until all hosts, or after `patience` at least f+1, are connected. False: fewer.

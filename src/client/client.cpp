@@ -98,7 +98,7 @@ public:
     Result<void> connect();
     using Client::call;
     void call(std::string_view procedure, std::vector<Value> args, Callback done,
-              bool receipt) override;
+              CallOptions options) override;
     bool wait_connected(std::chrono::milliseconds patience) override;
     [[nodiscard]] Statistics statistics() const override;
 
@@ -146,7 +146,7 @@ private:
         Prepared prepared;
         Callback done;
         bft::TimePoint since;
-        bool receipt = false;
+        CallOptions options;
     };
     mutable std::mutex mutex_;
     std::condition_variable changed_;
@@ -233,7 +233,7 @@ void ClientImpl::fail(Callback& done, ErrorCode code, std::string what) const {
 }
 
 void ClientImpl::call(std::string_view procedure, std::vector<Value> args, Callback done,
-                      bool receipt) {
+                      CallOptions options) {
     bft::TimePoint since = now();
     auto prepared = client::prepare(application_, procedure, std::move(args));
     if (!prepared) {
@@ -247,7 +247,7 @@ void ClientImpl::call(std::string_view procedure, std::vector<Value> args, Callb
     {
         std::lock_guard lock(mutex_);
         first = submitted_.empty();
-        submitted_.push_back({std::move(*prepared), std::move(done), since, receipt});
+        submitted_.push_back({std::move(*prepared), std::move(done), since, options});
         ++statistics_.calls;
     }
     if (first) boost::asio::post(io_, [this] { take_calls(); });
@@ -261,9 +261,9 @@ void ClientImpl::take_calls() {
     }
     for (Submitted& call : submitted) {
         std::uint64_t token = next_token_++;
-        auto taken =
-            core_.submit(token, call.prepared.home, std::move(call.prepared.parts),
-                         call.prepared.read_only, std::move(call.prepared.op), now(), call.receipt);
+        auto taken = core_.submit(token, call.prepared.home, std::move(call.prepared.parts),
+                                  call.prepared.read_only, std::move(call.prepared.op), now(),
+                                  {call.options.receipt, call.options.give_up_after});
         if (taken) {
             calls_.emplace(token, Call{std::move(call.done), call.since});
             continue;

@@ -32,7 +32,7 @@ ClientCore::ClientCore(const consensus::Membership& membership, ClientId self, C
 
 Result<void> ClientCore::submit(std::uint64_t token, PartitionId home,
                                 std::vector<PartitionId> parts, bool read_only, Bytes op,
-                                TimePoint now, bool receipt) {
+                                TimePoint now, CallOptions options) {
     for (PartitionId part : parts)
         if (!membership_.owner(part))
             return error(Errc::not_found,
@@ -41,7 +41,7 @@ Result<void> ClientCore::submit(std::uint64_t token, PartitionId home,
     auto [it, created] = homes_.try_emplace(home);
     Home& state = it->second;
     if (created) state.next = first_;
-    Waiting call{token, std::move(parts), read_only, std::move(op), now, receipt};
+    Waiting call{token, std::move(parts), read_only, std::move(op), now, options};
     if (state.waiting.empty() && state.next - state.ack_low() < consensus::ClientWindow::size) {
         start(home, state, std::move(call), now);
         return {};
@@ -60,13 +60,13 @@ void ClientCore::start(PartitionId home_id, Home& home, Waiting call, TimePoint 
     request.token = call.token;
     request.group = *membership_.owner(home_id);
     request.patience = options_.retry_after;
-    if (options_.give_up_after > Duration::zero())
-        request.give_up = call.since + options_.give_up_after;
+    Duration patience = call.options.give_up_after.value_or(options_.give_up_after);
+    if (patience > Duration::zero()) request.give_up = call.since + patience;
     request.draft.id = {self_, home_id, home.next};
     request.draft.ack_low = home.ack_low();
     request.draft.parts = std::move(call.parts);
     request.draft.read_only = call.read_only;
-    request.draft.receipt = call.receipt;
+    request.draft.receipt = call.options.receipt;
     request.draft.op = std::move(call.op);
     request.draft.raw = wire::encode_request(request.draft);
     request.draft.rd = consensus::request_digest(request.draft.raw);

@@ -60,11 +60,18 @@ public:
     ClientCore(const consensus::Membership& membership, ClientId self, CoreOptions options,
                ClientSeq first, std::uint64_t seed);
 
+    struct CallOptions {
+        bool receipt = false;                   ///< only signed replies count
+        std::optional<Duration> give_up_after;  ///< instead of CoreOptions::give_up_after
+    };
     /// One call. `token` comes back in Finished. Requires sorted `parts` that contain `home`.
-    /// Errc::exhausted: too many wait; Errc::not_found: nobody owns a partition. With `receipt`
-    /// only signed replies count.
+    /// Errc::exhausted: too many wait; Errc::not_found: nobody owns a partition.
     Result<void> submit(std::uint64_t token, PartitionId home, std::vector<PartitionId> parts,
-                        bool read_only, Bytes op, TimePoint now, bool receipt = false);
+                        bool read_only, Bytes op, TimePoint now, CallOptions call);
+    Result<void> submit(std::uint64_t token, PartitionId home, std::vector<PartitionId> parts,
+                        bool read_only, Bytes op, TimePoint now) {
+        return submit(token, home, std::move(parts), read_only, std::move(op), now, CallOptions());
+    }
 
     /// A REPLY that came over an authenticated channel from `peer`.
     void replied(HostId peer, const consensus::Reply& reply, TimePoint now);
@@ -140,7 +147,7 @@ private:
         bool read_only = false;
         Bytes op;
         TimePoint since{};
-        bool receipt = false;
+        CallOptions options;
     };
     struct Home {
         ClientSeq next{};

@@ -32,8 +32,8 @@ void EngineHost::start() {
     pump();
 }
 
-void EngineHost::receive(const consensus::Verified& message) {
-    engine_.receive(message, clock_.now());
+void EngineHost::receive(const consensus::Verified& message, consensus::Now now) {
+    engine_.receive(message, now);
     pump();
 }
 

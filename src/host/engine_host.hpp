@@ -47,7 +47,9 @@ public:
 
     /// Performs what the engine's recovery left, and gives it its first tick.
     void start();
-    void receive(const consensus::Verified& message);
+    void receive(const consensus::Verified& message) { receive(message, clock_.now()); }
+    /// By a caller that has read the clock already.
+    void receive(const consensus::Verified& message, consensus::Now now);
     /// Performs what the engine was made to put out by other means than the above.
     void pump();
 

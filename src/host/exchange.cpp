@@ -109,11 +109,12 @@ void Exchange::on_frame(ByteView key, Bytes frame) {
     VerifyPool::Lane lane = lane_of(key);
     std::size_t bytes = frame.size();
     bool room = pool_.submit(lane, bytes,
-                             [this, lane, peer = lanes_[lane].peer,
+                             [this, lane, peer = lanes_[lane].peer, since = begin(),
                               frame = std::move(frame)]() -> std::function<void()> {
                                  auto outcomes =
                                      std::make_shared<Outcomes>(check_frame(peer, frame));
-                                 return [this, lane, outcomes] {
+                                 return [this, lane, since, outcomes] {
+                                     end(Stage::receive, since);
                                      for (const Outcome& outcome : *outcomes)
                                          conclude(lane, outcome);
                                  };
@@ -212,21 +213,23 @@ bool Exchange::submit(const Endpoint& to, Body request, Submission then) {
     if (tap_full_ || overloaded_()) return false;
     std::size_t bytes = request->raw.size();
     Message message{Endpoint::of_client(request->id.client), to, std::move(request)};
-    bool room = pool_.submit(
-        lane_of_requests, bytes,
-        [this, message = std::move(message), then = std::move(then)]() -> std::function<void()> {
-            auto outcome = std::make_shared<Outcome>(check(message));
-            return [this, outcome, then] {
-                if (const auto* refused = std::get_if<Refused>(outcome.get())) {
-                    ++rejected_;
-                    return then.refused(refused->answer);
-                }
-                const auto* verified = std::get_if<Verified>(outcome.get());
-                if (verified != nullptr && then.accepted)
-                    then.accepted(std::get<Body>(verified->payload()));
-                conclude(lane_of_requests, *outcome);
-            };
-        });
+    bool room =
+        pool_.submit(lane_of_requests, bytes,
+                     [this, message = std::move(message), then = std::move(then),
+                      since = begin()]() -> std::function<void()> {
+                         auto outcome = std::make_shared<Outcome>(check(message));
+                         return [this, outcome, then, since] {
+                             end(Stage::receive, since);
+                             if (const auto* refused = std::get_if<Refused>(outcome.get())) {
+                                 ++rejected_;
+                                 return then.refused(refused->answer);
+                             }
+                             const auto* verified = std::get_if<Verified>(outcome.get());
+                             if (verified != nullptr && then.accepted)
+                                 then.accepted(std::get<Body>(verified->payload()));
+                             conclude(lane_of_requests, *outcome);
+                         };
+                     });
     if (!room) tap_full_ = true;
     return true;
 }
@@ -280,12 +283,13 @@ void Exchange::transmit(const Endpoint& from, consensus::Send send) {
 void Exchange::send_signed(const Endpoint& from, const Endpoint& to,
                            const consensus::Reply& reply) {
     signer_->sign(reply.group, reply.position, consensus::answer_digest(reply),
-                  [this, message = Message{from, to, reply}](
+                  [this, since = begin(), message = Message{from, to, reply}](
                       const consensus::ReplySignature& signature) mutable {
                       auto& signed_reply = std::get<consensus::Reply>(message.payload);
                       signed_reply.signature = signature;
                       misbehaviour_.change_signature(signed_reply.signature->signature);
                       send_out(message.to, std::make_shared<const Bytes>(wire::encode(message)));
+                      end(Stage::reply, since);
                   });
 }
 

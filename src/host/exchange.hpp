@@ -9,6 +9,7 @@
 #include "host/misbehaviour.hpp"
 #include "host/peers.hpp"
 #include "host/reply_signer.hpp"
+#include "host/stages.hpp"
 #include "host/verify_pool.hpp"
 #include "net/links.hpp"
 
@@ -61,6 +62,9 @@ public:
     void stop();
 
     void transmit(const consensus::Endpoint& from, consensus::Send send);
+
+    /// Stages receive and reply are measured from now on. Before start().
+    void measure(Stages& stages) { stages_ = &stages; }
 
     // --- clients that have no link (HTTP)
 
@@ -116,6 +120,10 @@ private:
     using Outcomes = std::vector<Outcome>;
 
     void on_frame(ByteView key, Bytes frame);
+    [[nodiscard]] TimePoint begin() const { return stages_ ? clock_.mono() : TimePoint(); }
+    void end(Stage stage, TimePoint since) {
+        if (stages_) stages_->add(stage, clock_.mono() - since);
+    }
     [[nodiscard]] Outcomes check_frame(const Peer& peer, ByteView frame) const;
     [[nodiscard]] Outcome check(consensus::Message message) const;
     void conclude(VerifyPool::Lane lane, const Outcome& outcome);
@@ -146,6 +154,7 @@ private:
     std::set<VerifyPool::Lane> held_back_;  ///< paused for the node's
     std::uint64_t received_ = 0, rejected_ = 0, unsent_ = 0;
     ReplySigner* signer_ = nullptr;
+    Stages* stages_ = nullptr;
     ClientTap tap_;
     Observer observer_;
     bool tap_full_ = false;  ///< lane 1 is congested

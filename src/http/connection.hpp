@@ -1,7 +1,10 @@
-// One connection: TLS, requests one after the other, or events until it ends.
+// One connection: TLS, then requests one after the other (request_connection.cpp), or events until
+// it ends (event_connection.hpp).
 #pragma once
 
 #include "http/server.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
 
 #include <list>
 #include <memory>
@@ -20,7 +23,7 @@ public:
     virtual void abandon() = 0;
 
 protected:
-    Connection(Server& server, std::string remote);
+    Connection(Server& server, std::string remote, const boost::asio::any_io_executor& executor);
 
     /// Null once the server is gone.
     [[nodiscard]] Server* server() const { return server_; }
@@ -28,13 +31,17 @@ protected:
     [[nodiscard]] const std::string& remote() const { return remote_; }
     ServerReport& report() { return server_->report_; }
 
+    /// `late` runs unless something else is waited for before.
+    void wait(Duration patience, std::function<void()> late);
+    void stop_waiting();
+
     /// Whether this connection may be closed to make room for another.
     void mark_idle(bool idle);
     /// Room for a body in the budget of all; false: there is none now.
     bool reserve_body(std::uint64_t bytes);
     void release_body();
-    bool reserve_subscriber();
-    void release_subscriber();
+    [[nodiscard]] bool subscriber_room() const;
+    void reserve_subscriber();
     void leave();
 
     [[nodiscard]] Server::Found find(Request& request) const { return server_->find(request); }
@@ -53,6 +60,8 @@ private:
     Server* server_;
     const Limits limits_;
     std::string remote_;
+    boost::asio::steady_timer deadline_;
+    std::uint64_t turn_ = 0;  ///< of the timer
     std::optional<std::list<Connection*>::iterator> idle_at_;
     std::uint64_t body_reserved_ = 0;
     bool subscriber_ = false;

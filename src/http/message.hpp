@@ -19,6 +19,7 @@ struct Request {
     std::vector<std::string> captured;  ///< what stands for each {} of the route, in order
     std::string content_type;           ///< lower case, without parameters
     std::string authorization;
+    std::optional<std::string> idempotency_key;
     std::string body;
     std::string remote;  ///< address and port
 

@@ -172,10 +172,11 @@ Response Server::preflight(const Request& request) const {
     Response response;
     response.status = 204;
     response.content_type.clear();
-    response.headers = {{"Access-Control-Allow-Methods", methods},
-                        {"Access-Control-Allow-Headers", "Content-Type, Authorization"},
-                        {"Access-Control-Max-Age", "600"},
-                        {"Allow", methods}};
+    response.headers = {
+        {"Access-Control-Allow-Methods", methods},
+        {"Access-Control-Allow-Headers", "Content-Type, Authorization, Idempotency-Key"},
+        {"Access-Control-Max-Age", "600"},
+        {"Allow", methods}};
     return response;
 }
 
@@ -183,54 +184,6 @@ ServerReport Server::report() const {
     ServerReport report = report_;
     report.open = connections_.size();
     return report;
-}
-
-// --- what connections share with the server ---
-
-Connection::Connection(Server& server, std::string remote)
-    : server_(&server), limits_(server.options_.limits), remote_(std::move(remote)) {
-    server.connections_.insert(this);
-}
-
-Connection::~Connection() {
-    leave();
-}
-
-void Connection::leave() {
-    if (server_ == nullptr) return;
-    mark_idle(false);
-    release_body();
-    release_subscriber();
-    server_->connections_.erase(this);
-    server_ = nullptr;
-}
-
-void Connection::mark_idle(bool idle) {
-    if (server_ == nullptr) return;
-    if (idle_at_) server_->idle_.erase(*idle_at_);
-    idle_at_.reset();
-    if (idle) idle_at_ = server_->idle_.insert(server_->idle_.end(), this);
-}
-
-bool Connection::reserve_body(std::uint64_t bytes) {
-    if (server_->report_.body_bytes + bytes > limits_.all_bodies_bytes) return false;
-    server_->report_.body_bytes += bytes;
-    body_reserved_ += bytes;
-    return true;
-}
-
-void Connection::release_body() {
-    server_->report_.body_bytes -= std::exchange(body_reserved_, 0);
-}
-
-bool Connection::reserve_subscriber() {
-    if (server_->report_.subscribers >= limits_.subscribers) return false;
-    ++server_->report_.subscribers;
-    return subscriber_ = true;
-}
-
-void Connection::release_subscriber() {
-    if (std::exchange(subscriber_, false)) --server_->report_.subscribers;
 }
 
 }  // namespace bft::http

@@ -28,12 +28,30 @@ private:
     std::vector<prometheus::MetricFamily> families_;
 };
 
+prometheus::MetricType type_of(Family::Type type) {
+    switch (type) {
+        case Family::Type::counter:
+            return prometheus::MetricType::Counter;
+        case Family::Type::gauge:
+            return prometheus::MetricType::Gauge;
+        case Family::Type::histogram:
+            return prometheus::MetricType::Histogram;
+    }
+    return prometheus::MetricType::Untyped;
+}
+
+void fill(prometheus::ClientMetric::Histogram& histogram, const Sample& sample) {
+    histogram.sample_sum = sample.value;
+    histogram.sample_count = sample.buckets.empty() ? 0 : sample.buckets.back().count;
+    for (const Bucket& bucket : sample.buckets)
+        histogram.bucket.push_back({bucket.count, bucket.bound});
+}
+
 prometheus::MetricFamily convert(const Family& family) {
     prometheus::MetricFamily converted;
     converted.name = family.name;
     converted.help = family.help;
-    converted.type = family.type == Family::Type::counter ? prometheus::MetricType::Counter
-                                                          : prometheus::MetricType::Gauge;
+    converted.type = type_of(family.type);
     for (const Sample& sample : family.samples) {
         prometheus::ClientMetric metric;
         for (const auto& [name, value] : sample.labels) {
@@ -44,6 +62,7 @@ prometheus::MetricFamily convert(const Family& family) {
         }
         metric.counter.value = sample.value;
         metric.gauge.value = sample.value;
+        if (family.type == Family::Type::histogram) fill(metric.histogram, sample);
         converted.metric.push_back(std::move(metric));
     }
     return converted;

@@ -4,6 +4,7 @@
 
 #include "base/result.hpp"
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,15 +12,22 @@
 
 namespace bft::metrics {
 
+/// Of a histogram: how many were at most `bound`, those of smaller buckets included.
+struct Bucket {
+    double bound = 0;
+    std::uint64_t count = 0;
+};
+
 struct Sample {
     std::map<std::string, std::string> labels;
-    double value = 0;
+    double value = 0;             ///< of a histogram: the sum
+    std::vector<Bucket> buckets;  ///< of a histogram, by bound; the last one is infinite
 };
 
 /// One name with all its samples. Names follow Prometheus: bft_..., _total for counters, base
 /// units.
 struct Family {
-    enum class Type { counter, gauge };
+    enum class Type { counter, gauge, histogram };
     std::string name;
     std::string help;
     Type type = Type::gauge;

@@ -74,6 +74,21 @@ std::string join(const std::vector<std::string>& words, const char* between) {
     return all;
 }
 
+// Bounds of buckets, in milliseconds.
+std::string stages_of(const StatusDocument& status) {
+    const auto ms = [](std::uint64_t us) {
+        std::string text = std::to_string(us / 1000);
+        if (us % 1000 != 0) text += "." + std::to_string(1000 + us % 1000).substr(1);
+        while (us % 1000 != 0 && text.back() == '0') text.pop_back();
+        return text;
+    };
+    std::string text;
+    for (const StatusDocument::Stage& stage : status.stages)
+        text += (text.empty() ? "ms up to, half and 99 %: " : ", ") + stage.name + " " +
+                ms(stage.p50_us) + " " + ms(stage.p99_us);
+    return text;
+}
+
 std::string progress(const StatusDocument& status) {
     std::vector<std::string> parts;
     if (status.primary)
@@ -109,6 +124,7 @@ std::string progress(const StatusDocument& status) {
             for (const std::string& each : status.voter->differences)
                 parts.push_back("database differed: " + each);
     }
+    if (!status.stages.empty()) parts.push_back(stages_of(status));
     return join(parts, "\n");
 }
 

@@ -110,6 +110,7 @@ struct GatewayConfig {
     std::filesystem::path client;      ///< client.toml, or the folder that holds it
     std::filesystem::path token_file;  ///< empty: callers need no token
     Duration give_up_after = 30s;
+    std::uint32_t idempotency_keys = 16384;
     std::string log_level = "info";
     HttpConfig http;
 };

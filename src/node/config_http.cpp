@@ -74,6 +74,7 @@ Loaded<GatewayConfig> load_gateway_config(const std::filesystem::path& file) {
         gateway->path("client", config.client, Need::required);
         gateway->path("token_file", config.token_file);
         gateway->millis("give_up_after_ms", config.give_up_after, 100, 3'600'000);
+        gateway->number("idempotency_keys", config.idempotency_keys, 1, 10'000'000);
         gateway->text("log_level", config.log_level);
         gateway->finish();
     }

@@ -32,6 +32,7 @@ Result<roles::GatewayOptions> options_of(const GatewayConfig& config) {
     options.calls.give_up_after =
         std::chrono::duration_cast<std::chrono::milliseconds>(config.give_up_after);
     options.calls.log_level.clear();
+    options.idempotency_keys = config.idempotency_keys;
     return options;
 }
 

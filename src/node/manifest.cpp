@@ -106,9 +106,10 @@ std::string text(const json::value& parent, std::string_view name) {
 }
 
 std::uint32_t number(const json::value& value) {
-    if (!value.is_int64() || value.get_int64() < 0 || value.get_int64() > UINT32_MAX)
-        throw Wrong("a number from 0 to 4294967295 is expected");
-    return static_cast<std::uint32_t>(value.get_int64());
+    boost::system::error_code failure;
+    auto found = value.to_number<std::uint32_t>(failure);
+    if (failure || value.is_double()) throw Wrong("a number from 0 to 4294967295 is expected");
+    return found;
 }
 
 const json::array& list(const json::value& parent, std::string_view name) {
@@ -138,6 +139,8 @@ ClusterFile read_members(const json::value& root) {
     cluster.id = bytes(root, "id", {16});
     cluster.f = number(member(root, "f"));
     cluster.f_database = number(member(root, "f_database"));
+    cluster.checkpoint_slots = number(member(root, "checkpoint_slots"));
+    cluster.scan_slots = number(member(root, "scan_slots"));
     const json::value& application = member(root, "application");
     cluster.application.name = text(application, "name");
     cluster.application.digest = *Digest::from(bytes(application, "digest", {32}));
@@ -184,6 +187,8 @@ std::string manifest_json(const ClusterFile& cluster, const catalog::Application
         {"id", hex(cluster.id)},
         {"f", cluster.f},
         {"f_database", cluster.f_database},
+        {"checkpoint_slots", cluster.checkpoint_slots},
+        {"scan_slots", cluster.scan_slots},
         {"application", json::object{{"name", cluster.application.name},
                                      {"digest", hex(cluster.application.digest)},
                                      {"procedures", procedures(application)}}},

@@ -2,6 +2,8 @@
 
 #include <boost/json/array.hpp>
 
+#include <limits>
+
 namespace bft::node {
 
 namespace json = boost::json;
@@ -24,6 +26,28 @@ const json::object* object_at(const json::object& parent, const char* key) {
     return found != nullptr ? found->if_object() : nullptr;
 }
 
+// Seconds, as Prometheus wants them; the JSON has microseconds, and counts that are not added up.
+Family stage_family(const json::array& bounds, const json::object& stages) {
+    Family family{"bft_stage_seconds",
+                  "time of transactions by stage (docs/operations.md)",
+                  Family::Type::histogram,
+                  {}};
+    for (const json::key_value_pair& stage : stages) {
+        const json::object& one = stage.value().get_object();
+        Sample sample{{{"stage", std::string(stage.key())}}, number(one.at("sum_us")) / 1e6, {}};
+        std::uint64_t sum = 0;
+        const json::array& counts = one.at("counts").get_array();
+        for (std::size_t i = 0; i < counts.size(); ++i) {
+            sum += static_cast<std::uint64_t>(number(counts[i]));
+            double bound = i < bounds.size() ? number(bounds[i]) / 1e6
+                                             : std::numeric_limits<double>::infinity();
+            sample.buckets.push_back({bound, sum});
+        }
+        family.samples.push_back(std::move(sample));
+    }
+    return family;
+}
+
 class Collector {
 public:
     /// One sample of the family `name`; families keep the order in which they first came.
@@ -31,10 +55,10 @@ public:
              Labels labels = {}) {
         for (Family& family : families_)
             if (family.name == name) {
-                family.samples.push_back({std::move(labels), value});
+                family.samples.push_back({std::move(labels), value, {}});
                 return;
             }
-        families_.push_back({name, help, type, {Sample{std::move(labels), value}}});
+        families_.push_back({name, help, type, {Sample{std::move(labels), value, {}}}});
     }
 
     struct Field {
@@ -58,6 +82,8 @@ public:
         for (const json::key_value_pair& pair : *from)
             add(name, help, type, number(pair.value()), {{label, std::string(pair.key())}});
     }
+
+    void add(Family family) { families_.push_back(std::move(family)); }
 
     std::vector<Family> take() { return std::move(families_); }
 
@@ -161,6 +187,10 @@ std::vector<Family> metric_families(const json::object& status) {
                     {"writes", "synced groups of them", counter},
                     {"bytes", "bytes of them", counter},
                     {"bytes_on_disk", "what the log takes now", gauge}});
+    const json::value* bounds = status.if_contains("stage_bounds_us");
+    if (const json::object* stages = object_at(status, "stages");
+        stages != nullptr && bounds != nullptr && bounds->is_array())
+        all.add(stage_family(bounds->get_array(), *stages));
     return all.take();
 }
 

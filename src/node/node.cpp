@@ -130,6 +130,7 @@ private:
     std::unique_ptr<host::ReplySigner> reply_signer_;
     std::unique_ptr<host::Exchange> exchange_;
     roles::EventLog events_{clock_};
+    host::Stages stages_;
     std::unique_ptr<roles::Environment> environment_;
     std::unique_ptr<usig::ServiceClient> counters_;
     std::vector<std::unique_ptr<storage::Store>> stores_;
@@ -261,12 +262,13 @@ Result<void> Node::open_exchange() {
         loop_, *tls_, clock_, *verifier_, *peers_, *application_, options_.misbehaviour,
         [this] { return overloaded(); }, options);
     environment_ = std::make_unique<roles::Environment>(
-        roles::Environment{loop_, clock_, membership_, *signer_, *exchange_, events_,
+        roles::Environment{loop_, clock_, membership_, *signer_, *exchange_, events_, stages_,
                            [this](const Error& failure) { fatal(failure); },
                            config_.http.has_value() && has(Role::replica), config_.retain_slots});
     reply_signer_ = std::make_unique<host::ReplySigner>(
         loop_, membership_.cluster, [this](const Digest& digest) { return key_->sign(digest); });
     exchange_->sign_with(*reply_signer_);
+    exchange_->measure(stages_);
     return {};
 }
 
@@ -517,6 +519,7 @@ json::object Node::status() const {
     for (const auto& replica : replicas_) source.replicas.push_back(replica.get());
     for (const auto& log : logs_) source.logs.push_back(log.get());
     source.started = started_;
+    source.stages = &stages_;
     source.uptime = clock_.now().mono - started_at_;
     json::object document = describe(source);
     if (http_) document["http"] = http_->report();

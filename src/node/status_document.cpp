@@ -131,6 +131,11 @@ Result<StatusDocument> parse_status(std::string_view document) {
     if (const json::value* voter = find(root, "voter")) status.voter = read_voter(*voter);
     status.disagreements = counts(root, "disagreements");
     status.drops = counts(root, "drops");
+    if (const json::value* stages = find(root, "stages"); stages != nullptr && stages->is_object())
+        for (const json::key_value_pair& stage : stages->get_object())
+            status.stages.push_back({std::string(stage.key()), number(stage.value(), "count"),
+                                     number(stage.value(), "p50_us"),
+                                     number(stage.value(), "p99_us")});
     return status;
 }
 

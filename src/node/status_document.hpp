@@ -63,6 +63,12 @@ struct StatusDocument {
     /// Host -> how often what it said differed from what f+1 agreed on.
     std::map<std::string, std::uint64_t> disagreements;
     std::map<std::string, std::uint64_t> drops;  ///< reason -> messages not taken
+    /// How long transactions take: 50 and 99 of 100 are done within these microseconds.
+    struct Stage {
+        std::string name;
+        std::uint64_t count = 0, p50_us = 0, p99_us = 0;
+    };
+    std::vector<Stage> stages;  ///< in the order in which they follow each other
 };
 
 Result<StatusDocument> parse_status(std::string_view json);

@@ -177,6 +177,27 @@ void add_inside(json::object& status, const StatusSource& source) {
                                         {"cached", checked.hits}};
 }
 
+// Counts by bucket, not added up; a stage that this process does not have is not there.
+void add_stages(json::object& status, const host::Stages& stages) {
+    json::array bounds;
+    for (std::uint64_t bound : metrics::Latency::bounds_us) bounds.emplace_back(bound);
+    json::object all;
+    for (std::size_t i = 0; i < host::stage_count; ++i) {
+        auto stage = static_cast<host::Stage>(i);
+        const metrics::Latency& latency = stages.of(stage);
+        if (latency.count() == 0) continue;
+        json::array counts;
+        for (std::uint64_t count : latency.counts()) counts.emplace_back(count);
+        all[host::to_string(stage)] = json::object{{"count", latency.count()},
+                                                   {"sum_us", latency.sum_us()},
+                                                   {"p50_us", latency.bound_of(500)},
+                                                   {"p99_us", latency.bound_of(990)},
+                                                   {"counts", std::move(counts)}};
+    }
+    status["stage_bounds_us"] = std::move(bounds);
+    status["stages"] = std::move(all);
+}
+
 }  // namespace
 
 json::object describe(const StatusSource& source) {
@@ -185,6 +206,7 @@ json::object describe(const StatusSource& source) {
     add_network(status, source);
     add_roles(status, source);
     add_inside(status, source);
+    add_stages(status, *source.stages);
     return status;
 }
 

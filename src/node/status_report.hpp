@@ -5,6 +5,7 @@
 #include "host/durable_log.hpp"
 #include "host/exchange.hpp"
 #include "host/signature_cache.hpp"
+#include "host/stages.hpp"
 #include "node/node.hpp"
 #include "roles/database_voter.hpp"
 #include "roles/event_log.hpp"
@@ -32,6 +33,7 @@ struct StatusSource {
     std::vector<const roles::GroupReplicaRole*> replicas;
     const roles::DatabaseVoterRole* voter = nullptr;
     std::vector<const host::DurableLog*> logs;
+    const host::Stages* stages = nullptr;
     bool started = false;
     Duration uptime{};
 };

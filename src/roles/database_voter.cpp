@@ -108,7 +108,9 @@ Result<void> DatabaseVoterRole::open_executor() {
         database::ExecutorHandlers{
             [this, current](const std::vector<consensus::Executed>& results) {
                 if (!current() || !engine_) return;
-                engine_->executed(results, environment_.clock.now());
+                consensus::Now now = environment_.clock.now();
+                measure(results, now.mono);
+                engine_->executed(results, now);
                 pump();
             },
             [this, current](const consensus::Lookup& lookup,
@@ -148,6 +150,7 @@ void DatabaseVoterRole::end_service() {
     engine_.reset();
     waiting_.clear();
     lookups_.clear();
+    given_.clear();
 }
 
 void DatabaseVoterRole::start() {
@@ -276,8 +279,22 @@ void DatabaseVoterRole::note(const std::vector<consensus::Event>& events) {
 
 // Bounded by the engine: at most in_flight_max executions are out.
 void DatabaseVoterRole::give_to_executor() {
-    while (!waiting_.empty() && executor_->execute(waiting_.front())) waiting_.pop_front();
+    TimePoint now = waiting_.empty() ? TimePoint() : environment_.clock.mono();
+    while (!waiting_.empty() && executor_->execute(waiting_.front())) {
+        const consensus::Execution& given = waiting_.front();
+        given_.emplace(std::tuple(given.group, given.slot, given.item.index), now);
+        waiting_.pop_front();
+    }
     while (!lookups_.empty() && executor_->lookup(lookups_.front())) lookups_.pop_front();
+}
+
+void DatabaseVoterRole::measure(const std::vector<consensus::Executed>& results, TimePoint now) {
+    for (const consensus::Executed& one : results) {
+        auto given = given_.find({one.group, one.slot, one.result.index});
+        if (given == given_.end()) continue;
+        environment_.stages.add(host::Stage::execute, now - given->second);
+        given_.erase(given);
+    }
 }
 
 boost::json::object DatabaseVoterRole::guard_report() const {

@@ -51,6 +51,7 @@ private:
     void pump_voter();
     void pump_guard();
     void give_to_executor();
+    void measure(const std::vector<consensus::Executed>& results, TimePoint now);
     void transmit(std::vector<consensus::Send>& messages);
     void note(const std::vector<consensus::Event>& events);
     [[nodiscard]] boost::json::object guard_report() const;
@@ -66,6 +67,8 @@ private:
     host::Ticker ticker_;
     std::deque<consensus::Execution> waiting_;  ///< did not fit the executor's queue
     std::deque<consensus::Lookup> lookups_;
+    /// When the executor was given an item; bounded as what is in flight.
+    std::map<std::tuple<GroupId, Slot, std::uint32_t>, TimePoint> given_;
     std::string trouble_;  ///< the last alarm that is not over
     bool halted_ = false;
     /// Counts executors: what an earlier one still says is about a database that is no more.

@@ -1,14 +1,14 @@
 #include "roles/gateway.hpp"
 
-#include "base/base64url.hpp"
 #include "base/log.hpp"
+#include "base/sha256.hpp"
 #include "client/config.hpp"
+#include "client/json_calls.hpp"
 #include "crypto/web_tls.hpp"
 #include "metrics/exporter.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/json/array.hpp>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <openssl/crypto.h>
 
@@ -23,113 +23,17 @@ using http::Response;
 
 namespace {
 
-constexpr std::size_t depth_max = 8;
-
-Error bad(const std::string& what) {
-    return error(Errc::malformed, what);
+TimePoint now() {
+    return TimePoint(
+        std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
 }
 
-Result<bftnode::Value> scalar(const catalog::Parameter& parameter, const json::value& value) {
-    if (value.is_null()) return bftnode::Value();
-    if (value.is_int64()) return bftnode::Value(value.get_int64());
-    if (value.is_string())
-        return bftnode::Value(std::string(value.get_string().data(), value.get_string().size()));
-    return bad("'" + parameter.name + "' must be an integer, a string (decimals, too) or null" +
-               (value.is_double() ? "; a number with a point must be written as a string" : ""));
-}
-
-// The values of `parameters` in their order, from an array or, by name, from an object.
-Result<std::vector<const json::value*>> in_order(const std::vector<catalog::Parameter>& parameters,
-                                                 const json::value& value,
-                                                 const std::string& where) {
-    static const json::value null;
-    std::vector<const json::value*> found;
-    if (const json::array* list = value.if_array()) {
-        if (list->size() != parameters.size())
-            return bad(where + " takes " + std::to_string(parameters.size()) + " values, not " +
-                       std::to_string(list->size()));
-        for (const json::value& one : *list) found.push_back(&one);
-        return found;
-    }
-    const json::object* object = value.if_object();
-    if (object == nullptr) return bad(where + " must be an array, or an object by name");
-    std::size_t used = 0;
-    for (const catalog::Parameter& parameter : parameters) {
-        const json::value* one = object->if_contains(parameter.name);
-        if (one == nullptr && !parameter.nullable)
-            return bad(where + " lacks '" + parameter.name + "'");
-        if (one != nullptr) ++used;
-        found.push_back(one == nullptr ? &null : one);
-    }
-    if (used == object->size()) return found;
-    for (const auto& member : *object) {
-        std::string name(member.key());
-        bool known = std::any_of(parameters.begin(), parameters.end(),
-                                 [&](const auto& parameter) { return parameter.name == name; });
-        if (!known) return bad(where + " has no parameter '" + name.substr(0, 64) + "'");
-    }
-    return found;
-}
-
-Result<bftnode::Value> argument(const catalog::Parameter& parameter, const json::value& value) {
-    if (parameter.type != catalog::Type::rows) return scalar(parameter, value);
-    const json::array* list = value.if_array();
-    if (list == nullptr) return bad("'" + parameter.name + "' must be an array of rows");
-    bftnode::Rows rows;
-    for (const json::value& one : *list) {
-        auto columns = in_order(parameter.columns, one, "a row of '" + parameter.name + "'");
-        if (!columns) return columns.error();
-        bftnode::Row row;
-        for (std::size_t c = 0; c < columns->size(); ++c) {
-            auto column = scalar(parameter.columns[c], *(*columns)[c]);
-            if (!column) return column.error();
-            row.push_back(std::move(*column));
-        }
-        rows.push_back(std::move(row));
-    }
-    return bftnode::Value(std::move(rows));
-}
-
-Result<std::vector<bftnode::Value>> arguments(const catalog::Procedure& procedure,
-                                              const std::string& body) {
-    boost::system::error_code failure;
-    json::parse_options options;
-    options.max_depth = depth_max;
-    json::value value = json::parse(body, failure, {}, options);
-    if (failure) return bad("the body is not JSON: " + failure.message());
-    auto values = in_order(procedure.parameters, value, procedure.name);
-    if (!values) return values.error();
-    std::vector<bftnode::Value> all;
-    for (std::size_t i = 0; i < values->size(); ++i) {
-        auto one = argument(procedure.parameters[i], *(*values)[i]);
-        if (!one) return one.error();
-        all.push_back(std::move(*one));
-    }
-    return all;
-}
-
-json::value to_json(const bftnode::Value& value) {
-    if (value.is_null()) return nullptr;
-    if (const auto* number = std::get_if<std::int64_t>(&value.data)) return *number;
-    const std::string& text = value.text();
-    // JSON holds text only; other bytes say what they are.
-    if (!catalog::utf8_characters(text))
-        return json::object{{"base64url", base64url(as_bytes(text))}};
-    return json::value(json::string_view(text.data(), text.size()));
-}
-
-json::array to_json(const std::vector<bftnode::Rows>& sets) {
-    json::array out;
-    for (const bftnode::Rows& rows : sets) {
-        json::array set;
-        for (const bftnode::Row& row : rows) {
-            json::array columns;
-            for (const bftnode::Value& value : row) columns.push_back(to_json(value));
-            set.push_back(std::move(columns));
-        }
-        out.push_back(std::move(set));
-    }
-    return out;
+Digest digest_of(const Request& request, bool receipt) {
+    return Digester("gateway-call")
+        .text(request.captured.at(0))
+        .u8(receipt ? 1 : 0)
+        .text(request.body)
+        .finish();
 }
 
 Response failure_of(const bftnode::Error& failure) {
@@ -156,7 +60,7 @@ Response to_response(const CallResult& result, bool receipt) {
     json::object body{
         {"outcome", bftnode::to_string(result.outcome)},
         {"code", result.code},
-        {"result_sets", to_json(result.result_sets)},
+        {"result_sets", client::results_to_json(result.result_sets)},
         {"request", json::object{{"client", std::to_string(result.id.client)},
                                  {"home", result.id.home},
                                  {"cseq", std::to_string(result.id.seq)}}},
@@ -180,7 +84,11 @@ Response to_response(const CallResult& result, bool receipt) {
 
 Gateway::Gateway(boost::asio::io_context& loop, GatewayOptions options,
                  catalog::Application application)
-    : loop_(loop), options_(std::move(options)), application_(std::move(application)) {}
+    : loop_(loop),
+      options_(std::move(options)),
+      application_(std::move(application)),
+      keys_({options_.idempotency_keys}),
+      keys_timer_(loop) {}
 
 // The client goes first: it answers what is outstanding, through posts that nobody runs any more.
 Gateway::~Gateway() {
@@ -220,6 +128,7 @@ Result<void> Gateway::start() {
         return error(Errc::unavailable, failure.what());
     }
     add_routes();
+    watch_keys();
     auto port = server_->listen(options_.listen);
     if (!port) return port.error();
     log::info("gateway_listening address={} port={} tls={} token={}", options_.listen, *port,
@@ -248,20 +157,74 @@ void Gateway::call(const Request& request, const Respond& respond) {
     const catalog::Procedure* procedure = application_.procedure(request.captured.at(0));
     if (procedure == nullptr)
         return respond(error_response(404, "not_found", "there is no procedure of that name"));
-    auto values = arguments(*procedure, request.body);
+    auto values = client::arguments_from_json(*procedure, request.body);
     if (!values) return respond(error_response(400, "bad_call", values.error().what));
+    if (request.idempotency_key)
+        return call_once(request, *procedure, std::move(*values), receipt, respond);
+    call(*procedure, std::move(*values), {receipt, {}},
+         [respond, receipt](const CallResult& result) { respond(to_response(result, receipt)); });
+}
+
+void Gateway::call(const catalog::Procedure& procedure, std::vector<bftnode::Value> values,
+                   bftnode::CallOptions options, std::function<void(const CallResult&)> done) {
     ++calls_;
     client_->call(
-        procedure->name, std::move(*values),
-        [this, alive = alive_, respond, receipt, &loop = loop_](const CallResult& result) {
-            boost::asio::post(loop, [this, alive, respond, receipt, result] {
+        procedure.name, std::move(values),
+        [this, alive = alive_, done = std::move(done), &loop = loop_](const CallResult& result) {
+            boost::asio::post(loop, [this, alive, done, result] {
                 if (!*alive) return;
                 if (result.error) ++failed_;
                 if (!result.error && result.outcome == bftnode::Outcome::aborted) ++aborted_;
-                respond(to_response(result, receipt));
+                done(result);
             });
         },
-        receipt);
+        options);
+}
+
+// The call of a key is never given up, only its callers are told that it takes long: whoever asks
+// again must find the same request, and not make another.
+void Gateway::call_once(const Request& request, const catalog::Procedure& procedure,
+                        std::vector<bftnode::Value> values, bool receipt, const Respond& respond) {
+    const std::string& key = *request.idempotency_key;
+    if (!Idempotency::valid(key))
+        return respond(error_response(400, "malformed",
+                                      "'Idempotency-Key' must be 1 to 255 visible characters"));
+    switch (keys_.ask(key, digest_of(request, receipt), respond,
+                      now() + options_.calls.give_up_after)) {
+        case Idempotency::Asked::mismatch:
+            return respond(error_response(422, "key_reused",
+                                          "this Idempotency-Key was used for another call"));
+        case Idempotency::Asked::full:
+            return respond(error_response(503, "overloaded",
+                                          "too many calls with Idempotency-Keys are under way"));
+        case Idempotency::Asked::joined:
+        case Idempotency::Asked::known:
+            return;
+        case Idempotency::Asked::fresh:
+            break;
+    }
+    call(procedure, std::move(values), {receipt, std::chrono::milliseconds(0)},
+         [this, key, receipt](const CallResult& result) {
+             Response response = to_response(result, receipt);
+             bool unsent = result.error && (result.error->code == bftnode::ErrorCode::overloaded ||
+                                            result.error->code == bftnode::ErrorCode::bad_call);
+             if (unsent)
+                 keys_.forget(key, response);
+             else
+                 keys_.finish(key, response);
+         });
+}
+
+void Gateway::watch_keys() {
+    keys_timer_.expires_after(std::chrono::milliseconds(250));
+    keys_timer_.async_wait([this, alive = alive_](const boost::system::error_code& cancelled) {
+        if (cancelled || !*alive) return;
+        static const Response late = error_response(
+            504, "no_answer",
+            "no f+1 equal answers within the time given; ask again with the same Idempotency-Key");
+        keys_.give_up(now(), late);
+        watch_keys();
+    });
 }
 
 void Gateway::add_routes() {
@@ -284,28 +247,31 @@ void Gateway::add_routes() {
     });
     server_->route("GET", "/metrics", [this](const Request&, const Respond& respond) {
         using metrics::Family;
-        bftnode::Statistics now = client_->statistics();
+        bftnode::Statistics statistics = client_->statistics();
         auto counter = [](const char* name, const char* help, std::uint64_t value) {
-            return Family{name, help, Family::Type::counter, {{{}, static_cast<double>(value)}}};
+            return Family{
+                name, help, Family::Type::counter, {{{}, static_cast<double>(value), {}}}};
         };
         std::vector<Family> families{
-            counter("bft_gateway_calls_total", "Calls handed to the cluster.", now.calls),
+            counter("bft_gateway_calls_total", "Calls handed to the cluster.", statistics.calls),
             counter("bft_gateway_answered_total", "Calls that f+1 replicas answered.",
-                    now.answered),
-            counter("bft_gateway_failed_total", "Calls without an outcome.", now.failed),
+                    statistics.answered),
+            counter("bft_gateway_failed_total", "Calls without an outcome.", statistics.failed),
             counter("bft_gateway_signatures_total", "Signatures made; several calls share one.",
-                    now.signatures),
-            counter("bft_gateway_sent_again_total", "Requests sent again.", now.sent_again)};
+                    statistics.signatures),
+            counter("bft_gateway_repeated_total",
+                    "Calls that were answered by their Idempotency-Key.", keys_.repeated()),
+            counter("bft_gateway_sent_again_total", "Requests sent again.", statistics.sent_again)};
         Family connected{
             "bft_gateway_connected", "Whether a host is connected.", Family::Type::gauge, {}};
-        for (const auto& [host, up] : now.connected)
-            connected.samples.push_back({{{"host", host}}, up ? 1.0 : 0.0});
+        for (const auto& [host, up] : statistics.connected)
+            connected.samples.push_back({{{"host", host}}, up ? 1.0 : 0.0, {}});
         Family disagreements{"bft_gateway_disagreements_total",
                              "Answers of a host that differed from the accepted ones.",
                              Family::Type::counter,
                              {}};
-        for (const auto& [host, count] : now.disagreements)
-            disagreements.samples.push_back({{{"host", host}}, static_cast<double>(count)});
+        for (const auto& [host, count] : statistics.disagreements)
+            disagreements.samples.push_back({{{"host", host}}, static_cast<double>(count), {}});
         families.push_back(std::move(connected));
         families.push_back(std::move(disagreements));
         respond({200, "text/plain; version=0.0.4; charset=utf-8", metrics::to_text(families), {}});
@@ -313,10 +279,10 @@ void Gateway::add_routes() {
 }
 
 json::object Gateway::report() const {
-    bftnode::Statistics now = client_->statistics();
+    bftnode::Statistics statistics = client_->statistics();
     json::object connected, disagreements;
-    for (const auto& [host, up] : now.connected) connected[host] = up;
-    for (const auto& [host, count] : now.disagreements) disagreements[host] = count;
+    for (const auto& [host, up] : statistics.connected) connected[host] = up;
+    for (const auto& [host, count] : statistics.disagreements) disagreements[host] = count;
     http::ServerReport server = server_->report();
     return {
         {"host", "gateway"},
@@ -325,10 +291,13 @@ json::object Gateway::report() const {
         {"calls", calls_},
         {"aborted", aborted_},
         {"failed", failed_},
-        {"outstanding", now.outstanding},
-        {"waiting", now.waiting},
-        {"signatures", now.signatures},
-        {"sent_again", now.sent_again},
+        {"outstanding", statistics.outstanding},
+        {"waiting", statistics.waiting},
+        {"signatures", statistics.signatures},
+        {"keys_under_way", keys_.under_way()},
+        {"keys_remembered", keys_.remembered()},
+        {"keys_repeated", keys_.repeated()},
+        {"sent_again", statistics.sent_again},
         {"connected", std::move(connected)},
         {"disagreements", std::move(disagreements)},
         {"connections", server.open},

@@ -24,15 +24,51 @@ GroupReplicaRole::GroupReplicaRole(Environment& environment, GroupId group, Posi
       group_(group),
       position_(position),
       log_(log),
+      stages_(environment.stages),
       engine_(environment.membership, group, position, options, executor_options(environment),
               environment.signer),
       host_(environment.loop, environment.clock, engine_, Endpoint::replica(group, position),
             environment.membership.group(group)->members.at(position.value).usig, certifier, log,
-            engine_hooks(environment)),
+            hooks()),
       fetches_(environment.loop, log, engine_hooks(environment).transmit) {
-    environment.exchange.attach(host_.self(), [this](const consensus::Verified& message) {
-        if (!fetches_.serve(host_.self(), message)) host_.receive(message);
-    });
+    environment.exchange.attach(host_.self(),
+                                [this](const consensus::Verified& message) { receive(message); });
+}
+
+void GroupReplicaRole::receive(const consensus::Verified& message) {
+    if (fetches_.serve(host_.self(), message)) return;
+    consensus::Now now = environment_.clock.now();
+    if (const auto* body = std::get_if<consensus::Body>(&message.payload()))
+        stages_.requested((*body)->id, now.mono);
+    host_.receive(message, now);
+}
+
+// As every engine's, and the stages of transactions are measured.
+host::EngineHostHooks GroupReplicaRole::hooks() {
+    host::EngineHostHooks hooks = engine_hooks(environment_);
+    hooks.event = [this, note = std::move(hooks.event)](const Endpoint& self,
+                                                        const consensus::Event& event) {
+        if (event.kind == consensus::Event::Kind::slot_appended)
+            stages_.appended(event.slot, environment_.clock.mono());
+        note(self, event);
+    };
+    hooks.delivered = [this](const Endpoint&, const consensus::Delivery& delivery) {
+        if (!delivery.entries.empty()) stages_.delivered(delivery, environment_.clock.mono());
+    };
+    if (environment_.observed)
+        hooks.answered = [this, tell = std::move(hooks.answered)](const Endpoint& self,
+                                                                  const consensus::Reply& reply) {
+            stages_.answered(reply.answer.rid, environment_.clock.mono());
+            tell(self, reply);
+        };
+    else
+        hooks.transmit = [this, send = std::move(hooks.transmit)](const Endpoint& from,
+                                                                  consensus::Send message) {
+            if (const auto* reply = std::get_if<consensus::Reply>(&message.payload))
+                stages_.answered(reply->answer.rid, environment_.clock.mono());
+            send(from, std::move(message));
+        };
+    return hooks;
 }
 
 Result<std::unique_ptr<GroupReplicaRole>> GroupReplicaRole::create(

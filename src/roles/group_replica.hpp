@@ -6,6 +6,7 @@
 #include "host/durable_log.hpp"
 #include "host/engine_host.hpp"
 #include "host/fetch_server.hpp"
+#include "roles/replica_stages.hpp"
 #include "roles/role.hpp"
 
 namespace bft::roles {
@@ -29,10 +30,14 @@ private:
                      consensus::minbft::ReplicaOptions options, usig::Certifier& certifier,
                      host::DurableLog& log);
 
+    host::EngineHostHooks hooks();
+    void receive(const consensus::Verified& message);
+
     Environment& environment_;
     GroupId group_;
     Position position_;
     host::DurableLog& log_;
+    ReplicaStages stages_;
     consensus::minbft::GroupReplica engine_;
     host::EngineHost host_;
     host::FetchServer fetches_;

@@ -26,7 +26,6 @@ using http::Response;
 
 namespace {
 
-constexpr std::size_t transactions_max = 256;  // of one request
 constexpr auto tick_interval = std::chrono::milliseconds(250);
 
 json::object error_object(std::string_view code, std::string_view text) {
@@ -35,36 +34,6 @@ json::object error_object(std::string_view code, std::string_view text) {
 
 const char* text_of(Rejected::Reason reason) {
     return reason == Rejected::Reason::over_quota ? "over_quota" : "refused";
-}
-
-// The requests of a body, and whether they came as a list.
-Result<std::vector<Body>> read_requests(const std::string& body, bool& list) {
-    boost::system::error_code failure;
-    json::parse_options options;
-    options.max_depth = 8;
-    json::value value = json::parse(body, failure, {}, options);
-    if (failure) return error(Errc::malformed, "this is not JSON: " + failure.message());
-    std::vector<Body> requests;
-    const json::object* object = value.if_object();
-    list = object != nullptr && object->contains("transactions");
-    if (!list) {
-        auto request = wire::request_from_json(value);
-        if (!request) return request.error();
-        requests.push_back(std::move(*request));
-        return requests;
-    }
-    const json::array* entries = object->at("transactions").if_array();
-    if (object->size() != 1 || entries == nullptr || entries->empty() ||
-        entries->size() > transactions_max)
-        return error(Errc::malformed, "'transactions' must be a list of 1 to " +
-                                          std::to_string(transactions_max) +
-                                          " requests, and stand alone");
-    for (const json::value& entry : *entries) {
-        auto request = wire::request_from_json(entry);
-        if (!request) return request.error();
-        requests.push_back(std::move(*request));
-    }
-    return requests;
 }
 
 }  // namespace
@@ -178,7 +147,7 @@ void HttpFront::post_transactions(http::Request request, const http::Respond& re
     if (!wait.empty() && wait != "0" && wait != "1")
         return respond(error_response(400, "malformed", "'wait' must be 0 or 1"));
     bool list = false;
-    auto requests = read_requests(request.body, list);
+    auto requests = wire::requests_from_json(request.body, list);
     if (!requests) return respond(error_response(400, "malformed", requests.error().what));
     for (const Body& body : *requests)
         if (!replica_for(body->id.home))
@@ -214,7 +183,7 @@ void HttpFront::post_page(http::Request request, const http::Respond& respond) {
     if (page == application_.pages().end())
         return respond(error_response(404, "not_found", "there is no page of that name"));
     bool list = false;
-    auto requests = read_requests(request.body, list);
+    auto requests = wire::requests_from_json(request.body, list);
     if (!requests || list)
         return respond(error_response(400, "malformed",
                                       list ? "a page takes one request" : requests.error().what));
@@ -337,32 +306,40 @@ bool HttpFront::serve_waiters(const Reply& reply) {
 
 void HttpFront::serve(const Waiter& waiter, const Reply& reply) {
     ++answers_;
-    std::optional<std::string> html;
+    TimePoint since = environment_.clock.mono();
+    std::optional<std::string> html = render(waiter, reply);
     Digest page;
-    if (waiter.asked->page != nullptr) {
-        auto call = catalog::decode_call(waiter.body->op);
-        const catalog::Procedure* procedure =
-            call ? application_.procedure(call->procedure) : nullptr;
-        if (procedure != nullptr) {
-            html = render_page(waiter.asked->page->text, *procedure, *call, reply);
-            environment_.exchange.misbehaviour().change_page(*html);
-            page = consensus::page_digest(as_bytes(*html));
-        }
+    if (html) {
+        environment_.stages.add(host::Stage::render, environment_.clock.mono() - since);
+        page = consensus::page_digest(as_bytes(*html));
     }
     json::object answer = speaker(reply.group, reply.position);
     answer["answer"] = wire::transaction_to_json(reply, page);
     answer["result"] = base64url(reply.answer.result);
     if (html) answer["html"] = std::move(*html);
     Alg alg = waiter.asked->alg;
-    signer(alg).sign(reply.group, reply.position, consensus::answer_digest(reply, page),
-                     [this, asked = waiter.asked, entry = waiter.entry, alg,
-                      answer = std::move(answer)](const ReplySignature& made) mutable {
-                         ReplySignature signature = made;
-                         environment_.exchange.misbehaviour().change_signature(signature.signature);
-                         answer["signature"] = wire::signature_to_json(
-                             signature, alg == Alg::p256 ? "p256" : "ed25519");
-                         asked->finish(entry, 200, std::move(answer));
-                     });
+    signer(alg).sign(
+        reply.group, reply.position, consensus::answer_digest(reply, page),
+        [this, since, asked = waiter.asked, entry = waiter.entry, alg,
+         answer = std::move(answer)](const ReplySignature& made) mutable {
+            ReplySignature signature = made;
+            environment_.exchange.misbehaviour().change_signature(signature.signature);
+            answer["signature"] =
+                wire::signature_to_json(signature, alg == Alg::p256 ? "p256" : "ed25519");
+            asked->finish(entry, 200, std::move(answer));
+            environment_.stages.add(host::Stage::reply, environment_.clock.mono() - since);
+        });
+}
+
+// Null where no page was asked for.
+std::optional<std::string> HttpFront::render(const Waiter& waiter, const Reply& reply) {
+    if (waiter.asked->page == nullptr) return std::nullopt;
+    auto call = catalog::decode_call(waiter.body->op);
+    const catalog::Procedure* procedure = call ? application_.procedure(call->procedure) : nullptr;
+    if (procedure == nullptr) return std::nullopt;
+    std::string html = render_page(waiter.asked->page->text, *procedure, *call, reply);
+    environment_.exchange.misbehaviour().change_page(html);
+    return html;
 }
 
 void HttpFront::refuse(const Waiter& waiter, const Rejected& refusal) {

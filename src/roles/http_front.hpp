@@ -107,6 +107,7 @@ private:
     bool serve_waiters(const consensus::Reply& reply);
     void serve(const Waiter& waiter, const consensus::Reply& reply);
     void refuse(const Waiter& waiter, const consensus::Rejected& refusal);
+    std::optional<std::string> render(const Waiter& waiter, const consensus::Reply& reply);
     void give_up(TimePoint now);
     void tick();
 

@@ -22,6 +22,7 @@ struct Environment {
     consensus::Signer& signer;  ///< with this host's identity key
     host::Exchange& exchange;
     EventLog& events;
+    host::Stages& stages;
     /// The process cannot go on: one line, then the end.
     std::function<void(Error)> fatal;
     /// Somebody wants each answer of a group (the HTTP front).

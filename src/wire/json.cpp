@@ -234,6 +234,35 @@ Result<consensus::Body> request_from_json(const json::value& value) {
     return consensus::Body(std::make_shared<const Request>(std::move(*request)));
 }
 
+Result<std::vector<consensus::Body>> requests_from_json(std::string_view text, bool& list) {
+    boost::system::error_code failure;
+    json::parse_options options;
+    options.max_depth = 8;
+    json::value value =
+        json::parse(json::string_view(text.data(), text.size()), failure, {}, options);
+    if (failure) return malformed("this is not JSON: " + failure.message());
+    std::vector<consensus::Body> requests;
+    const json::object* object = value.if_object();
+    list = object != nullptr && object->contains("transactions");
+    if (!list) {
+        auto request = request_from_json(value);
+        if (!request) return request.error();
+        requests.push_back(std::move(*request));
+        return requests;
+    }
+    const json::array* entries = object->at("transactions").if_array();
+    if (object->size() != 1 || entries == nullptr || entries->empty() ||
+        entries->size() > requests_of_body_max)
+        return malformed("'transactions' must be a list of 1 to " +
+                         std::to_string(requests_of_body_max) + " requests, and stand alone");
+    for (const json::value& entry : *entries) {
+        auto request = request_from_json(entry);
+        if (!request) return request.error();
+        requests.push_back(std::move(*request));
+    }
+    return requests;
+}
+
 json::object request_to_json(const Request& request) {
     return {{"raw", base64url(request.raw)},
             {"signature", base64url(request.signature)},

@@ -15,6 +15,11 @@ namespace bft::wire {
 
 /// A signed request; its rd and fields are computed from its raw bytes.
 [[nodiscard]] Result<consensus::Body> request_from_json(const boost::json::value& value);
+/// A whole body: one request, or a list of them under "transactions" and nothing else; `list` says
+/// which it was.
+[[nodiscard]] Result<std::vector<consensus::Body>> requests_from_json(std::string_view text,
+                                                                      bool& list);
+inline constexpr std::size_t requests_of_body_max = 256;
 [[nodiscard]] boost::json::object request_to_json(const consensus::Request& request);
 
 /// What replicas say equally (Transaction). `page` is left out when it is zero.

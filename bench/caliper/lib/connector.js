@@ -4,6 +4,8 @@
 
 const crypto = require('node:crypto');
 const fs = require('node:fs');
+const http = require('node:http');
+const https = require('node:https');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { CaliperUtils, ConfigUtil, ConnectorBase, TxStatus } = require('@hyperledger/caliper-core');
@@ -37,22 +39,38 @@ async function openDirect(config, workerIndex) {
     };
 }
 
+/** One exchange over a connection that is kept. Node's fetch costs some five times as much processor time as this. */
+function exchange(client, agent, url, body, timeoutMs) {
+    return new Promise((resolve, reject) => {
+        const request = client.request(url, { method: 'POST', agent, timeout: timeoutMs,
+            headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) } }, (response) => {
+            let text = '';
+            response.setEncoding('utf8');
+            response.on('data', (chunk) => { text += chunk; });
+            response.on('error', reject);
+            response.on('end', () => resolve({ status: response.statusCode, text }));
+        });
+        request.on('timeout', () => request.destroy(new Error('the gateway does not answer')));
+        request.on('error', reject);
+        request.end(body);
+    });
+}
+
 /** The gateway does the f+1 work; its word is all that is asked for. */
 function openGateway(config) {
+    const client = config.url.startsWith('https:') ? https : http;
+    const agent = new client.Agent({ keepAlive: true });
     return {
         call: async (procedure, args) => {
             const started = performance.now();
-            const response = await fetch(`${config.url}/v1/call/${encodeURIComponent(procedure)}`, {
-                method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(args),
-                signal: AbortSignal.timeout(config.giveUpAfterMs ?? 60000),
-            });
-            const body = await response.json();
+            const { status, text } = await exchange(client, agent, `${config.url}/v1/call/${encodeURIComponent(procedure)}`,
+                JSON.stringify(args), config.giveUpAfterMs ?? 60000);
+            const body = JSON.parse(text);
             // 409: executed, and aborted by a rule of the application.
-            if (response.status !== 200 && response.status !== 409)
-                throw new Error(`status ${response.status}: ${body.error?.text}`);
+            if (status !== 200 && status !== 409) throw new Error(`status ${status}: ${body.error?.text}`);
             return { outcome: body.outcome, code: body.code, latencyMs: performance.now() - started };
         },
-        close: () => {},
+        close: () => agent.destroy(),
     };
 }
 

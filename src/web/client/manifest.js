@@ -11,7 +11,7 @@ function identities(list) {
 /** docs/http.md, section "The manifest's digest". */
 export async function manifestDigest(m) {
   return toHex(await digestOf('cluster',
-    sizedText(m.name), sized(fromHex(m.id, 16)), u32(m.f), u32(m.f_database),
+    sizedText(m.name), sized(fromHex(m.id, 16)), u32(m.f), u32(m.f_database), u64(m.checkpoint_slots), u64(m.scan_slots),
     sizedText(m.application.name), fromHex(m.application.digest, 32),
     u32(m.hosts.length),
     ...m.hosts.flatMap((host) => [sizedText(host.name), sized(fromHex(host.key, 32)),

@@ -10,6 +10,18 @@ function mean(list) {
   return (list.reduce((sum, value) => sum + value, 0) / list.length).toFixed(1);
 }
 
+/** Mean milliseconds of each stage between two words of a host; a stage in which nothing happened keeps what it had. */
+export function stageMeans(before, now, old = {}) {
+  const means = { ...old };
+  for (const [name, { count, sum_us: sum }] of Object.entries(now ?? {})) {
+    const { count: was = 0, sum_us: summed = 0 } = before?.[name] ?? {};
+    // Fewer than before: the daemon has started again.
+    if (count > was) means[name] = (sum - summed) / (count - was) / 1000;
+    else if (count < was && count > 0) means[name] = sum / count / 1000;
+  }
+  return means;
+}
+
 async function ask(url) {
   const response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MS), cache: 'no-store', credentials: 'omit' });
   if (!response.ok) throw new Error(`status ${response.status}`);
@@ -17,7 +29,8 @@ async function ask(url) {
 }
 
 class Host {
-  constructor(host) {
+  constructor(host, primaries) {
+    this.primaries = primaries; // names, by number
     this.name = host.name;
     this.http = host.http;
     this.executed = 0;
@@ -34,12 +47,13 @@ class Host {
   }
 
   async look() {
-    const before = { at: this.at, executed: this.executed };
+    const before = { at: this.at, executed: this.executed, stages: this.status?.stages };
     try {
       this.status = await ask(`${this.http}/v1/status`);
       this.at = performance.now();
       this.executed = this.status.voter?.executed ?? 0;
       this.rate = before.at ? Math.max(0, ((this.executed - before.executed) * 1000) / (this.at - before.at)) : 0;
+      this.stages = stageMeans(before.stages, this.status.stages, this.stages);
       this.trouble = undefined;
     } catch {
       this.status = this.at = undefined;
@@ -49,14 +63,15 @@ class Host {
 
   row(accusedBy) {
     const { status } = this;
-    const groups = (status?.replicas ?? []).map((r) => `${r.group}: view ${r.view}, committed ${r.committed}, executed ${r.executed}`);
+    const groups = (status?.replicas ?? []).map((r) => `${r.group}: view ${r.view} (${this.primaries[r.leader] ?? r.leader}), committed ${r.committed}, executed ${r.executed}`);
+    const stages = Object.entries(this.stages ?? {}).map(([name, ms]) => `${name} ${ms.toFixed(1)}`).join(' · ');
     const latency = this.order.length === 0 ? '' : `order to answer ${mean(this.order)} ms\nbehind the first ${mean(this.behind)} ms`;
     const state = !status ? this.trouble : status.ready ? 'ready' : 'not ready';
     const troubled = accusedBy.length > 0;
     return element('tr', { 'data-host': this.name, class: !status ? 'down' : troubled ? 'differs' : '' },
       element('td', {}, this.name), element('td', {}, state), element('td', { class: 'lines' }, groups.join('\n')),
       element('td', {}, status ? `${Math.round(this.rate)}/s` : ''), element('td', {}, status ? String(this.executed) : ''),
-      element('td', { class: 'lines' }, latency),
+      element('td', { class: 'lines' }, latency, latency && stages ? '\n' : '', element('span', { class: 'stages' }, stages && `stages: ${stages} ms`)),
       element('td', {}, troubled ? `differs, say ${accusedBy.join(', ')}` : ''));
   }
 }
@@ -66,7 +81,7 @@ export class Live {
 
   /** Fills `hosts` (a table's body) and `events` (a list) for ever. */
   constructor(manifest, hosts, events) {
-    this.hosts = new Map([...manifest.hosts.values()].filter((host) => host.http).map((host) => [host.name, new Host(host)]));
+    this.hosts = new Map([...manifest.hosts.values()].filter((host) => host.http).map((host) => [host.name, new Host(host, manifest.document.primaries.map((primary) => primary.host))]));
     this.box = hosts;
     this.events = events;
     this.#watch();

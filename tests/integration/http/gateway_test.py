@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """The gateway with nothing but curl, and receipts, also where a host lies."""
+import concurrent.futures
 import json
 import os
+import signal
 import unittest
 
 import front
-from harness import BFTCTL, main, run
+from harness import BFTCTL, main, run, wait_until
 
 
 def curl(gateway, procedure, arguments, query=""):
@@ -46,6 +48,48 @@ class GatewayTest(unittest.TestCase):
             self.assertEqual(gateway.call("query_account", [1, 1], headers=wrong).status, 401)
             right = {"Authorization": "Bearer correct-horse-battery"}
             self.assertEqual(gateway.call("query_account", [1, 1], headers=right).status, 200)
+
+    def test_idempotency_keys(self):
+        """However often a key is sent, and whatever becomes of the caller, the payment happens once."""
+        with front.cluster() as cluster:
+            cluster.start()
+            more = "give_up_after_ms = 3000"
+            with front.Gateway(cluster.dir, more=more) as gateway:
+                for branch, account in ((1, 1), (2, 7)):
+                    gateway.call("create_account", [branch, account, "Ann", "100.00"])
+                pay = [1, 1, 2, 7, "10.00", "rent"]
+
+                def send(key, arguments=pay, **options):
+                    return gateway.call("send_payment", arguments, headers={"Idempotency-Key": key}, **options)
+
+                def balance():
+                    return gateway.call("query_account", [2, 7]).json()["result_sets"][0][0][3]
+                with concurrent.futures.ThreadPoolExecutor(12) as pool:
+                    at_once = list(pool.map(lambda _: send("once"), range(12)))
+                self.assertEqual({one.status for one in at_once}, {200})
+                self.assertEqual(len({one.text for one in at_once}), 1)
+                again = send("once")
+                self.assertEqual((again.status, again.text), (200, at_once[0].text))
+                self.assertEqual(again.headers["Idempotency-Replayed"], "true")
+                self.assertEqual(balance(), "110.00")
+                other = send("once", [1, 1, 2, 7, "10.01", "rent"])
+                self.assertEqual((other.status, other.json()["error"]["code"]), (422, "key_reused"))
+                self.assertEqual(send("x" * 256).status, 400)
+                self.assertEqual(send("two words").status, 400)
+                self.assertEqual(balance(), "110.00")
+
+                # Nobody answers for a while: the caller is told so, asks again, and gets the answer to its first call.
+                for host in ("host2", "host3"):
+                    cluster.signal(host, "node", signal.SIGSTOP)
+                late = send("late")
+                self.assertEqual((late.status, late.json()["error"]["code"]), (504, "no_answer"))
+                for host in ("host2", "host3"):
+                    cluster.signal(host, "node", signal.SIGCONT)
+                answer = wait_until(lambda: (lambda got: got if got.status == 200 else None)(send("late")), "the answer")
+                self.assertEqual(send("late").text, answer.text)
+                self.assertEqual(balance(), "120.00")
+                status = front.ask(gateway.url + "/v1/status").json()
+                self.assertEqual((status["keys_under_way"], status["keys_remembered"]), (0, 2))
 
     def test_receipts(self):
         with front.cluster() as cluster:

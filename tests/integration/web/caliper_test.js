@@ -6,9 +6,10 @@ import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import { FakeCluster } from '../../unit/web/fakes.js';
+import { openBrowser } from './browser.js';
 
 const CALIPER = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../../bench/caliper');
 let cluster;
@@ -38,6 +39,28 @@ function run(name, ...more) {
   return new Promise((resolve) => child.on('close', (code) => resolve({ code, text, out })));
 }
 
+/** As a person without a network sees it: nothing is asked for, no script fails, the figures are there. */
+async function readableOffline(report) {
+  const browser = await openBrowser();
+  try {
+    await browser.context.setOffline(true);
+    const page = await browser.context.newPage();
+    const asked = [];
+    const complaints = [];
+    page.on('request', (request) => asked.push(request.url()));
+    page.on('pageerror', (error) => complaints.push(error.message));
+    await page.goto(pathToFileURL(report).href, { waitUntil: 'load' });
+    assert.deepEqual(asked.filter((url) => !url.startsWith('file:') && !url.startsWith('data:')), []);
+    assert.deepEqual(complaints, []);
+    const rows = await page.locator('table', { hasText: 'AuditChain' }).last().innerText();
+    assert.match(rows, /CreateAccount[\s\S]*SendPayment[\s\S]*AuditChain[^\n]*2998/);
+    assert.ok(await page.locator('table', { hasText: 'AuditChain' }).last().isVisible());
+    assert.ok(await page.getByText('Summary of performance metrics').first().isVisible());
+  } finally {
+    await browser.close();
+  }
+}
+
 test('direct mode: f+1 signed commit events, percentiles, a report that needs no internet', async () => {
   cluster.behave('honest', 'forged', 'honest');
   const { code, text, out } = await run('direct', '--cluster', work);
@@ -52,6 +75,7 @@ test('direct mode: f+1 signed commit events, percentiles, a report that needs no
   const report = fs.readFileSync(path.join(out, 'report.html'), 'utf8');
   assert.match(report, /Percentiles.*AuditChain.*2998/s);
   assert.doesNotMatch(report, /(src|href)="?https?:/);
+  await readableOffline(path.join(out, 'report.html'));
 });
 
 test('gateway mode', async () => {

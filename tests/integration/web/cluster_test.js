@@ -24,14 +24,19 @@ const cluster = (command, words = [], env = {}) => run(path.join(ROOT, 'deploy/c
 
 before(async () => {
   site = await serveSite(path.join(ROOT, 'src/web'), () => manifest);
-  await cluster('init', ['--app', path.join(ROOT, 'config/apps/payment'), '--groups', '2', '--partitions', '4', '--http', 'plain', '--origins', site.url, '--clients', 'web', '--web-clients', '1']);
-  await cluster('start');
-  manifest = JSON.parse(fs.readFileSync(path.join(dir, 'manifest.json')));
   browser = await openBrowser();
   page = await browser.context.newPage();
   page.setDefaultTimeout(60000);
+  await page.goto(`${site.url}/page/style.css`);
+  const own = await page.evaluate(async () => {
+    const { IndexedDbKeyStore, loadOrCreateKey } = await import('/client/bft-client.js');
+    const { publicKey } = await loadOrCreateKey(new IndexedDbKeyStore(), 'client');
+    return [...publicKey].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  });
+  await cluster('init', ['--app', path.join(ROOT, 'config/apps/payment'), '--groups', '2', '--partitions', '4', '--http', 'plain', '--origins', site.url, '--clients', 'web', '--web-clients', '1', '--client-keys', `browser=${own}`]);
+  await cluster('start');
+  manifest = JSON.parse(fs.readFileSync(path.join(dir, 'manifest.json')));
   page.on('pageerror', (error) => complaints.push(error.message));
-  await open('web');
 });
 after(async () => {
   await browser?.close();
@@ -40,9 +45,10 @@ after(async () => {
   if (!process.env.BFT_KEEP) fs.rmSync(dir, { recursive: true });
 });
 
+/** As client `name` with its key in the link; without: with the key that this browser made or was given before. */
 async function open(name) {
-  const key = fs.readFileSync(path.join(dir, 'clients', name, 'client.key')).toString('base64url');
-  await page.goto(`${site.url}/page/index.html?retry=2000&patience=8000&settle=3000#pin=${manifest.digest}&key=${key}`);
+  const key = name && fs.readFileSync(path.join(dir, 'clients', name, 'client.key')).toString('base64url');
+  await page.goto(`${site.url}/page/index.html?retry=2000&patience=8000&settle=3000#pin=${manifest.digest}${key ? `&key=${key}` : ''}`);
   await page.waitForSelector('body[data-ready="yes"]');
 }
 
@@ -68,7 +74,15 @@ async function restart(host, lies) {
   }
 }
 
+test('a key that the browser made itself, and that nobody else ever had', async () => {
+  await open();
+  assert.match(await page.locator('#me').textContent(), /client browser \(/);
+  await call('query_account', { branch: 1, account: 1 });
+  await page.locator('#answer .bft-badge[data-confirmed="3"]').waitFor();
+});
+
 test('an honest cluster: results and pages confirmed by all three', async () => {
+  await open('web');
   await call('create_account', { branch: 1, account: 1, owner: 'ann', opening: '100.00' });
   await page.locator('#answer .bft-result', { hasText: '11100.00' }).waitFor();
   await confirmed(3);

@@ -381,7 +381,7 @@ TEST_F(ClientCoreTest, ReceiptsNeedSignedReplies) {
     CoreOptions with = options();
     with.well_signed = [](const Reply& r) { return r.signature && r.signature->signature[0] == 1; };
     ClientCore wary(membership, self, with, first, 1);
-    ASSERT_TRUE(wary.submit(1, home, {home}, false, {}, now, true));
+    ASSERT_TRUE(wary.submit(1, home, {home}, false, {}, now, {true, {}}));
     now += 1ms;
     wary.tick(now);
     auto bundle = wary.take_output().sign;

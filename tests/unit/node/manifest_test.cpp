@@ -30,6 +30,9 @@ TEST(Manifest, SaysWhatTheDigestNeeds) {
     EXPECT_EQ(cluster.digest(), before) << "an address is not part of the identity";
     cluster.hosts[1].web_key = crypto::WebKey::generate().public_key();
     cluster.clients.push_back({ClientId(77), "web", crypto::WebKey::generate().public_key()});
+    // Not their defaults: the document must say them.
+    cluster.checkpoint_slots = 64;
+    cluster.scan_slots = 128;
     EXPECT_NE(cluster.digest(), before);
     const auto again = parse_manifest(manifest_json(cluster, application()));
     ASSERT_TRUE(again) << again.error().what;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 
 import { BftClient, FormatError, importKey, fetchManifest, Manifest, MemoryKeyStore, loadOrCreateKey, verifyReceipt } from '../../../src/web/client/bft-client.js';
+import { stageMeans } from '../../../src/web/page/live.js';
 import { FakeCluster } from './fakes.js';
 
 let cluster;
@@ -305,4 +306,14 @@ test('f = 2: three equal answers of five are needed', async () => {
   assert.equal(made.confirmedBy.length, 3);
   cluster.behave('honest', 'lie', 'silent', 'honest', 'down');
   await refusedBy(client.call('create_account', [1, 2, 'ann', '1.00']), 'timeout');
+});
+
+test('the page shows the mean of each stage since it looked last', () => {
+  const first = { order: { count: 10, sum_us: 50_000 }, vote: { count: 1, sum_us: 2000 } };
+  assert.deepEqual(stageMeans(undefined, first), { order: 5, vote: 2 });
+  const later = { order: { count: 12, sum_us: 52_000 }, vote: { count: 1, sum_us: 2000 } };
+  assert.deepEqual(stageMeans(first, later, { order: 5, vote: 2 }), { order: 1, vote: 2 }, 'nothing new: what was known');
+  const restarted = { order: { count: 1, sum_us: 7000 } };
+  assert.deepEqual(stageMeans(later, restarted, { order: 1, vote: 2 }), { order: 7, vote: 2 });
+  assert.deepEqual(stageMeans(undefined, undefined), {}, 'a daemon that does not say');
 });

@@ -137,7 +137,7 @@ const PROCEDURES = [
 function digestOfManifest(m) {
   const text = sized;
   const members = (list) => [u32(list.length), ...list.flatMap((e) => [text(e.host), text(e.usig)])];
-  return H('cluster', text(m.name), sized(hex(m.id)), u32(m.f), u32(m.f_database), text(m.application.name), hex(m.application.digest),
+  return H('cluster', text(m.name), sized(hex(m.id)), u32(m.f), u32(m.f_database), u64(m.checkpoint_slots), u64(m.scan_slots), text(m.application.name), hex(m.application.digest),
     u32(m.hosts.length), ...m.hosts.flatMap((h) => [text(h.name), sized(hex(h.key)), ...(h.web_key ? [sized(hex(h.web_key))] : [])]),
     ...members(m.primaries), u32(m.groups.length),
     ...m.groups.flatMap((g) => [u32(g.id), ...members(g.members), u32(g.partitions.length), ...g.partitions.map(u32)]),
@@ -338,7 +338,7 @@ export class FakeCluster {
 
   #manifest() {
     const document = {
-      name: 'fake', id: '00112233445566778899aabbccddeeff', f: this.f, f_database: this.f,
+      name: 'fake', id: '00112233445566778899aabbccddeeff', f: this.f, f_database: this.f, checkpoint_slots: 32, scan_slots: 4096,
       application: { name: 'payment', digest: sha('payment').toString('hex'), procedures: PROCEDURES },
       hosts: [{ name: 'primary1', key: makeKey('ed25519').publicKey },
         ...this.replicas.map((r) => ({ name: r.name, key: r.keys.ed25519.publicKey, web_key: r.keys.p256.publicKey, http: r.url }))],
