@@ -56,10 +56,15 @@ int main(int argc, char** argv) {
     app.footer(footer);
     app.require_subcommand(1);
     const std::vector<std::pair<std::string, Command>> commands = {
-        {"init", add_init(app)},         {"install", add_install(app)},
-        {"status", add_status(app)},     {"call", add_call(app)},
-        {"check", add_check(app)},       {"audit", add_audit(app)},
-        {"manifest", add_manifest(app)}, {"verify-receipt", add_verify_receipt(app)},
+        {"init", add_init(app)},
+        {"install", add_install(app)},
+        {"generate", add_generate(app)},
+        {"status", add_status(app)},
+        {"call", add_call(app)},
+        {"check", add_check(app)},
+        {"audit", add_audit(app)},
+        {"manifest", add_manifest(app)},
+        {"verify-receipt", add_verify_receipt(app)},
     };
     try {
         app.parse(argc, argv);

@@ -30,5 +30,6 @@ Command add_check(CLI::App& app);
 Command add_manifest(CLI::App& app);
 Command add_verify_receipt(CLI::App& app);
 Command add_audit(CLI::App& app);
+Command add_generate(CLI::App& app);
 
 }  // namespace bft::node
