@@ -104,6 +104,8 @@ void add_links(json::object& status, const StatusSource& source, const net::Link
 void add_drops(json::object& status, const StatusSource& source,
                const host::Exchange::Report& report, Counts& disagreements) {
     Counts drops;
+    for (std::size_t cause = 0; cause < host::drop_kinds; ++cause)
+        drops[to_string(static_cast<host::Drop>(cause))] = 0;
     json::object by_peer;
     for (const auto& [key, counts] : report.drops) {
         auto peer = source.peers->find(key);
