@@ -20,7 +20,7 @@ mkdir -p "$out/man-bftnode" "$out/man-bftctl"
     echo
     echo "  * See /usr/share/doc/bftnode and docs/CHANGELOG.md of the sources."
     echo
-    echo " -- The bftnode authors <bftnode@localhost>  $(date -Ru -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}")"
+    echo " -- The bftnode authors <bftnode@users.noreply.github.com>  $(date -Ru -d "@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}")"
 } | gzip -9n >"$out/changelog.gz"
 
 page() { # FOLDER NAME DESCRIPTION COMMAND...
@@ -32,5 +32,9 @@ page man-bftnode bftnode "host of a Byzantine fault-tolerant database cluster" "
 page man-bftctl bftctl "makes, watches and calls a bftnode cluster" "$programs/bftctl"
 "$programs/bftctl" --help | sed -n '/^Subcommands:/,/^$/{s/^  \([a-z-]*\)  *\(.*\)/\1 \2/p}' |
     while read -r command description; do
-        page man-bftctl "bftctl-$command" "$description" "$programs/bftctl $command"
+        # Under the page's own name, which help2man takes from the program's.
+        printf '#!/bin/sh\nexec "%s/bftctl" %s "$@"\n' "$programs" "$command" >"$out/bftctl-$command"
+        chmod +x "$out/bftctl-$command"
+        page man-bftctl "bftctl-$command" "$description" "$out/bftctl-$command"
+        rm "$out/bftctl-$command"
     done

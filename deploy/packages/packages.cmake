@@ -10,7 +10,8 @@ install(FILES deploy/systemd/bftnode.sysusers DESTINATION lib/sysusers.d
     RENAME bftnode.conf COMPONENT bftnode)
 install(FILES deploy/systemd/bftnode.tmpfiles DESTINATION lib/tmpfiles.d
     RENAME bftnode.conf COMPONENT bftnode)
-install(DIRECTORY config/apps DESTINATION ${CMAKE_INSTALL_DATADIR}/bftnode COMPONENT bftnode)
+install(DIRECTORY config/apps DESTINATION ${CMAKE_INSTALL_DATADIR}/bftnode COMPONENT bftnode
+    USE_SOURCE_PERMISSIONS)
 install(FILES config/node.toml config/gateway.toml config/topology.toml
     DESTINATION ${CMAKE_INSTALL_DATADIR}/bftnode/examples COMPONENT bftnode)
 install(FILES docs/operations.md docs/http.md docs/threat-model.md
@@ -64,7 +65,7 @@ install(DIRECTORY ${CMAKE_BINARY_DIR}/package_documents/man-bftctl/
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_VENDOR "The bftnode authors")
-set(CPACK_PACKAGE_CONTACT "The bftnode authors <bftnode@localhost>")
+set(CPACK_PACKAGE_CONTACT "The bftnode authors <bftnode@users.noreply.github.com>")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_COMPONENTS_ALL bftnode bftctl client)
 set(CPACK_STRIP_FILES ON)
@@ -73,7 +74,6 @@ set(CPACK_COMPONENTS_GROUPING ONE_PER_GROUP)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
-set(CPACK_DEBIAN_PACKAGE_HOMEPAGE "https://localhost/bftnode")
 
 set(CPACK_DEBIAN_BFTNODE_PACKAGE_NAME bftnode)
 set(CPACK_DEBIAN_BFTNODE_PACKAGE_SECTION database)
@@ -84,21 +84,21 @@ set(CPACK_DEBIAN_BFTNODE_PACKAGE_RECOMMENDS "mariadb-server")
 set(CPACK_DEBIAN_BFTNODE_PACKAGE_CONTROL_EXTRA
     "${CMAKE_SOURCE_DIR}/deploy/packages/postinst;${CMAKE_SOURCE_DIR}/deploy/packages/prerm;${CMAKE_SOURCE_DIR}/deploy/packages/postrm")
 set(CPACK_COMPONENT_BFTNODE_DESCRIPTION "Byzantine fault-tolerant MySQL and MariaDB: the daemon
- Orders transactions by MinBFT with counters of TPM 2.0 chips and executes them
- on 2f+1 databases of different hosts: up to f of them may crash, lie or be
- owned by an attacker. systemd units, example applications.")
+Orders transactions by MinBFT with counters of TPM 2.0 chips and executes them
+on 2f+1 databases of different hosts: up to f of them may crash, lie or be
+owned by an attacker. systemd units, example applications.")
 
 set(CPACK_DEBIAN_BFTCTL_PACKAGE_NAME bftctl)
 set(CPACK_DEBIAN_BFTCTL_PACKAGE_SECTION database)
 set(CPACK_DEBIAN_BFTCTL_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_BFTCTL_PACKAGE_DEPENDS "libtss2-tcti-device0, libtss2-tcti-swtpm0, libtss2-tcti-mssim0")
 set(CPACK_COMPONENT_BFTCTL_DESCRIPTION "Byzantine fault-tolerant MySQL and MariaDB: command line tool
- Makes a cluster's keys, TPM counters and files, shows who is up and who
- disagrees, runs transactions, compares and repairs databases.")
+Makes a cluster's keys, TPM counters and files, shows who is up and who
+disagrees, runs transactions, compares and repairs databases.")
 
 set(CPACK_DEBIAN_CLIENT_PACKAGE_NAME libbftnode-client-dev)
 set(CPACK_DEBIAN_CLIENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_CLIENT_PACKAGE_DEPENDS "libssl-dev, libprotobuf-dev, libspdlog-dev, libfmt-dev, libtomlplusplus-dev, libboost1.81-dev")
 set(CPACK_COMPONENT_CLIENT_DESCRIPTION "Byzantine fault-tolerant MySQL and MariaDB: C++ client library
- Headers and static library. A result counts when f+1 replicas say the same.")
+Headers and static library. A result counts when f+1 replicas say the same.")
 include(CPack)
