@@ -1,22 +1,23 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building, testing or running the demo needs and that are missing.
-# Usage: deploy/install-packages.sh build|run|test|web ...   (several sets may be named; default: build run test)
+# Usage: deploy/install-packages.sh build|run|test|web|package ...   (several sets may be named; default: build run test)
 set -euo pipefail
 
 build="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libssl-dev libtss2-dev libmariadb-dev
        libspdlog-dev libfmt-dev libprotobuf-dev protobuf-compiler libtomlplusplus-dev librocksdb-dev libcli11-dev
-       prometheus-cpp-dev libjemalloc-dev libkainjow-mustache-dev libgtest-dev libgmock-dev libbenchmark-dev"
+       prometheus-cpp-dev libjemalloc-dev libkainjow-mustache-dev libsystemd-dev libgtest-dev libgmock-dev libbenchmark-dev"
 run="mariadb-server-core mariadb-client-core swtpm libtss2-tctildr0 libtss2-tcti-swtpm0 libtss2-tcti-mssim0
      libtss2-tcti-device0 openssl curl"
 test="clang-format clang-tidy python3"
+package="help2man dpkg-dev file lintian"
 web="chromium"  # the tests in a browser; Node 20 and npm are not of Debian 12
 
 [ $# -gt 0 ] || set -- build run test
 wanted=""
 for set_name in "$@"; do
     case "$set_name" in
-        build | run | test | web) wanted="$wanted ${!set_name}" ;;
-        *) echo "install-packages: unknown set '$set_name' (build, run, test or web)" >&2; exit 2 ;;
+        build | run | test | web | package) wanted="$wanted ${!set_name}" ;;
+        *) echo "install-packages: unknown set '$set_name' (build, run, test, web or package)" >&2; exit 2 ;;
     esac
 done
 

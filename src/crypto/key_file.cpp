@@ -1,5 +1,7 @@
 #include "crypto/key_file.hpp"
 
+#include "base/secret_file.hpp"
+
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -58,7 +60,7 @@ Result<std::string> read_private_file(const std::filesystem::path& file) {
     if (::fstat(in.fd(), &info) != 0) return failed("cannot examine key file", file);
     if (!S_ISREG(info.st_mode) || info.st_size > key_file_bytes_max)
         return error(Errc::malformed, file.string() + " is not a PEM key file");
-    if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    if (!is_closed(file, info.st_mode))
         return error(Errc::refused,
                      "key file " + file.string() +
                          " is open to other users: chmod 600 it, and replace the key "

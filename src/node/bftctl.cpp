@@ -52,10 +52,13 @@ int main(int argc, char** argv) {
     // Ctrl-C counts even where a script around us ignores it.
     std::signal(SIGINT, SIG_DFL);
     CLI::App app("Makes, watches and calls a bftnode cluster.", "bftctl");
+    app.set_version_flag("--version", std::string("bftctl ") + BFT_VERSION);
     app.footer(footer);
     app.require_subcommand(1);
     const std::vector<std::pair<std::string, Command>> commands = {
         {"init", add_init(app)},
+        {"install", add_install(app)},
+        {"generate", add_generate(app)},
         {"status", add_status(app)},
         {"call", add_call(app)},
         {"check", add_check(app)},

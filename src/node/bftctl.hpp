@@ -23,11 +23,13 @@ using Command = std::function<int()>;
 
 /// Each returns what to run when its subcommand was chosen.
 Command add_init(CLI::App& app);
+Command add_install(CLI::App& app);
 Command add_status(CLI::App& app);
 Command add_call(CLI::App& app);
 Command add_check(CLI::App& app);
 Command add_manifest(CLI::App& app);
 Command add_verify_receipt(CLI::App& app);
 Command add_audit(CLI::App& app);
+Command add_generate(CLI::App& app);
 
 }  // namespace bft::node

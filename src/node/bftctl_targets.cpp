@@ -22,13 +22,15 @@ Result<std::vector<fs::path>> node_files(const std::vector<std::string>& places)
             continue;
         }
         const std::size_t before = files.size();
-        for (const fs::directory_entry& entry :
-             fs::directory_iterator(fs::path(place) / "hosts", bad))
-            if (fs::exists(entry.path() / "node.toml")) files.push_back(entry.path() / "node.toml");
+        // Made by `bftctl init`, or /etc/bftnode.
+        for (const fs::path& hosts : {fs::path(place) / "hosts", fs::path(place)})
+            for (const fs::directory_entry& entry : fs::directory_iterator(hosts, bad))
+                if (fs::exists(entry.path() / "node.toml", bad))
+                    files.push_back(entry.path() / "node.toml");
         if (files.size() == before)
             return error(Errc::not_found, place +
-                                              " is no cluster's folder: it has no "
-                                              "hosts/NAME/node.toml");
+                                              " is no cluster's folder: it has neither "
+                                              "hosts/NAME/node.toml nor NAME/node.toml");
     }
     return files;
 }

@@ -1,5 +1,6 @@
 #include "node/config.hpp"
 
+#include "base/secret_file.hpp"
 #include "node/config_reader.hpp"
 
 namespace bft::node {
@@ -33,9 +34,27 @@ void read_roles(TableReader& host, std::set<Role>& roles) {
     }
 }
 
+/// Where a host's state is when node.toml says nothing: beside that file; of a host that is
+/// installed in /etc/bftnode/NAME, where the file system's standard wants it.
+struct DefaultPlaces {
+    std::filesystem::path data;
+    std::filesystem::path sockets;  ///< empty: in the data folder
+};
+
+DefaultPlaces default_places(const std::filesystem::path& file) {
+    const std::filesystem::path folder = file.parent_path();
+    if (folder.parent_path() != "/etc/bftnode") return {folder / "data", {}};
+    return {"/var/lib/bftnode" / folder.filename(), "/run/bftnode" / folder.filename()};
+}
+
+std::filesystem::path default_socket(const NodeConfig& config, const char* name) {
+    const std::filesystem::path sockets = default_places(config.file).sockets;
+    return (sockets.empty() ? config.data_dir : sockets) / name;
+}
+
 void read_host(TableReader host, NodeConfig& config) {
     host.text("name", config.host, Need::required);
-    config.data_dir = config.file.parent_path() / "data";
+    config.data_dir = default_places(config.file).data;
     host.path("data_dir", config.data_dir);
     host.address("listen", config.listen);
     read_roles(host, config.roles);
@@ -43,7 +62,7 @@ void read_host(TableReader host, NodeConfig& config) {
     host.path("identity_key", config.identity_key);
     config.cluster_file = config.file.parent_path() / "cluster.toml";
     host.path("cluster_file", config.cluster_file);
-    config.status_socket = config.data_dir / "status.sock";
+    config.status_socket = default_socket(config, "status.sock");
     host.path("status_socket", config.status_socket);
     host.address("metrics", config.metrics);
     if (host.text("log_level", config.log_level) && !log_levels.contains(config.log_level))
@@ -64,7 +83,7 @@ void check_socket_length(TableReader& table, std::string_view key,
 }
 
 void read_usig(std::optional<TableReader> usig, NodeConfig& config) {
-    config.usig.socket = config.data_dir / "usig.sock";
+    config.usig.socket = default_socket(config, "usig.sock");
     config.usig.tokens = config.file.parent_path() / "usig.tokens";
     config.usig.secrets = config.file.parent_path() / "usig.secrets";
     config.usig.journal = config.data_dir / "usig";
@@ -110,6 +129,18 @@ void read_limits(std::optional<TableReader> limits, NodeConfig& config) {
     limits->number("link_queue_bytes", config.link_queue_bytes, 32 * 1024 * 1024,
                    std::int64_t{1} << 32);
     limits->finish();
+}
+
+/// A service manager may hand secrets over elsewhere than node.toml says.
+void take_credentials(NodeConfig& config) {
+    for (std::filesystem::path* file :
+         {&config.identity_key, &config.usig.tokens, &config.usig.secrets})
+        *file = secret_path(*file);
+    if (config.database)
+        config.database->password_file = secret_path(config.database->password_file);
+    if (!config.http) return;
+    config.http->key = secret_path(config.http->key);
+    config.http->web_key = secret_path(config.http->web_key);
 }
 
 }  // namespace
@@ -212,7 +243,9 @@ Loaded<NodeConfig> load_node_config(const std::filesystem::path& file) {
     ReadContext context{std::filesystem::absolute(file).lexically_normal(), {}, {}};
     const std::optional<std::string> text = read_text_file(context);
     if (!text) return {std::nullopt, context.errors, {}};
-    return parse_node_config(*text, file);
+    auto loaded = parse_node_config(*text, file);
+    if (loaded.value) take_credentials(*loaded.value);
+    return loaded;
 }
 
 }  // namespace bft::node

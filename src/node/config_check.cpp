@@ -1,4 +1,5 @@
 // --check-config: whether node.toml, the cluster file and the files on this host fit together.
+#include "base/secret_file.hpp"
 #include "catalog/application.hpp"
 #include "crypto/signing_key.hpp"
 #include "crypto/web_tls.hpp"
@@ -62,7 +63,7 @@ private:
             add(key, file.string() + ": " + std::strerror(errno) + "; " + hint);
             return false;
         }
-        if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        if (!is_closed(file, info.st_mode)) {
             add(key, file.string() + " is open to other users; run: chmod 600 " + file.string());
             return false;
         }

@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "crypto/key_file.hpp"
+#include "node/service_manager.hpp"
 #include "roles/gateway.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -53,6 +54,8 @@ int run_gateway(const GatewayConfig& config) {
         log::error("cannot_start what=\"{}\"", gateway.error().what);
         return 1;
     }
+    ServiceManager service_manager(loop, [] { return std::string("takes calls"); });
+    service_manager.started();
     loop.run();
     return 0;
 }

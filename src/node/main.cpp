@@ -11,6 +11,9 @@ namespace {
 
 using namespace bft;
 
+/// --role: all that the cluster file gives this host, except usig.
+constexpr const char* all_on_network = "network";
+
 constexpr const char* footer = R"(
 Roles of a host:
   usig     owns the host's TPM and lends its counters to the other roles
@@ -18,6 +21,7 @@ Roles of a host:
   replica  one replica of each group that the cluster file places on this host
   voter    executes ordered transactions on this host's database
   gateway  no part of the cluster: calls it for HTTP clients that cannot (config/gateway.toml)
+  network  primary, replica and voter, as far as the cluster file gives them to this host
 Roles that use the network share one process and one address; usig may run alone, so
 that the others can be killed and restarted without touching the TPM.
 
@@ -58,12 +62,14 @@ Result<node::RunOptions> run_options(const Arguments& arguments, const node::Nod
     node::RunOptions options;
     options.insecure_software_usig = arguments.software_usig;
     options.roles = config.roles;
+    const std::set<node::Role> given = cluster.roles_of(config.host);
     if (!arguments.roles.empty()) {
-        auto roles = node::parse_roles(arguments.roles);
+        auto roles = arguments.roles == all_on_network ? Result<std::set<node::Role>>(given)
+                                                       : node::parse_roles(arguments.roles);
         if (!roles) return roles.error();
         options.roles = *roles;
+        if (arguments.roles == all_on_network) options.roles.erase(node::Role::usig);
     }
-    std::set<node::Role> given = cluster.roles_of(config.host);
     if (options.roles.empty()) options.roles = given;
     for (node::Role role : options.roles)
         if (!given.contains(role))
@@ -129,8 +135,8 @@ int main(int argc, char** argv) {
         ->capture_default_str();
     app.add_option(
         "--role", arguments.roles,
-        "usig, primary, replica, voter, or several with commas; or gateway, with its own "
-        "configuration file; default: what the "
+        "usig, primary, replica, voter, or several with commas; network: all of these but usig; or "
+        "gateway, with its own configuration file; default: what the "
         "configuration says, else all that the cluster file gives this host");
     app.add_flag("--check-config", arguments.check_config,
                  "report every error of the configuration with file and line, and exit");
@@ -145,6 +151,7 @@ int main(int argc, char** argv) {
                    "for tests: lie on purpose; wrong-commit, wrong-commit-db, wrong-result, "
                    "wrong-reply, wrong-page, forged-signature, silence, garbage, or several with "
                    "commas");
+    app.set_version_flag("--version", std::string("bftnode ") + BFT_VERSION);
     app.footer(footer);
     CLI11_PARSE(app, argc, argv);
     try {

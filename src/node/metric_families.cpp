@@ -106,8 +106,14 @@ std::vector<Family> metric_families(const json::object& status) {
              object_at(status, "links"));
     all.each("bft_dropped_total", "messages of peers that were not taken", counter, "cause",
              object_at(status, "drops"));
+    // From zero on: the first disagreement of a host is an increase, too.
+    json::object disagreements;
+    if (const json::object* links = object_at(status, "links"))
+        for (const json::key_value_pair& link : *links) disagreements[link.key()] = 0;
+    if (const json::object* counted = object_at(status, "disagreements"))
+        for (const json::key_value_pair& host : *counted) disagreements[host.key()] = host.value();
     all.each("bft_disagreements_total", "what a host said that differed from what f+1 agreed on",
-             counter, "host", object_at(status, "disagreements"));
+             counter, "host", &disagreements);
     all.each("bft_events_total", "events of the engines", counter, "kind",
              object_at(status, "events"));
     if (const json::object* primary = object_at(status, "primary"))

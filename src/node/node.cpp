@@ -10,6 +10,7 @@
 #include "node/control_server.hpp"
 #include "node/manifest.hpp"
 #include "node/metric_families.hpp"
+#include "node/service_manager.hpp"
 #include "node/status_document.hpp"
 #include "node/status_report.hpp"
 #include "node/status_server.hpp"
@@ -140,6 +141,8 @@ private:
     std::unique_ptr<roles::DatabaseVoterRole> voter_;
     std::unique_ptr<roles::HttpFront> http_;
     std::unique_ptr<StatusServer> status_server_;
+    ServiceManager service_manager_{
+        loop_, [this] { return on_network() ? summary(status()) : "lends the TPM's counters"; }};
     std::unique_ptr<ControlServer> control_server_;
     std::unique_ptr<metrics::Exporter> exporter_;
     boost::asio::steady_timer metrics_timer_{loop_};
@@ -498,6 +501,7 @@ Result<void> Node::start() {
                   short_hex(membership_.cluster), listen);
     }
     started_ = true;
+    service_manager_.started();
     return {};
 }
 

@@ -104,6 +104,8 @@ void add_links(json::object& status, const StatusSource& source, const net::Link
 void add_drops(json::object& status, const StatusSource& source,
                const host::Exchange::Report& report, Counts& disagreements) {
     Counts drops;
+    for (std::size_t cause = 0; cause < host::drop_kinds; ++cause)
+        drops[to_string(static_cast<host::Drop>(cause))] = 0;
     json::object by_peer;
     for (const auto& [key, counts] : report.drops) {
         auto peer = source.peers->find(key);
@@ -208,6 +210,25 @@ json::object describe(const StatusSource& source) {
     add_inside(status, source);
     add_stages(status, *source.stages);
     return status;
+}
+
+std::string summary(const json::object& status) {
+    const auto number = [](const json::value& of, const char* name) {
+        return std::to_string(of.at(name).to_number<std::uint64_t>());
+    };
+    std::string line = status.at("ready").as_bool() ? "ready" : "waits for others";
+    if (const json::value* primary = status.if_contains("primary"))
+        line += std::string(primary->at("leading").as_bool() ? "; leads view "
+                                                             : "; stands by in view ") +
+                number(*primary, "view") + ", slot " + number(*primary, "tip");
+    if (const json::value* replicas = status.if_contains("replicas"))
+        for (const json::value& replica : replicas->as_array())
+            line += "; group " + number(replica, "group") + " executed to " +
+                    number(replica, "executed");
+    if (const json::value* voter = status.if_contains("voter"))
+        line += voter->at("quarantined").as_bool() ? "; database out of service"
+                                                   : "; database in service";
+    return line;
 }
 
 }  // namespace bft::node

@@ -1,5 +1,6 @@
 #include "usig/protocol.hpp"
 
+#include "base/secret_file.hpp"
 #include "base/sha256.hpp"
 #include "usig/byte_writer.hpp"
 
@@ -161,7 +162,7 @@ Result<Tokens> load_tokens(const std::filesystem::path& file) {
     if (::stat(file.c_str(), &status) != 0)
         return error(Errc::not_found,
                      "USIG tokens file " + file.string() + ": " + std::strerror(errno));
-    if ((status.st_mode & 037) != 0)
+    if (!is_closed(file, status.st_mode))
         return error(Errc::refused, "USIG tokens file " + file.string() +
                                         " is open to others; set its mode to 0600");
     std::ifstream in(file);

@@ -1,5 +1,6 @@
 #include "usig/provision.hpp"
 
+#include "base/secret_file.hpp"
 #include "base/sha256.hpp"
 #include "usig/byte_writer.hpp"
 
@@ -300,7 +301,7 @@ Result<TpmSecrets> TpmSecrets::load(const std::filesystem::path& file) {
     struct ::stat status {};
     if (::stat(file.c_str(), &status) != 0)
         return error(Errc::not_found, "TPM secrets file " + file.string() + " is missing");
-    if ((status.st_mode & 077) != 0)
+    if (!is_closed(file, status.st_mode))
         return error(Errc::refused, "TPM secrets file " + file.string() +
                                         " is open to others; set its mode to 0600");
     std::ifstream in(file);

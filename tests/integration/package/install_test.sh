@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# From the built packages, in a clean Debian under its own systemd: install, make a cluster of five hosts, run
+# TPC-C, upgrade in place with a rolling restart under load, remove: nothing is left but data.
+#
+#   tests/integration/package/install_test.sh [PACKAGES]
+#
+# PACKAGES: folder of the .deb files; made by deploy/packages/build.sh when missing. BFT_BUILD names the build
+# whose TPC-C programs make the load. Needs root, debootstrap and systemd-nspawn. BFT_PACKAGE_ROOT keeps the clean
+# Debian for the next run (a .tar file).
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+packages=$(realpath -m "${1:-$root/build/packages}")
+build=$(realpath "${BFT_BUILD:-$root/build/release}")
+keep=${BFT_PACKAGE_ROOT:-}
+
+say() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
+fail() { echo "install_test: $*" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || fail "needs root: it starts a container with systemd in it"
+for program in debootstrap systemd-nspawn lintian; do
+    command -v $program >/dev/null || fail "install debootstrap, systemd-container and lintian"
+done
+
+work=$(mktemp -d /var/tmp/bft-package.XXXXXX)
+machine=$work/machine
+container=""
+finish() {
+    local status=$?
+    if [ -n "$container" ]; then
+        kill -RTMIN+4 "$(init_process)" 2>/dev/null || true  # systemd: power off
+        for _ in $(seq 100); do kill -0 "$container" 2>/dev/null || break; sleep 0.2; done
+        kill -9 "$container" 2>/dev/null || true
+    fi
+    [ $status = 0 ] || tail -n 5 "$work/boot.log" >&2 || true
+    rm -rf "$work"
+    exit $status
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+init_process() { pgrep -P "$container" | head -n 1; }
+inside() { # COMMAND...
+    nsenter --target "$(init_process)" --all --wd=/root env -i \
+        PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
+}
+wait_until() { # SECONDS WHAT COMMAND...
+    local deadline=$((SECONDS + $1)) what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ $SECONDS -lt $deadline ] || fail "not within its time: $what"
+        sleep 0.2
+    done
+}
+
+say "packages"
+compgen -G "$packages/bftnode_*.deb" >/dev/null || "$root/deploy/packages/build.sh" "$packages"
+lintian --allow-root --fail-on error "$packages"/*.deb
+for unit in "$root"/deploy/systemd/*.service; do
+    systemd-analyze security --offline=yes --threshold=20 "$unit" | tail -n 1
+done
+
+say "a clean Debian"
+if [ -n "$keep" ] && [ -e "$keep" ]; then
+    mkdir -p "$machine"
+    tar -C "$machine" -xf "$keep"
+else
+    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,ca-certificates bookworm "$machine" \
+        http://deb.debian.org/debian >"$work/debootstrap.log"
+    [ -z "$keep" ] || tar -C "$machine" -cf "$keep" .
+fi
+cp /etc/resolv.conf "$machine/etc/resolv.conf"
+mkdir -p "$machine/packages"
+cp "$packages"/*.deb "$machine/packages/"
+systemd-nspawn --directory "$machine" --register=no --keep-unit --boot --machine=bft-package \
+    --bind-ro="$build/bench/tpcc:/opt/tpcc" --bind-ro="$root/config:/opt/config" >"$work/boot.log" 2>&1 </dev/null &
+container=$!
+wait_until 60 "systemd runs" eval 'inside systemctl is-system-running --wait | grep -E "running|degraded"'
+
+say "install"
+before=$(inside dpkg-query -W -f='${Package}\n' | sort)
+inside apt-get update -qq
+inside sh -c 'apt-get install -y -qq --no-install-recommends /packages/*.deb mariadb-server swtpm' >"$work/apt.log" 2>&1 ||
+    { tail "$work/apt.log" >&2; fail "the packages cannot be installed"; }
+inside bftnode --version
+inside bftctl --version
+inside test -e /usr/share/man/man1/bftctl-init.1.gz
+inside id bftnode
+
+say "a cluster of five hosts"
+{
+    printf 'name = "package"\nf = 1\napplication = "/usr/share/bftnode/apps/tpcc"\nclients = ["bench", "admin"]\n'
+    printf '[[group]]\nid = 1\npartitions = [0, 1, 2]\n'
+    port=7000
+    for host in primary1 primary2 host1 host2 host3; do
+        printf '[[host]]\nname = "%s"\naddress = "127.0.0.1:%d"\nmetrics = "127.0.0.1:%d"\n' $host $port $((port + 1))
+        printf 'tcti = "swtpm:path=/run/swtpm-%s/sock"\n' $host
+        case $host in
+            primary*) echo 'roles = ["primary"]' ;;
+            *)
+                echo 'roles = ["replica", "voter"]'
+                printf 'http = "https://localhost:%d"\n' $((port + 2))
+                printf 'database = { socket = "/run/mysqld/mysqld.sock", user = "bftnode", name = "tpcc_%s" }\n' $host
+                ;;
+        esac
+        port=$((port + 10))
+    done
+} >"$machine/root/topology.toml"
+hosts="primary1 primary2 host1 host2 host3"
+for host in $hosts; do
+    # A TPM of software: its socket belongs to the daemon's user, as a chip's device to the group tss.
+    inside systemd-run --quiet --unit="swtpm-$host" --uid=bftnode \
+        --property=RuntimeDirectory="swtpm-$host" --property=StateDirectory="swtpm-$host" --property=UMask=0077 \
+        swtpm socket --tpm2 --tpmstate "dir=/var/lib/swtpm-$host" --flags not-need-init,startup-clear \
+        --server "type=unixio,path=/run/swtpm-$host/sock" --ctrl "type=unixio,path=/run/swtpm-$host/sock.ctrl"
+done
+for host in $hosts; do wait_until 30 "TPM of $host" inside test -S "/run/swtpm-$host/sock.ctrl"; done
+inside systemctl start mariadb
+inside mariadb -e "CREATE USER bftnode@localhost IDENTIFIED VIA unix_socket"
+for host in host1 host2 host3; do
+    inside mariadb -e "GRANT ALL ON tpcc_$host.* TO bftnode@localhost"
+done
+inside bftctl init --topology topology.toml --dir cluster
+for host in $hosts; do inside bftctl install "cluster/hosts/$host"; done
+inside sh -c '! su -s /bin/sh bftnode -c "cat /etc/bftnode/host1/identity.key" 2>/dev/null'
+for host in host1 host2 host3; do
+    inside /opt/tpcc/tpcc_load --app /usr/share/bftnode/apps/tpcc --warehouses 2 --scale 0.02 --replace \
+        --socket /run/mysqld/mysqld.sock --database "tpcc_$host"
+done
+inside systemctl daemon-reload
+units=$(for host in $hosts; do echo "bftnode-usig@$host bftnode@$host"; done)
+# shellcheck disable=SC2086
+inside systemctl enable --quiet --now $units
+wait_until 120 "all hosts are ready" inside bftctl status --wait 5 /etc/bftnode
+inside bftctl status /etc/bftnode
+inside systemctl status --no-pager bftnode@host1 | grep -E 'Active:|Status:'
+inside bftctl call --client cluster/clients/admin stock_level 1 1 15
+
+say "TPC-C, and an upgrade under load, one host after the other"
+inside sh -c 'exec /opt/tpcc/tpcc_drive --config cluster/clients/bench --warehouses 2 --scale 0.02 --clients 8 \
+    --seconds 600 --json /root/result.json >/root/drive.log 2>&1' &
+driver=$!
+executed() { inside bftctl status --json /etc/bftnode | grep -o '"executed": *[0-9]*' | grep -o '[0-9]*' | sort -n | tail -n 1; }
+wait_until 60 "transactions run" eval '[ "$(executed)" -gt 100 ]'
+"$root/deploy/packages/build.sh" --version 0.1.1 "$work/newer" >/dev/null
+cp "$work"/newer/*.deb "$machine/packages/"
+inside sh -c 'apt-get install -y -qq /packages/*_0.1.1_*.deb' >"$work/upgrade.log" 2>&1 ||
+    { tail "$work/upgrade.log" >&2; fail "the upgrade failed"; }
+[ "$(inside dpkg-query -W -f='${Version}' bftnode)" = 0.1.1 ]
+for host in $hosts; do
+    inside systemctl restart "bftnode-usig@$host" "bftnode@$host"
+    wait_until 120 "$host is back" inside bftctl status --wait 5 /etc/bftnode
+    reached=$(executed)
+    wait_until 60 "transactions run after $host" eval '[ "$(executed)" -gt $((reached + 50)) ]'
+    echo "$host restarted; executed $(executed)"
+done
+kill -0 $driver || fail "the driver has ended: $(tail -n 3 "$machine/root/drive.log")"
+inside pkill -INT tpcc_drive
+wait $driver || true
+grep -a '^all ' "$machine/root/drive.log" && grep -a '^failures' "$machine/root/drive.log"
+grep -aq '^failures 0 ' "$machine/root/drive.log" || fail "requests failed in the upgrade"
+
+say "remove"
+inside apt-get purge -y -qq bftnode bftctl libbftnode-client-dev >/dev/null 2>&1
+inside sh -c '! pgrep -x bftnode' || fail "daemons still run"
+for file in /usr/bin/bftnode /usr/bin/bftctl /lib/systemd/system/bftnode@.service /usr/share/bftnode /usr/include/bftnode; do
+    inside test ! -e $file || fail "$file was left behind"
+done
+for host in $hosts; do
+    inside test -s "/etc/bftnode/$host/identity.key" || fail "the identity of $host is gone"
+    inside test -d "/var/lib/bftnode/$host" || fail "the log of $host is gone"
+done
+say "passed"
