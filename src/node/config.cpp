@@ -125,7 +125,7 @@ void read_limits(std::optional<TableReader> limits, NodeConfig& config) {
     if (!limits) return;
     limits->number("slot_entries", config.primary.slot_entries, 1, 65'536);
     limits->number("slot_bytes", config.primary.slot_bytes, 64 * 1024, 8 * 1024 * 1024);
-    limits->number("retain_slots", config.retain_slots, 128, std::int64_t{1} << 40);
+    limits->number("retain_slots", config.retain_slots, 1024, std::int64_t{1} << 40);
     limits->number("link_queue_bytes", config.link_queue_bytes, 32 * 1024 * 1024,
                    std::int64_t{1} << 32);
     limits->finish();

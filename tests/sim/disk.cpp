@@ -162,12 +162,7 @@ void SimDisk::apply(const LogRecord& record) {
     };
     std::visit(Visitor{membership_, state_}, record);
     if (retain_ == 0) return;
-    Slot snapshot = snapshot_slot();
-    if (const auto* body = std::get_if<BodyRecord>(&record))
-        state_.came[body->body->rd] = snapshot;
-    else if (const auto* header = std::get_if<HeaderRecord>(&record))
-        state_.came[header_digest(*header->header)] = snapshot;
-    else if (const auto* prepare = std::get_if<PrepareRecord>(&record))
+    if (const auto* prepare = std::get_if<PrepareRecord>(&record))
         state_.newest_prepared = std::max(state_.newest_prepared, prepare->prepare.slot);
     else if (const auto* standing = std::get_if<StandingRecord>(&record))
         std::erase_if(state_.prepares, [&](const auto& each) {
@@ -193,9 +188,14 @@ void SimDisk::cut(const SnapshotRecord& record) {
     while (marks.size() > 1 && marks[1].slot + retain_ <= record.slot) marks.pop_front();
     const State::Mark& line = marks.front();
     if (line.slot + retain_ > record.slot) return;
+    std::set<Digest> done;  // bodies whose slots are behind everybody
+    auto drop = [&](const HeaderPtr& header) {
+        for (const EntryHeader& entry : header->entries) done.insert(entry.rd);
+    };
     std::erase_if(state_.prepares, [&](const auto& each) {
         if (each.first.second >= line.ordering[each.first.first.value]) return false;
         if (!state_.headers.contains(each.second.hd)) state_.by_digest.erase(each.second.hd);
+        drop(each.second.header);
         return true;
     });
     std::erase_if(state_.new_views, [&](const auto& each) {
@@ -211,19 +211,15 @@ void SimDisk::cut(const SnapshotRecord& record) {
     };
     std::erase_if(state_.commits, voted_below);
     std::erase_if(state_.changes, voted_below);
-    // A body comes before its slot is ordered.
-    std::set<Digest> ordered;
-    for (const auto& [hd, header] : state_.by_digest)
-        for (const EntryHeader& entry : header->entries) ordered.insert(entry.rd);
-    std::erase_if(state_.came, [&](const auto& each) {
-        const auto& [digest, came] = each;
-        if (came >= line.slot || ordered.contains(digest)) return false;
-        auto header = state_.headers.find(digest);
-        if (header != state_.headers.end() && header->second->slot > record.slot) return false;
-        state_.bodies.erase(digest);
-        if (state_.headers.erase(digest) > 0) state_.by_digest.erase(digest);
+    std::erase_if(state_.headers, [&](const auto& each) {
+        if (each.second->slot >= line.slot) return false;
+        drop(each.second);
+        state_.by_digest.erase(each.first);
         return true;
     });
+    for (const auto& [hd, header] : state_.by_digest)
+        for (const EntryHeader& entry : header->entries) done.erase(entry.rd);
+    for (const Digest& rd : done) state_.bodies.erase(rd);
 }
 
 std::optional<Prepare> SimDisk::prepare(PrimaryId primary, Counter cv) const {

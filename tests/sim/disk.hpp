@@ -111,7 +111,6 @@ private:
             std::vector<Counter> votes, ordering;
         };
         std::deque<Mark> marks;
-        std::unordered_map<Digest, Slot, DigestHash> came;  ///< snapshot when a body or header came
         Slot newest_prepared{};
     };
     void cut(const consensus::SnapshotRecord& record);

@@ -190,9 +190,10 @@ void choose_environment(Plan& plan, Prng& prng) {
 void choose_absence(Plan& plan, Prng& prng) {
     if (!prng.chance(250)) return;
     plan.long_away = true;
-    plan.checkpoint_every = prng.between(1, 6);
-    plan.window = plan.checkpoint_every * prng.between(6, 12) + 16;
-    plan.retain = plan.checkpoint_every * prng.between(1, 8);
+    plan.checkpoint_every = prng.between(1, 4);
+    plan.window = plan.checkpoint_every * 4 + prng.between(8, 20);
+    // Groups may be a window apart, and more when a primary goes on with one of them only.
+    plan.retain = plan.window + prng.between(0, plan.window);
     plan.chaos = std::max(plan.chaos, between(prng, 5s, 9s));
     if (prng.chance(700)) plan.gone.clear();
     if (prng.chance(600))

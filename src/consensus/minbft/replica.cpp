@@ -23,7 +23,7 @@ Replica::Replica(const Membership& membership, GroupId group, Position position,
       accepts_(membership.replicas_per_group()),
       asked_(membership.replicas_per_group()),
       headers_(static_cast<std::size_t>(options.window) * 4),
-      state_served_(membership.replicas_per_group()),
+      leases_(membership.replicas_per_group()),
       voters_next_(membership.voters.size()) {
     // View (0,0) begins with a virtual NEW-VIEW: N = 0, U = 0.
     OrderingTrack& first = ordering_[membership.primary_of(View(0)).value].track;

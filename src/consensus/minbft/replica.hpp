@@ -397,7 +397,7 @@ private:
 
     // State transfer.
     Transfer transfer_;
-    std::vector<TimePoint> state_served_;  ///< by position
+    std::vector<StateLease> leases_;  ///< by position
     std::optional<Slot> adopted_;
     std::vector<std::map<PartitionId, Seq>> voters_next_;  ///< by voter, as each said last
 

@@ -19,6 +19,7 @@ constexpr std::uint64_t adopt_span = 16;
 constexpr std::uint32_t rounds_in_vain = 4;
 constexpr std::uint32_t donor_patience = 5;    // in T_rx
 constexpr std::uint32_t state_rate = 16;       // parts for one member in T_rx, at most
+constexpr std::uint32_t lease_rounds = 10;     // in T_rx: a state that nobody reads is let go
 constexpr std::uint32_t suspicion_rests = 10;  // in T_lag
 
 }  // namespace
@@ -69,6 +70,9 @@ void Replica::transfer_if_due(Now now) {
         transfer_.delivered = delivered_;
         transfer_.moved_at = now.mono;
     }
+    for (StateLease& each : leases_)
+        if (each.state && now.mono - each.served > options_.retransmit * lease_rounds)
+            each.state.reset();
     if (halted_ && !corrupt_) return;
     if (transfer_.complete) return install_if_executed(now);
     if (!needs_state(now)) return transfer_.end();
@@ -98,37 +102,42 @@ void Replica::next_donor(Now now) {
 // --- ST2: the state
 // -------------------------------------------------------------------------------
 
+// Who reads goes on with the state that it began with, while newer ones come.
 void Replica::on_fetch_state(const Endpoint& from, const FetchState& fetch, Now now) {
     if (from.group != group_ || from == self() || halted_) return;
-    TimePoint& served = state_served_[from.index];
-    if (now.mono - served < options_.retransmit / state_rate && served != TimePoint{}) return;
-    if (!snapshot_ || !snapshot_->cert || snapshot_->slot <= fetch.beyond) return;
-    served = now.mono;
+    StateLease& lease = leases_[from.index];
+    if (lease.state && now.mono - lease.served < options_.retransmit / state_rate) return;
+    bool reading = lease.state && lease.state->slot == fetch.slot;
+    if (!reading) {
+        if (!snapshot_ || !snapshot_->cert || snapshot_->slot <= fetch.beyond) return;
+        lease.state = snapshot_;
+    }
+    lease.served = now.mono;
+    const SnapshotRecord& source = *lease.state;
     std::size_t per_part = options_.state_entries;
-    std::size_t windows = snapshot_->windows.size();
-    std::size_t total = windows + snapshot_->unfinished.size();
+    std::size_t windows = source.windows.size();
+    std::size_t total = windows + source.unfinished.size();
     auto part = std::make_shared<StatePart>();
-    part->cert = *snapshot_->cert;
+    part->cert = *source.cert;
     part->parts =
         static_cast<std::uint32_t>(std::max<std::size_t>(1, (total + per_part - 1) / per_part));
-    // Who was reading an older state begins anew.
-    part->part = fetch.slot == snapshot_->slot ? fetch.part : 0;
+    part->part = reading ? fetch.part : 0;
     if (part->part >= part->parts) return;
     DerivedState& state = part->state;
-    state.slot = snapshot_->slot;
-    state.hd = snapshot_->hd;
-    state.ts_ms = snapshot_->ts_ms;
-    state.null_digest = snapshot_->null_digest;
-    state.next_seq = snapshot_->next_seq;
+    state.slot = source.slot;
+    state.hd = source.hd;
+    state.ts_ms = source.ts_ms;
+    state.null_digest = source.null_digest;
+    state.next_seq = source.next_seq;
     std::size_t begin = part->part * per_part;
     std::size_t end = std::min(total, begin + per_part);
     if (begin < windows) {
-        auto first = std::next(snapshot_->windows.begin(), static_cast<std::ptrdiff_t>(begin));
+        auto first = std::next(source.windows.begin(), static_cast<std::ptrdiff_t>(begin));
         auto last = std::next(first, static_cast<std::ptrdiff_t>(std::min(end, windows) - begin));
         state.windows.insert(first, last);
     }
     for (std::size_t i = std::max(begin, windows); i < end; ++i)
-        state.unfinished.push_back(snapshot_->unfinished[i - windows]);
+        state.unfinished.push_back(source.unfinished[i - windows]);
     if (part->part == 0)
         for (const auto& vouch : vouches_)
             if (vouch) part->vouches.push_back(*vouch);

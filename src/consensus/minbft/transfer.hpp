@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <vector>
@@ -41,6 +42,12 @@ struct Transfer {
         complete.reset();
         donors = 0;
     }
+};
+
+/// A state that a peer is reading.
+struct StateLease {
+    std::shared_ptr<const SnapshotRecord> state;
+    TimePoint served{};
 };
 
 }  // namespace bft::consensus::minbft

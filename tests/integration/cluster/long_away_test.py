@@ -6,7 +6,7 @@ import unittest
 
 import harness
 
-RETAIN_SLOTS = 128
+RETAIN_SLOTS = 1024
 WINDOW_SLOTS = 512
 # The others keep RETAIN_SLOTS for the database that is away, as much again for its replicas, and the window.
 AWAY_SLOTS = 3 * RETAIN_SLOTS + WINDOW_SLOTS

@@ -43,6 +43,46 @@ minbft::Replica::Recovered Disk::replica(GroupId group, Position position) const
     return log;
 }
 
+// As host/retention does, but for bodies: those of slots that are gone go.
+void Disk::cut() {
+    Mark mark{snapshot_->slot, {}, {}};
+    for (const VoteTrack& track : snapshot_->votes) mark.votes.push_back(track.processed);
+    for (std::size_t p = 0; p < snapshot_->ordering.size(); ++p) {
+        const OrderingTrack& track = snapshot_->ordering[p];
+        Counter reached = marks_.empty() ? Counter(0) : marks_.back().ordering[p];
+        if (track.leading && snapshot_->slot >= track.base_slot)
+            reached = std::max(reached, std::min(track.processed,
+                                                 track.base + (snapshot_->slot - track.base_slot)));
+        mark.ordering.push_back(reached);
+    }
+    marks_.push_back(std::move(mark));
+    while (marks_.size() > 1 && marks_[1].slot + retain <= snapshot_->slot)
+        marks_.erase(marks_.begin());
+    const Mark& line = marks_.front();
+    if (line.slot + retain > snapshot_->slot) return;
+    auto ordered_below = [&](const auto& each) {
+        return each.first.second < line.ordering[each.first.first.value];
+    };
+    std::erase_if(prepares_, ordered_below);
+    std::erase_if(new_views_, ordered_below);
+    auto voted_below = [&](const auto& each) {
+        const auto& [group, position, cv] = each.first;
+        if (group != owner.group) return false;
+        Counter limit = line.votes[position.value];
+        if (position.value == owner.index)
+            limit = std::min(limit, vouches_ ? vouches_->base : Counter(0));
+        return cv < limit;
+    };
+    std::erase_if(commits_, voted_below);
+    std::erase_if(changes_, voted_below);
+    std::erase_if(headers_, [&](const auto& each) {
+        if (each.second->slot >= line.slot) return false;
+        for (const EntryHeader& entry : each.second->entries) bodies_.erase(entry.rd);
+        return true;
+    });
+    for (const auto& [key, prepare] : prepares_) headers_[prepare.hd] = prepare.header;
+}
+
 std::optional<Counter> Disk::next_from(const StreamId& stream, Counter from) const {
     std::optional<Counter> next;
     auto look = [&](const auto& messages, auto key, auto same_stream) {
@@ -79,6 +119,8 @@ Cluster::Cluster(ClusterOptions options)
         node->usig = *m.usig_of(who);
         node->signer = std::make_unique<HashSigner>(m, who);
         node->disk.membership = &m;
+        node->disk.owner = who;
+        node->disk.retain = who.role == Endpoint::Role::replica ? options_.retain : 0;
         start(*node);
         nodes_[who] = std::move(node);
     }
@@ -294,6 +336,13 @@ void Cluster::answer_as_voter(const Endpoint& to, const Endpoint& voter, const C
         reply.items.push_back(result);
     }
     send(voter, to, reply);
+    auto& next = executed_to_[voter.index];
+    VoterStatus status{VoterId(voter.index), {}, {}};
+    for (const DbItem& item : commit.items)
+        for (const PartitionSeq& s : item.seqs)
+            next[s.partition] = std::max(next[s.partition], s.seq.next());
+    for (const auto& [partition, seq] : next) status.next.push_back({partition, seq});
+    for (const Endpoint& each : m.all_replicas()) send(voter, each, status);
 }
 
 Body Cluster::submit(std::vector<PartitionId> parts, std::vector<Endpoint> to) {
@@ -345,6 +394,7 @@ void Cluster::check(Node& node, const Output& out) {
         ++node.seen[event.kind];
         if (event.kind == Event::Kind::sender_dead && !liar(event.peer))
             violate("S-EVID: " + name + " calls " + to_string(event.peer) + " dead: " + event.text);
+        if (event.kind == Event::Kind::halted && node.spoiled) continue;
         if (event.kind == Event::Kind::halted || event.kind == Event::Kind::order_conflict)
             violate(name + ": " + to_string(event.kind) + ": " + event.text);
     }

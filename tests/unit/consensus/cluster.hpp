@@ -65,9 +65,17 @@ public:
         if (hide_bodies) return nullptr;
         return find(bodies_, rd).value_or(nullptr);
     }
+    /// A bit of the newest snapshot flips.
+    bool spoil() {
+        if (snapshot_) snapshot_->null_digest.bytes[0] ^= 1;
+        return snapshot_.has_value();
+    }
     [[nodiscard]] bool has_body(const Digest& rd) const { return bodies_.contains(rd); }
 
     Membership const* membership = nullptr;
+    Endpoint owner;
+    /// The log goes back so many slots from the newest snapshot; 0: to the beginning.
+    std::uint64_t retain = 0;
     bool hide_bodies = false;  ///< a liar's disk: its owner does not serve bodies
 
 private:
@@ -115,7 +123,11 @@ private:
     void apply(const ViewRecord& r) { view_ = r; }
     void apply(const VouchRecord& r) { vouches_ = r; }
     void apply(const StableRecord& r) { stable_ = r.cert; }
-    void apply(const SnapshotRecord& r) { snapshot_ = r; }
+    void apply(const SnapshotRecord& r) {
+        snapshot_ = r;
+        if (retain > 0) cut();
+    }
+    void cut();
     void apply(const StandingRecord& r) { standing_ = r; }
     void apply(const VoidPromiseRecord& r) { promises_.push_back(r); }
     void apply(const VoidRecord& r) { voids_[{r.cert.stream, r.cert.cv}] = r.cert; }
@@ -138,6 +150,11 @@ private:
     std::optional<VouchRecord> vouches_;
     std::optional<StableCert> stable_;
     std::optional<SnapshotRecord> snapshot_;
+    struct Mark {
+        Slot slot;
+        std::vector<Counter> votes, ordering;
+    };
+    std::vector<Mark> marks_;
     std::optional<StandingRecord> standing_;
     Slot executed_{};
 };
@@ -150,6 +167,7 @@ struct ClusterOptions {
     std::uint32_t hole_permille = 0;  ///< of crashes with an open draft: power cuts of the TPM
     Duration delay_max = 5ms;
     Duration seal_max = 3ms;
+    std::uint64_t retain = 0;  ///< slots of log; 0: all
     std::set<Endpoint> liars;
     minbft::PrimaryOptions primary;
     minbft::ReplicaOptions replica;
@@ -172,6 +190,7 @@ public:
         bool draft_open = false;      ///< a draft waits for its certificate
         std::optional<Counter> hole;  ///< spent, and the certificate is lost
         bool up = true;
+        bool spoiled = false;  ///< its disk lies: it may find itself corrupt (CK7)
         std::uint64_t incarnation = 0;
         std::optional<TimePoint> tick_at;
         // Ghosts of what it said, over all incarnations.
@@ -255,6 +274,7 @@ private:
     std::priority_queue<Task, std::vector<Task>, std::greater<>> tasks_;
     TimePoint now_ = TimePoint{} + 1h;
     std::uint64_t order_ = 0;
+    std::map<std::uint32_t, std::map<PartitionId, Seq>> executed_to_;  ///< by voter
     std::map<PartitionId, std::uint64_t> cseqs_;
     std::map<RequestId, std::map<Digest, std::set<std::uint32_t>>> replies_;
     std::set<RequestId> answered_;

@@ -58,6 +58,12 @@ private:
         if (dice.chance(500)) o.drop_permille = static_cast<std::uint32_t>(dice.below(60));
         if (dice.chance(300)) o.delay_max = 60ms;
         if (dice.chance(300)) o.seal_max = 50ms;
+        // Short logs: who was away longer takes the others' state.
+        if (dice.chance(500)) {
+            o.retain = o.replica.window + dice.below(32);
+            o.replica.lag_patience = 500ms;
+            o.replica.state_entries = 2;
+        }
         // Any number of primaries but one, at most f = 1 position in each group.
         for (std::uint32_t p = 1; p < primaries; ++p)
             if (dice.chance(400))
