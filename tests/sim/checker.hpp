@@ -108,6 +108,11 @@ public:
     /// The serial execution of the whole chain gives the same as what was accepted step by step.
     void finish();
 
+    // --- in a run without end ---
+    /// Nobody asks any more for what lies `below`.
+    void forget(Slot below);
+    [[nodiscard]] std::map<std::string, std::size_t> sizes() const;
+
     /// The last slot that a correct replica delivered.
     [[nodiscard]] Slot chain_tip() const { return reference_.tip(); }
     [[nodiscard]] std::uint64_t views() const { return accepted_views_.size(); }
@@ -126,6 +131,7 @@ private:
         Slot delivered{};
     };
     void certified(const consensus::Commit& commit);
+    void check_linear();
     void check_view_messages(const consensus::Endpoint& from, const consensus::Send& send);
     void accepted_view(const consensus::Endpoint& from, const consensus::NewViewAccept& accept);
     void check_delivery(const consensus::Endpoint& replica, const consensus::Delivery& delivery,

@@ -196,7 +196,9 @@ void Checker::check_kept(GroupId group, View view, Slot slot, const NewView& new
         return fail("S-COMMIT-KEEP", what + " has another header" + at(slot));
     Slot low(new_view.slot.value - std::min(new_view.slot.value, null_retention));
     for (Slot s = low.next(); s <= slot; s = s.next()) {
-        for (const auto& entry : reference_.slot(s)->entries) {
+        const auto* known = reference_.slot(s);
+        if (known == nullptr) continue;  // forgotten
+        for (const auto& entry : known->entries) {
             if (entry.owner != group || !entry.decided) continue;
             bool null = std::binary_search(new_view.nullset.begin(), new_view.nullset.end(),
                                            EntryRef{s, entry.item.index});

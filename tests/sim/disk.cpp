@@ -24,6 +24,8 @@ std::optional<typename M::mapped_type> find(const M& map, const K& key) {
 void SimDisk::append(std::vector<Persist> records, std::function<void()> durable) {
     for (Persist& persist : records) {
         apply(persist.record);
+        note_snapshot(persist.record);
+        generations_.push_back(marks_.empty() ? Slot(0) : marks_.back().slot);
         records_.push_back(std::move(persist.record));
     }
     if (!durable) return;
@@ -69,6 +71,7 @@ void SimDisk::crash(std::size_t tail) {
     std::size_t kept = synced_ + prng_.below(records_.size() - synced_ + 1);
     records_.resize(tail > 0 ? synced_ - std::min(synced_, tail) : kept);
     synced_ = records_.size();
+    generations_.resize(synced_);
     state_ = {};
     for (const LogRecord& record : records_) apply(record);
 }
@@ -76,6 +79,7 @@ void SimDisk::crash(std::size_t tail) {
 void SimDisk::lose() {
     crash();
     records_.clear();
+    generations_.clear();
     synced_ = 0;
     state_ = {};
 }
@@ -102,6 +106,7 @@ bool SimDisk::roll_back(const Endpoint& self) {
     if (before == records_.rend()) return false;
     records_.resize(prng_.below(static_cast<std::uint64_t>(records_.rend() - before)));
     synced_ = records_.size();
+    generations_.resize(synced_);
     state_ = {};
     for (const LogRecord& record : records_) apply(record);
     return true;

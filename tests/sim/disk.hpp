@@ -40,6 +40,12 @@ public:
     [[nodiscard]] bool rotten() const { return rotten_; }
     /// The next sync fails, for whatever reason (J1, J2): `failed` instead of what it was for.
     void fail_next_sync(std::function<void()> failed) { failed_ = std::move(failed); }
+    /// Drops what the product's retention drops: what is older than its snapshot
+    /// of `retain` slots ago. Does nothing while somebody waits for a sync.
+    void forget_old(const consensus::Endpoint& self, std::uint64_t retain);
+    /// The same of a primary, whose restart begins at its newest NEW-VIEW.
+    void forget_old_views(std::uint64_t retain);
+    [[nodiscard]] std::size_t records() const { return records_.size(); }
     /// A sync takes so much longer until then (J4).
     void slow_until(TimePoint when, Duration extra) {
         slow_until_ = when;
@@ -115,6 +121,14 @@ private:
     };
     void cut(const consensus::SnapshotRecord& record);
     [[nodiscard]] bool served(const consensus::Prepare& prepare) const;
+    struct Mark {  ///< what a snapshot covered
+        Slot slot{};
+        std::vector<Counter> votes;     ///< by position
+        std::vector<Counter> ordering;  ///< by primary
+    };
+    struct Sweep;
+    void keep_only(const std::vector<bool>& stays);
+    void note_snapshot(const consensus::LogRecord& record);
     void apply(const consensus::LogRecord& record);
     void start_sync();
     void finish_sync(std::size_t upto);
@@ -124,6 +138,8 @@ private:
     Duration sync_latency_;
     Prng prng_;
     std::vector<consensus::LogRecord> records_;
+    std::vector<Slot> generations_;  ///< of records_: the newest snapshot when each came
+    std::deque<Mark> marks_;
     std::size_t synced_ = 0;  ///< of records_
     State state_;             ///< of all of them: a running process reads what it wrote
     std::uint64_t retain_ = 0;

@@ -6,9 +6,13 @@
 
 #include <chrono>
 #include <cstdio>
+#include <deque>
+#include <fcntl.h>
 #include <fstream>
+#include <malloc.h>
 #include <map>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 namespace {
@@ -19,11 +23,15 @@ using bft::sim::RunResult;
 
 // A campaign of a thousand seeds that misses one of these does not test what it is meant to test.
 constexpr const char* must_be_reached[] = {
+    "DB-STABLE equal to the reference",
     "NEW-VIEW with a nullset",
     "NOP executed",
     "TPM away",
+    "TPM error in the place of a certificate",
+    "TPM slow",
     "a VIEW-CHANGE whose log begins with a VIEW-CHANGE",
     "a VIEW-CHANGE with vouches",
+    "a donor crashes in the middle of a transfer",
     "a kept entry whose body one replica has",
     "a primary certifies an invalid NEW-VIEW",
     "a replica certifies a VIEW-CHANGE that hides a COMMIT",
@@ -32,23 +40,38 @@ constexpr const char* must_be_reached[] = {
     "a state is adopted",
     "a state is adopted during a view change",
     "body_missing",
+    "certificate found by last() at run time",
     "checkpoint_stable",
+    "cut skipped: another snapshot is in use",
+    "database full",
+    "database state transfer",
     "disagreement",
+    "disk rolled back (T2)",
+    "disk slow",
+    "dropped: a database lags too far: it needs a state transfer",
     "dropped: item beyond the window",
     "dropped: over the sender's quota",
     "duplicate_ordered",
     "gap",
+    "hole voided",
     "item of several partitions executed",
     "item with a partition of another group executed",
+    "log write failed",
     "message refused by the Verifier",
     "network split",
     "new_view_accepted",
     "nullified",
     "power cut of everything",
+    "primary resigns: no certificate in time",
     "primary restarts by last() (T1)",
     "primary restarts from its log (T0)",
     "process paused",
+    "quarantined: it stands still while f_D+1 others are ahead: what it lacks "
+    "is no longer sent",
+    "quarantined: own root",
+    "quarantined: the database is empty, those of others are not",
     "quorum completed for an old view",
+    "record of a log rotten",
     "refuses to start without its past (T2, T3)",
     "replica restarts by last() (T1)",
     "replica restarts from a snapshot",
@@ -62,10 +85,14 @@ constexpr const char* must_be_reached[] = {
     "suspected: resigned",
     "suspected: silent",
     "the longest chain is of a group that did not complain",
+    "transfer source switched",
     "two failed views in a row",
     "view_active",
     "voter asks for a gap",
+    "voter finds its bookkeeping changed",
     "voter looks an answer up",
+    "voter restarts with a half built database",
+    "wall clock jumps",
     "window full at a primary",
     "window full at a replica",
 };
@@ -80,6 +107,7 @@ struct Arguments {
     std::uint64_t failures_max = 10;
     std::string mutation = "none";
     std::uint64_t twice = 100;
+    std::string logs;     ///< directory for the event logs of failing seeds
     std::string failing;  ///< file that failing seeds are appended to
 };
 
@@ -102,6 +130,32 @@ void print(std::uint64_t seed, const std::vector<bft::sim::Violation>& violation
                 arguments.mutation == "none" ? "" : " --mutation ",
                 arguments.mutation == "none" ? "" : arguments.mutation.c_str());
     std::fflush(stdout);
+}
+
+// What happened, into a file beside the list of failing seeds, and its end to
+// the screen.
+void save_log(std::uint64_t seed, const Arguments& arguments) {
+    constexpr std::size_t shown = 25;
+    if (arguments.logs.empty()) return;
+    std::string name = arguments.logs + "/seed-" + std::to_string(seed) + ".log";
+    std::fflush(stdout);
+    int before = ::dup(STDOUT_FILENO);
+    int file = ::open(name.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0644);
+    if (before < 0 || file < 0) return;
+    ::dup2(file, STDOUT_FILENO);
+    run_seed(make_plan(seed, mutation_named(arguments.mutation)), true);
+    std::fflush(stdout);
+    ::dup2(before, STDOUT_FILENO);
+    ::close(before);
+    ::close(file);
+    std::deque<std::string> lines;
+    std::ifstream log(name);
+    for (std::string line; std::getline(log, line);) {
+        lines.push_back(line.substr(0, 160));
+        if (lines.size() > shown) lines.pop_front();
+    }
+    std::printf("  the end of %s:\n", name.c_str());
+    for (const std::string& line : lines) std::printf("    %s\n", line.c_str());
 }
 
 void note(std::uint64_t seed, const std::vector<bft::sim::Violation>& violations,
@@ -166,6 +220,7 @@ int many(const Arguments& arguments) {
             failing.push_back(seed);
             print(seed, result.violations, arguments);
             note(seed, result.violations, arguments);
+            save_log(seed, arguments);
             if (failing.size() >= arguments.failures_max) break;
         }
         if (Clock::now() - shown > std::chrono::seconds(5)) {
@@ -198,6 +253,9 @@ int many(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    // Worlds come and go: their memory stays with the process.
+    ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    ::mallopt(M_TOP_PAD, 64 << 20);
     Arguments arguments;
     std::string range;
     CLI::App app{"Runs whole simulated clusters with faults; exit status 1 when a property broke."};
@@ -209,16 +267,24 @@ int main(int argc, char** argv) {
                    "stop after this time; an unfinished campaign fails");
     app.add_option("--failures", arguments.failures_max, "stop after this many failing seeds");
     app.add_option("--failing", arguments.failing, "append failing seeds to this file");
+    app.add_option("--logs", arguments.logs,
+                   "write the event log of each failing seed to this directory");
     app.add_option("--mutation", arguments.mutation,
                    "break a rule on purpose (tests of the checkers)");
     std::uint64_t plain = 0;
     std::uint64_t stride = 0;
+    std::uint64_t steady = 0;
+    app.add_option("--steady", steady,
+                   "so many minutes of virtual time with steady load, faults on "
+                   "and off: fails "
+                   "when memory or any queue grows");
     app.add_option("--plain", plain,
                    "this many seconds of virtual time without faults: what a slot costs");
     app.add_option("--crash-points", stride,
                    "one run for every N-th moment in which a process may die");
     app.add_option("--twice", arguments.twice, "every N-th seed twice (S-DET); 0: none");
     CLI11_PARSE(app, argc, argv);
+    if (steady > 0) return bft::sim::run_steady(std::chrono::minutes(steady));
     if (plain > 0) return bft::sim::run_plain(std::chrono::seconds(plain));
     if (stride > 0) return bft::sim::run_crash_points(stride, arguments.log);
     if (seed->count() > 0) return replay(arguments);

@@ -23,9 +23,9 @@ Plan plain_plan() {
     plan.seed = 1;
     plan.groups = 3;
     plan.partitions = 6;
-    plan.clients = 6;
-    plan.client_depth = 4;
-    plan.think = 40ms;
+    plan.clients = 3;
+    plan.client_depth = 2;
+    plan.think = 200ms;
     plan.checkpoint_slots = 32;
     plan.scan_slots = 1024;
     return plan;

@@ -14,4 +14,8 @@ int run_plain(Duration virtual_time);
 /// each; of every `stride`-th moment only. 0 when all of them went well.
 int run_crash_points(std::uint64_t stride, bool log);
 
+/// Steady load for so long, with faults of all kinds for a while in every half
+/// hour: fails when anything grows.
+int run_steady(Duration virtual_time);
+
 }  // namespace bft::sim

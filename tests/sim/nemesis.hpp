@@ -10,6 +10,8 @@ public:
     explicit Nemesis(World& world) : world_(world), plan_(world.plan), prng_(world.prng.split()) {}
 
     void start();
+    /// Once more, after all was healed: what comes again and again.
+    void resume() { again(); }
 
 private:
     void again();

@@ -41,6 +41,8 @@ public:
     void cut(const consensus::Endpoint& from, const consensus::Endpoint& to, TimePoint when);
     /// No faults from now on; ordinary latencies.
     void heal();
+    /// Faults again, as the plan has them.
+    void disturb() { healed_ = false; }
     /// No node of `side` hears one outside of it, nor the other way round, until `when`.
     void split(std::set<consensus::Endpoint> side, TimePoint when) {
         side_ = std::move(side);

@@ -2,6 +2,8 @@
 
 #include "consensus/signed_bytes.hpp"
 
+#include <algorithm>
+
 namespace bft::sim {
 
 using namespace consensus;
@@ -88,7 +90,7 @@ std::optional<std::string> Reference::decide(GroupId group, Slot slot,
     if (slot > tip()) return where + " is beyond the chain";
     if (slot != decided_[group].next()) return where + " was delivered after a gap";
     decided_[group] = slot;
-    for (Entry& entry : slots_[slot.value - 1].entries) {
+    for (Entry& entry : at(slot).entries) {
         if (entry.owner != group) continue;
         entry.decided = true;
         if (entry.item.kind == ItemKind::checkpoint) continue;
@@ -109,7 +111,7 @@ std::optional<std::string> Reference::decide(GroupId group, Slot slot,
 
 std::optional<std::string> Reference::execute(Slot where, std::uint32_t index) {
     if (entry(where, index) == nullptr) return "no such entry";
-    Entry& entry = slots_[where.value - 1].entries[index];
+    Entry& entry = at(where).entries[index];
     if (entry.executed) return std::nullopt;
     if (!entry.decided) return "the entry was not committed by its group";
     for (const PartitionSeq& s : entry.item.seqs)
@@ -148,16 +150,39 @@ Digest Reference::root() const {
     return database_root(*leaves_of(chunks_of(state_)));
 }
 
-std::optional<std::string> Reference::serial_difference() const {
-    std::map<PartitionId, Rows> rows;
-    for (const SlotEntries& slot : slots_) {
-        for (const Entry& entry : slot.entries) {
-            if (!entry.executed || entry.item.kind == ItemKind::checkpoint) continue;
-            if (!execute_on(entry, rows).same_answer(entry.result))
-                return "slot " + std::to_string(slot.header->slot.value) + " index " +
-                       std::to_string(entry.item.index);
-        }
+namespace {
+
+std::optional<std::string> serial_step(const Reference::SlotEntries& slot,
+                                       std::map<PartitionId, Rows>& rows) {
+    for (const Reference::Entry& entry : slot.entries) {
+        if (!entry.executed || entry.item.kind == ItemKind::checkpoint) continue;
+        if (!execute_on(entry, rows).same_answer(entry.result))
+            return "slot " + std::to_string(slot.header->slot.value) + " index " +
+                   std::to_string(entry.item.index);
     }
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> Reference::forget(Slot low,
+                                             const std::function<void(const Entry&)>& gone) {
+    auto done = [](const Entry& entry) { return entry.executed; };
+    while (base_ < low && !slots_.empty()) {
+        const SlotEntries& slot = slots_.front();
+        if (!std::all_of(slot.entries.begin(), slot.entries.end(), done)) return std::nullopt;
+        if (auto difference = serial_step(slot, serial_)) return difference;
+        for (const Entry& entry : slot.entries) gone(entry);
+        slots_.pop_front();
+        base_ = base_.next();
+    }
+    return std::nullopt;
+}
+
+std::optional<std::string> Reference::serial_difference() const {
+    std::map<PartitionId, Rows> rows = serial_;
+    for (const SlotEntries& slot : slots_)
+        if (auto difference = serial_step(slot, rows)) return difference;
     for (const auto& [partition, expected] : rows) {
         auto found = state_.rows.find(partition);
         if (found == state_.rows.end() || found->second != expected)
@@ -167,8 +192,8 @@ std::optional<std::string> Reference::serial_difference() const {
 }
 
 bool Reference::complete(Slot upto) const {
-    for (Slot s(1); s <= upto && s <= tip(); s = s.next())
-        for (const Entry& entry : slots_[s.value - 1].entries)
+    for (Slot s = base_.next(); s <= upto && s <= tip(); s = s.next())
+        for (const Entry& entry : slots_[s - base_ - 1].entries)
             if (!entry.executed) return false;
     return true;
 }

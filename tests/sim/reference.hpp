@@ -7,6 +7,8 @@
 #include "database_state.hpp"
 #include "operation.hpp"
 
+#include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -39,11 +41,13 @@ public:
 
     /// The chain's next slot, as the first group delivered it: from then on it is final.
     void append(const consensus::HeaderPtr& header, const Digest& hd);
-    [[nodiscard]] Slot tip() const { return Slot(slots_.size()); }
+    [[nodiscard]] Slot tip() const { return base_ + slots_.size(); }
+    /// Null for what is to come, and for what was forgotten.
     [[nodiscard]] const SlotEntries* slot(Slot slot) const {
-        return slot.value == 0 || slot > tip() ? nullptr : &slots_[slot.value - 1];
+        return slot <= base_ || slot > tip() ? nullptr : &slots_[slot - base_ - 1];
     }
     [[nodiscard]] const Entry* entry(Slot slot, std::uint32_t index) const;
+    [[nodiscard]] std::size_t slots_kept() const { return slots_.size(); }
 
     /// `group` delivered its next slot; entries of `null` are no-ops. Returns what is wrong, if
     /// anything.
@@ -71,6 +75,11 @@ public:
     /// differs, if it does.
     [[nodiscard]] std::optional<std::string> serial_difference() const;
 
+    /// Slots up to `low` that are executed are not asked for any more. Their
+    /// serial execution is compared first; `gone` sees their entries. Returns how
+    /// it differs, if it does.
+    std::optional<std::string> forget(Slot low, const std::function<void(const Entry&)>& gone);
+
     /// Every decided entry has been executed.
     [[nodiscard]] bool complete(Slot up_to) const;
 
@@ -79,7 +88,10 @@ private:
 
     const consensus::Membership& membership_;
     std::uint64_t exec_kept_;
-    std::vector<SlotEntries> slots_;
+    [[nodiscard]] SlotEntries& at(Slot slot) { return slots_[slot - base_ - 1]; }
+    Slot base_{};  ///< forgotten up to here
+    std::deque<SlotEntries> slots_;
+    std::map<PartitionId, Rows> serial_;  ///< of the serial execution up to there
     std::map<PartitionId, Seq> chain_next_;
     std::map<GroupId, Slot> decided_;
     std::map<std::pair<PartitionId, ClientId>, consensus::ClientWindow> windows_;

@@ -16,8 +16,10 @@ GuardOptions guard_options(const Plan& plan) {
     options.stuck_after = 4s;
     options.answer_within = 300ms + plan.database_latency * 8;
     options.naming_within = 1s + plan.database_latency * 16;
-    options.cut_within = 8s;
-    options.cut_within_max = 30s;
+    // The order must reach a cut two checkpoints ahead, at the pace of heartbeats.
+    options.cut_within =
+        4s + plan.timers.heartbeat * 4 * static_cast<std::int64_t>(plan.checkpoint_slots);
+    options.cut_within_max = options.cut_within * 4;
     options.lease = 5s + plan.database_latency * 32;
     return options;
 }

@@ -245,6 +245,48 @@ bool World::advance(TimePoint limit, const std::function<bool()>& enough) {
     return false;
 }
 
+// --- a run without end ---
+
+void World::forget_old(std::uint64_t kept, std::uint64_t retain) {
+    Slot low = cluster.checker.chain_tip();
+    for (auto& node : replicas) {
+        node->mutable_disk().forget_old(node->self(), retain);
+        low = std::min(low, node->disk().snapshot_slot());
+    }
+    for (auto& node : primaries)
+        if (node) node->mutable_disk().forget_old_views(retain);
+    if (low.value > kept) cluster.checker.forget(Slot(low.value - kept));
+}
+
+std::map<std::string, std::size_t> World::sizes() const {
+    std::map<std::string, std::size_t> all = cluster.checker.sizes();
+    auto note = [&](const char* what, std::size_t size) { all[what] = std::max(all[what], size); };
+    for (const auto& node : replicas) {
+        note("replica: records in its log", node->disk().records());
+        if (!node->up()) continue;
+        auto agreement = node->replica()->agreement().report();
+        auto executor = node->replica()->executor().report();
+        note("replica: headers of its chain", agreement.links);
+        note("replica: own certified messages", agreement.vote_log);
+        note("replica: pending requests", agreement.pending);
+        note("replica: missing bodies", agreement.missing_bodies);
+        note("replica: slots that voters have not answered", executor.waiting_slots);
+        note("replica: outputs that wait", node->waiting());
+    }
+    for (const auto& node : primaries) {
+        note("primary: records in its log", node->disk().records());
+        if (node->up()) note("primary: pooled requests", node->primary()->report().pooled);
+    }
+    for (const auto& node : voters) {
+        note("database: answers", node->database().state().executed.size());
+        if (node->voter() == nullptr) continue;
+        note("voter: items that wait", node->voter()->report().waiting);
+        note("voter: items in flight", node->voter()->report().in_flight);
+    }
+    note("events to come", cluster.time.pending());
+    return all;
+}
+
 // --- judgement ---
 
 // S-BOUND: what engines hold, against what they are allowed to hold.

@@ -35,6 +35,15 @@ public:
     /// No faults from now on; who can comes back; clients make no new calls.
     void heal();
     void stop_clients();
+    /// The faults come back.
+    void disturb() {
+        healed = well = false;
+        cluster.network.disturb();
+    }
+    /// For a run without end: nobody needs what is `kept` slots old, neither checkers nor logs.
+    void forget_old(std::uint64_t kept, std::uint64_t retain);
+    /// How much everybody holds, by kind: the largest of all nodes.
+    [[nodiscard]] std::map<std::string, std::size_t> sizes() const;
     /// Byzantine primaries could keep everybody busy for ever without breaking a rule.
     void silence_liars();
 
