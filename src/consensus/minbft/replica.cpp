@@ -202,6 +202,10 @@ void Replica::on_status(const Endpoint& from, const Status& status) {
             out_.send.push_back({{from}, std::move(each)});
         }
     }
+    // ST3: our own log begins later. Who lets it begin there has vouched for us, and may be silent
+    // by now: the one who lacks what was before gets that from us.
+    if (status.votes_seen[position_.value].next() < vouched_.base)
+        for (const Vouch& vouch : vouched_.vouches) out_.send.push_back({{from}, vouch});
     // Whoever missed a view gets the proof of it (ST4), or of why we left the one before.
     bool behind = status.view < view_ || (status.view == view_ && !status.active);
     if (!behind) return;

@@ -73,6 +73,24 @@ TEST(Transfer, WhoWasAwayTooLongTakesTheStateAndVotesAgain) {
     EXPECT_EQ(c.violation, "");
 }
 
+// Of the two who went on without it one is gone for good: what that one vouched for comes from the
+// other.
+TEST(Transfer, TheVouchesOfOneWhoIsGoneAreSentOn) {
+    Cluster c(short_logs());
+    c.network = [](const Endpoint& from, const Endpoint&, Payload& payload) {
+        return !answered_by_primary(from, payload);
+    };
+    go_on(c, 1, 20);
+    c.crash(at(0, 0));
+    go_on(c, 1, 300);
+    c.crash(at(0, 2));
+    c.run_for(500ms);
+    c.restart(at(0, 0));
+    go_on(c, 1, 100);
+    EXPECT_TRUE(c.run_until([&] { return caught_up(c, at(0, 0)); }, patience));
+    EXPECT_EQ(c.violation, "");
+}
+
 TEST(Transfer, TheOneWhoLedIsFollowedAgainInALaterView) {
     Cluster c(short_logs());
     go_on(c, 1, 20);
