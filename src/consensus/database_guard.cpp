@@ -354,19 +354,19 @@ void DatabaseGuard::check_progress(Now now) {
 }
 
 // f_D+1 voters that have executed nothing, this one among them: at most f_D of them lie or have
-// lost their databases. If so many others are ahead, this one has lost its own. If neither shows
-// (one other is ahead, and who would confirm it is down), it begins all the same: what is executed
-// from the first entry on is right, and who cannot get the first entries is found to stand still.
+// lost their databases. Otherwise it begins all the same: what is executed from the first entry on
+// is right, and who cannot get the first entries is found to stand still. To wait for a transfer
+// instead would be to wait for f_D+1 others, of whom f_D may be gone: it may be one of those who
+// are needed.
 void DatabaseGuard::judge_empty(Now now) {
     if (!waiting_since_) waiting_since_ = now.mono;
-    if (behind()) return quarantine("the database is empty, those of others are not", now);
     std::size_t fresh = 1;
     for (const auto& [voter, peer] : peers_)
         if (peer.heard && std::all_of(peer.next.begin(), peer.next.end(),
                                       [](const auto& s) { return s.second <= Seq(1); }))
             ++fresh;
     bool patient = now.mono - *waiting_since_ < options_.stuck_after;
-    if (fresh < membership_.database_quorum() && patient) return;
+    if (fresh < membership_.database_quorum() && !behind() && patient) return;
     state_ = State::sound;
     moved_at_ = now.mono;
     out_.begin = true;

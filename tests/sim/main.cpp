@@ -69,7 +69,6 @@ constexpr const char* must_be_reached[] = {
     "quarantined: it stands still while f_D+1 others are ahead: what it lacks "
     "is no longer sent",
     "quarantined: own root",
-    "quarantined: the database is empty, those of others are not",
     "quorum completed for an old view",
     "record of a log rotten",
     "refuses to start without its past (T2, T3)",

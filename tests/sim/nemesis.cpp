@@ -104,7 +104,7 @@ void Nemesis::disturb_databases() {
 
 // G14: a donor goes away in the middle, or who is being rebuilt itself.
 void Nemesis::disturb_transfer(std::uint32_t voter) {
-    if (!plan_.role_crashes || !prng_.chance(500)) return;
+    if (!prng_.chance(500)) return;
     auto who = static_cast<std::uint32_t>(prng_.below(plan_.voters()));
     VoterNode& node = *world_.voters[who];
     if (world_.gone(node.self())) return;

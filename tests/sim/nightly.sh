@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs seeds on all cores until stopped (Ctrl-C), and says every ten seconds how far it is.
 # usage: nightly.sh [BUILD_DIR] [FIRST_SEED] [OUT_DIR]
-# OUT_DIR/failing: one line per failing seed (seed, property, what). A seed of it is replayed with
+# OUT_DIR/failing: one line per failing seed (seed, property, what), and seed-N.log: what happened.
+# A seed is replayed with
 #   BUILD_DIR/tests/sim/sim_run --seed N --log
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -23,7 +24,7 @@ worker() {
     at=$1
     while :; do
         "$out/sim_run" --seeds "$at..$((at + chunk - 1))" --failures "$chunk" \
-            --failing "$out/failing" 2>&1 | tr '\r' '\n' |
+            --failing "$out/failing" --logs "$out" 2>&1 | tr '\r' '\n' |
             grep -E '^[0-9]+ of [0-9]+ seeds' | tail -1 >>"$out/chunks"
         at=$((at + chunk * $(nproc)))
     done

@@ -158,6 +158,8 @@ void choose_databases(Plan& plan, Prng& prng) {
     if (prng.chance(600))
         for (std::uint32_t d = 0; d < plan.voters() && bad.size() < plan.f_of_databases(); ++d)
             if (coin(prng) && bad.insert(d).second) plan.tampered.insert(d);
+    // Time enough to notice it, and to be disturbed while it is mended.
+    if (!plan.tampered.empty()) plan.chaos += 3s;
     // Who needs what replicas no longer keep needs f_D+1 others that are as they should be.
     plan.long_outage = honest && plan.tampered.empty() && coin(prng);
     if (plan.long_outage) plan.slots_kept = static_cast<std::uint32_t>(prng.between(32, 64));

@@ -88,8 +88,10 @@ std::size_t resident_bytes() {
 void measure(World& world, Trend& trend) {
     TimePoint now = world.cluster.time.now();
     for (const auto& [what, size] : world.sizes()) trend.note(now, what, size);
+#ifndef __SANITIZE_ADDRESS__  // it keeps what was freed
     trend.note(now, "heap in use, bytes", mallinfo2().uordblks);
     trend.note(now, "resident memory, bytes", resident_bytes());
+#endif
 }
 
 void show(const World& world, double seconds) {
@@ -140,8 +142,8 @@ int run_steady(Duration virtual_time) {
             faults_at += faults_every;
             trouble(world, nemesis);
         }
-        world.forget_old(kept, retain);
         measure(world, trend);
+        if (minute % 10 == 9) world.forget_old(kept, retain);
         if (minute % 30 == 0)
             show(world,
                  std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());

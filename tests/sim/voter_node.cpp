@@ -19,7 +19,7 @@ GuardOptions guard_options(const Plan& plan) {
     // The order must reach a cut two checkpoints ahead, at the pace of heartbeats.
     options.cut_within =
         4s + plan.timers.heartbeat * 4 * static_cast<std::int64_t>(plan.checkpoint_slots);
-    options.cut_within_max = options.cut_within * 4;
+    options.cut_within_max = options.cut_within * 64;
     options.lease = 5s + plan.database_latency * 32;
     return options;
 }
