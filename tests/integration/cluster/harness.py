@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -60,8 +61,9 @@ class Cluster:
         self.node_arguments = {}
 
     def __enter__(self):
-        # Also after Ctrl-C, when unittest calls nothing any more.
+        # Also after Ctrl-C or a timeout, when unittest calls nothing any more.
         atexit.register(self.stop)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         # Short: unix sockets live below it.
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="bft-", dir="/tmp"))
         try:
