@@ -43,6 +43,7 @@ void write(const consensus::LastCommit& in, pb::LastCommit* out);
 void write(const consensus::ViewChange& in, pb::ViewChange* out);
 void write(const consensus::VoidPromise& in, pb::VoidPromise* out);
 void write(const consensus::VoidCert& in, pb::VoidValue* out);
+void write(const consensus::EquivocationProof& in, pb::EquivocationProof* out);
 std::string write_digests(const std::vector<Digest>& digests);
 
 [[nodiscard]] Fault read(const std::string& in, Digest& out);
@@ -68,6 +69,7 @@ std::string write_digests(const std::vector<Digest>& digests);
 [[nodiscard]] Fault read(const pb::VoidValue& in, consensus::VoidRequest& out);
 [[nodiscard]] Fault read(const pb::VoidValue& in, consensus::VoidPromise& out);
 [[nodiscard]] Fault read(const pb::VoidValue& in, consensus::VoidCert& out);
+[[nodiscard]] Fault read(const pb::EquivocationProof& in, consensus::EquivocationProof& out);
 [[nodiscard]] Fault read_digests(const std::string& in, std::vector<Digest>& out);
 
 /// The fields of a request's raw bytes, without raw and rd.

@@ -209,6 +209,12 @@ void write_to(const VoidPromiseRecord& in, pb::Record* out) {
 void write_to(const VoidRecord& in, pb::Record* out) {
     wire::write(in.cert, out->mutable_void_cert());
 }
+void write_to(const EquivocationRecord& in, pb::Record* out) {
+    wire::write(in.proof, out->mutable_equivocation());
+}
+void write_to(const ForkRecord& in, pb::Record* out) {
+    wire::write(in.other, out->mutable_fork());
+}
 
 Fault read(const pb::ViewState& in, ViewRecord& out) {
     out.view = View(in.view());
@@ -288,6 +294,10 @@ Fault read_record(const pb::Record& in, LogRecord& out) {
         }
         case pb::Record::kVoidCert:
             return wire::read(in.void_cert(), out.emplace<VoidRecord>().cert);
+        case pb::Record::kEquivocation:
+            return wire::read(in.equivocation(), out.emplace<EquivocationRecord>().proof);
+        case pb::Record::kFork:
+            return wire::read(in.fork(), out.emplace<ForkRecord>().other);
         case pb::Record::RECORD_NOT_SET:
             break;
     }

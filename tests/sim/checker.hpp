@@ -48,6 +48,8 @@ public:
     void requested(const consensus::Body& body) { bodies_.emplace(body->rd, body); }
     /// S-USIG. Every certificate of every trusted counter.
     void certified(UsigId identity, const consensus::Ui& ui, const Digest& digest);
+    /// F6: this counter is broken on purpose.
+    void expect_two_certificates(UsigId identity) { broken_.insert(identity); }
     /// A COMMIT draft on its way to the TPM, whoever's.
     void certifying(const consensus::Commit& commit);
     /// Every header that anybody logged.
@@ -135,6 +137,7 @@ private:
 
     std::map<std::pair<UsigId, Counter>, Digest> certificates_;
     std::map<UsigId, Counter> counters_;
+    std::set<UsigId> broken_;
     using Member = std::pair<GroupId, std::uint32_t>;
     std::unordered_map<Digest, consensus::HeaderPtr, DigestHash> headers_;
     std::map<Digest, consensus::NewView> new_views_;                    ///< by nvd

@@ -82,6 +82,8 @@ private:
         std::optional<consensus::SnapshotRecord> snapshot;
         std::map<std::pair<consensus::StreamId, Counter>, consensus::VoidCert> voids;
         std::vector<consensus::VoidPromiseRecord> promises;
+        std::map<consensus::StreamId, consensus::EquivocationProof> equivocations;
+        std::optional<consensus::StableCert> fork;
         Slot executed{};
     };
     void apply(const consensus::LogRecord& record);

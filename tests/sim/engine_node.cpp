@@ -10,6 +10,8 @@ minbft::PrimaryOptions primary_options(const Plan& plan) {
     minbft::PrimaryOptions options;
     options.window = plan.window;
     options.heartbeat = plan.timers.heartbeat;
+    options.slot_entries = plan.slot_entries;
+    options.group_credit = plan.group_credit;
     return options;
 }
 
@@ -22,6 +24,12 @@ minbft::ReplicaOptions replica_options(const Plan& plan) {
     options.silence_patience = plan.timers.silence;
     options.new_view_patience = plan.timers.new_view;
     options.patience_max = plan.timers.max;
+    options.backlog_entries = plan.group_credit / 2;
+    options.watch.slot_interval = plan.timers.slot_interval;
+    options.watch.order_delay = plan.timers.order_delay;
+    options.watch.overtaking = plan.overtaking;
+    options.watch.slot_entries = plan.slot_entries;
+    options.watch.view_min = plan.timers.silence;
     return options;
 }
 
@@ -49,7 +57,7 @@ void EngineNode::boot() {
     if (!recover()) return;
     cluster_.log(self_, "boot");
     pump();
-    engine_->tick(cluster_.now());
+    engine_->tick(now());
     pump();
 }
 
@@ -147,7 +155,7 @@ void EngineNode::lose_disk() {
 
 void EngineNode::resign() {
     if (primary_ == nullptr || paused_) return;
-    primary_->resign(cluster_.now());
+    primary_->resign(now());
     pump();
 }
 
@@ -196,7 +204,7 @@ void EngineNode::receive(const Network::Packet& packet) {
         liar_->saw(*packet);
         if (!liar_->hears(*packet)) return;
     }
-    engine_->receive(*packet, cluster_.now());
+    engine_->receive(*packet, now());
     pump();
 }
 
@@ -273,7 +281,7 @@ void EngineNode::perform(Output output) {
         cluster_.tpm_of(self_).create(usig_, output.seal->digest,
                                       [this, incarnation = incarnation_](Ui ui) {
                                           alive(incarnation, [this, ui] {
-                                              engine_->sealed(ui, cluster_.now());
+                                              engine_->sealed(ui, now());
                                               pump();
                                           });
                                       });
@@ -295,7 +303,7 @@ void EngineNode::arm_timer() {
             if (timer_at_ != when) return;
             timer_at_.reset();
             auto due = engine_->next_deadline();
-            if (due && *due <= cluster_.time.now()) engine_->tick(cluster_.now());
+            if (due && *due <= cluster_.time.now()) engine_->tick(now());
             if (liar_) liar_->tick();
             pump();
         });

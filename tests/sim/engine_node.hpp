@@ -46,6 +46,8 @@ public:
 
     [[nodiscard]] const consensus::Endpoint& self() const { return self_; }
     [[nodiscard]] const SimDisk& disk() const { return disk_; }
+    /// Its wall clock is ahead.
+    void set_clock_ahead(std::uint64_t milliseconds) { ahead_ms_ = milliseconds; }
     void set_liar(std::unique_ptr<Liar> liar) { liar_ = std::move(liar); }
     [[nodiscard]] SimDisk& mutable_disk() { return disk_; }
     /// Its identity is lost (T2, T3): to come back would be the violation.
@@ -61,6 +63,11 @@ private:
         consensus::Output output;
         bool durable = false;
     };
+    [[nodiscard]] consensus::Now now() const {
+        consensus::Now now = cluster_.now();
+        now.wall_ms += ahead_ms_;
+        return now;
+    }
     [[nodiscard]] bool recover();
     [[nodiscard]] Result<void> recover_primary(
         const std::optional<std::pair<Digest, consensus::Ui>>&);
@@ -80,6 +87,7 @@ private:
     consensus::Endpoint self_;
     UsigId usig_;
     bool correct_;
+    std::uint64_t ahead_ms_ = 0;
     SimDisk disk_;
     TokenSigner signer_;
     std::unique_ptr<consensus::Engine> engine_;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t checkpoint_votes_max = 8;  // slots per member
 constexpr std::size_t own_checkpoints_max = 8;
+constexpr std::size_t own_digests_max = 16;
 
 }  // namespace
 
@@ -53,6 +54,9 @@ void Replica::checkpoint_if_due() {
     mine.signature = signer_.sign(checkpoint_digest(membership_.cluster, mine));
     out_.send.push_back({membership_.replicas(group_, position_), mine});
     newest_checkpoint_ = mine;
+    own_digests_[delivered_] = mine.hd;
+    while (own_digests_.size() > own_digests_max) own_digests_.erase(own_digests_.begin());
+    find_fork();
     checkpoint_votes_[position_.value][delivered_] = mine;
     checkpoints_[delivered_] = {std::move(mine), std::move(state)};
     // The voters lag far: only the oldest states can become snapshots soon.
@@ -61,7 +65,7 @@ void Replica::checkpoint_if_due() {
 }
 
 void Replica::on_checkpoint(const Checkpoint& checkpoint) {
-    if (checkpoint.group != group_) return;
+    if (checkpoint.group != group_) return on_foreign_checkpoint(checkpoint);
     if (checkpoint.slot.value % options_.checkpoint_every != 0) return;
     if (stable_ && checkpoint.slot <= stable_->slot) return;
     auto& votes = checkpoint_votes_[checkpoint.position.value];
@@ -95,6 +99,7 @@ void Replica::stabilise() {
             out_.persist.push_back({StableRecord{cert}});
             out_.events.push_back({Event::Kind::checkpoint_stable, self(), slot, 0, {}});
             stable_ = std::move(cert);
+            tell_others_stable();
             for (auto& votes : checkpoint_votes_)
                 votes.erase(votes.begin(), votes.upper_bound(slot));
             return;

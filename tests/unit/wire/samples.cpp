@@ -150,6 +150,15 @@ VoidCert sample_void(StreamId stream, int seed) {
     return cert;
 }
 
+EquivocationProof sample_equivocation(int seed) {
+    return {StreamId::vote(GroupId(1), Position(2)),
+            Counter(u64(seed)),
+            digest_of(seed),
+            sample_ui(seed),
+            digest_of(seed + 1),
+            sample_ui(seed)};
+}
+
 SnapshotRecord sample_snapshot(int seed) {
     SnapshotRecord snapshot;
     snapshot.slot = Slot(u64(seed) + 64);
@@ -282,7 +291,8 @@ std::vector<Message> sample_messages() {
         DbLeaves{VoterId(1), Slot(96), sample_leaves()},
         FetchDbChunk{VoterId(2), Slot(96), 3, 4},
         DbChunk{VoterId(1), Slot(96), 3, 4, {0, 1, 2, 255}},
-        DbGone{VoterId(1), Slot(96)}};
+        DbGone{VoterId(1), Slot(96)},
+        sample_equivocation(10)};
     std::vector<Message> messages;
     for (const Payload& payload : payloads)
         messages.push_back({Endpoint::replica(GroupId(7), Position(1)),
@@ -312,7 +322,9 @@ std::vector<LogRecord> sample_records() {
             StableRecord{sample_stable(15)},
             sample_snapshot(16),
             VoidPromiseRecord{StreamId::vote(GroupId(1), Position(2)), Counter(17)},
-            VoidRecord{sample_void(StreamId::ordering(PrimaryId(1)), 18)}};
+            VoidRecord{sample_void(StreamId::ordering(PrimaryId(1)), 18)},
+            EquivocationRecord{sample_equivocation(19)},
+            ForkRecord{sample_stable(20)}};
 }
 
 }  // namespace bft::wire
