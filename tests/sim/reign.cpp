@@ -10,7 +10,7 @@ using namespace consensus;
 
 namespace {
 
-constexpr Duration reign_time = 30s;
+constexpr Duration reign_time = 20s;
 constexpr Duration still = 1500ms;  // longer than T3
 
 // Replicas stand still for a while, again and again: all of group 1, or position 0 of each.
@@ -80,7 +80,7 @@ Plan reign_plan(std::uint64_t seed, Reign reign) {
     switch (reign) {
         case Reign::overload:
             plan.slot_entries = number(1, 4);
-            plan.client_depth = number(32, 128);
+            plan.client_depth = number(24, 48);
             plan.think = {};
             plan.tpm_latency = std::chrono::milliseconds(number(10, 40));
             break;
