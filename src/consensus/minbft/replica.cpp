@@ -390,6 +390,7 @@ void Replica::show_slot(const Link& link, std::vector<LeaderWatch::OwnEntry> own
             watch_.running() &&
             !in_view_[{entry.rid.home, entry.rid.client}].insert(entry.rid.cseq, low);
     }
+    seen.spent = !own.empty() && backlog_ + in_chain_.size() >= options_.backlog_entries;
     seen.own = std::move(own);
     watch_.slot(seen, now.mono, now.wall_ms);
 }

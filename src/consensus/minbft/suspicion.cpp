@@ -118,7 +118,7 @@ Duration LeaderWatch::waited(Ticket ticket) const {
 
 // Bodies of other groups are not here: theirs count like ours.
 bool LeaderWatch::full(const SlotSeen& seen) const {
-    if (seen.entries >= options_.slot_entries) return true;
+    if (seen.spent || seen.entries >= options_.slot_entries) return true;
     if (seen.own.empty()) return false;
     return seen.own_bytes / seen.own.size() * seen.entries >= options_.slot_bytes / 2;
 }

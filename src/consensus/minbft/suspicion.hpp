@@ -72,6 +72,7 @@ public:
         std::uint64_t entries = 0;  ///< of all groups
         std::uint64_t own_bytes = 0;
         UnixMillis ts_ms = 0;
+        bool spent = false;  ///< no more may be ordered after it until some is executed
         bool newest = true;  ///< nothing later is known of: its ts tells something
     };
     void slot(const SlotSeen& seen, TimePoint now, UnixMillis wall_ms);

@@ -122,6 +122,20 @@ TEST_F(Suspicions, FullSlotsAreNotLate) {
     EXPECT_EQ(verdict(), std::nullopt);
 }
 
+// Likewise where each slot orders all that the databases' credit allows.
+TEST_F(Suspicions, SpentCreditIsNotLate) {
+    for (int i = 0; i < 20; ++i) {
+        auto ticket = request();
+        pass(1800ms);
+        LeaderWatch::SlotSeen seen;
+        seen.own.push_back({ClientId(1), ticket, false});
+        seen.entries = 1;
+        seen.spent = true;
+        watch_.slot(seen, now_, 0);
+        EXPECT_EQ(verdict(), std::nullopt);
+    }
+}
+
 // A deployment whose every view is slow gets used to it; one good view ends that.
 TEST_F(Suspicions, ComparedWithTheBestOfTheLastViews) {
     for (std::uint32_t p = 0; p < 2; ++p) {
