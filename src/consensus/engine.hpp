@@ -19,7 +19,7 @@ namespace bft::consensus {
 /// Time as the host sees it at the moment of a call.
 struct Now {
     TimePoint mono;
-    UnixMillis wall_ms = 0;  ///< used by the primary for a slot's ts only
+    UnixMillis wall_ms = 0;  ///< for a slot's ts at the primary, and its check (T6e); 0: unknown
 };
 
 // --- the durable log
@@ -145,11 +145,22 @@ struct VoidRecord {
     VoidCert cert;
 };
 
+/// EQUIV-PROOF. One per counter is kept, for ever: it outlives restarts and is told again.
+struct EquivocationRecord {
+    EquivocationProof proof;
+};
+/// f+1 members of another group certified a checkpoint whose header is not the one delivered here:
+/// the order stream has forked, and this replica stays halted.
+struct ForkRecord {
+    StableCert other;
+};
+
 using LogRecord =
     std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
                  ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord, ViewChangeIntent,
                  HeaderRecord, ViewCertRecord, ViewRecord, VouchRecord, StableRecord,
-                 SnapshotRecord, VoidPromiseRecord, VoidRecord, StandingRecord>;
+                 SnapshotRecord, VoidPromiseRecord, VoidRecord, StandingRecord, EquivocationRecord,
+                 ForkRecord>;
 
 struct Persist {
     LogRecord record;
@@ -199,6 +210,7 @@ struct Event {
         disagreement,       ///< `peer` said something else than the f+1 that were accepted
         nondeterminism,     ///< all databases answered and no f_D+1 agree: slot, count = index
         order_conflict,     ///< two decided items for one sequence number: a TPM is broken; halted
+        equivocation,       ///< `peer` certified two things with counter value `count`
         suspected,          ///< replica: asks for view `count`; text says why
         view_entered,       ///< left the view before: count = the new one
         new_view_sent,      ///< primary: slot = N, count = the view

@@ -38,6 +38,18 @@ const char* to_string(Suspicion why) {
             return "dead";
         case Suspicion::resigned:
             return "resigned";
+        case Suspicion::slow_slots:
+            return "slow_slots";
+        case Suspicion::late_orders:
+            return "late_orders";
+        case Suspicion::overtaken:
+            return "overtaken";
+        case Suspicion::low_rate:
+            return "low_rate";
+        case Suspicion::clock_drift:
+            return "clock_drift";
+        case Suspicion::duplicates:
+            return "duplicates";
     }
     return "unknown";
 }
@@ -64,6 +76,8 @@ const char* to_string(Event::Kind kind) {
             return "disagreement";
         case Event::Kind::nondeterminism:
             return "nondeterminism";
+        case Event::Kind::equivocation:
+            return "equivocation";
         case Event::Kind::order_conflict:
             return "order_conflict";
         case Event::Kind::hole:

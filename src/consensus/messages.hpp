@@ -238,6 +238,13 @@ enum class Suspicion : std::uint8_t {
     no_new_view = 4,          ///< T_nv
     dead = 5,                 ///< it certified something provably invalid
     resigned = 6,
+    // T6, performance: measured by this replica since the view became active.
+    slow_slots = 7,    ///< (a) slots come too rarely while requests wait
+    late_orders = 8,   ///< (b) too many requests wait too long for their header
+    overtaken = 9,     ///< (c) a client waits while others are served again and again
+    low_rate = 10,     ///< (d) less is ordered than lately, while requests wait
+    clock_drift = 11,  ///< (e) slots' times are far from this host's clock
+    duplicates = 12,   ///< (f) the same requests are ordered again and again
 };
 const char* to_string(Suspicion why);
 
@@ -359,6 +366,17 @@ struct Certificates {
     std::vector<VoidCert> voids;
     std::vector<Commit> commits;
     std::vector<ViewChangePtr> view_changes;
+};
+
+/// EQUIV-PROOF (section 3.15): two digests that the counter of `stream` certified with one value.
+/// No trusted counter does that, so this one was cloned, rolled back or forged. Proves itself.
+struct EquivocationProof {
+    StreamId stream;
+    Counter cv{};
+    Digest first;  ///< less than `second`: one proof of two certificates, not two
+    Ui first_ui;
+    Digest second;
+    Ui second_ui;
 };
 
 /// m18.
@@ -631,7 +649,7 @@ using Payload =
                  NewViewAccept, ViewCertPtr, Resign, FetchHeaders, Headers, FetchViewCert,
                  FetchViewChanges, ViewChanges, VoidRequest, VoidPromise, VoidCert, DbCheckpoint,
                  DbCut, FetchDbLeaves, DbLeaves, FetchDbChunk, DbChunk, DbGone, Gone, FetchState,
-                 StatePartPtr>;
+                 StatePartPtr, EquivocationProof>;
 
 struct Message {
     Endpoint from;

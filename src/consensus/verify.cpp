@@ -262,6 +262,7 @@ struct Verifier::Visitor {
                                  resign_digest(v.membership_.cluster, m.primary, m.view),
                                  m.signature);
     }
+    Result<void> operator()(const EquivocationProof& m) const { return v.check_equivocation(m); }
     Result<void> operator()(const FetchHeaders& fetch) const {
         if (fetch.from.value == 0 || fetch.to < fetch.from) return malformed("fetch range");
         return {};

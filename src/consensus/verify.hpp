@@ -92,6 +92,7 @@ private:
     [[nodiscard]] Result<void> check_last(const ViewChange& change) const;
     [[nodiscard]] Result<void> check_void_promise(const VoidPromise& promise) const;
     [[nodiscard]] Result<void> check_void_cert(const VoidCert& cert) const;
+    [[nodiscard]] Result<void> check_equivocation(const EquivocationProof& proof) const;
     [[nodiscard]] Result<void> check_vote_log(const ViewChange& change) const;
 
     const Membership& membership_;

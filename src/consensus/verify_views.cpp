@@ -206,6 +206,19 @@ Result<void> Verifier::check_void_promise(const VoidPromise& m) const {
                            void_promise_digest(membership_.cluster, m), m.signature);
 }
 
+// Needs nothing but the two certificates: whoever shows it, it is true.
+Result<void> Verifier::check_equivocation(const EquivocationProof& m) const {
+    auto usig = membership_.usig_of(owner_of(m.stream));
+    if (!usig) return malformed("a stream that does not exist");
+    if (m.cv.value == 0 || m.first_ui.cv != m.cv || m.second_ui.cv != m.cv)
+        return malformed("not two certificates with one counter value");
+    if (m.second <= m.first) return malformed("not two digests in order");
+    if (!checker_.certified(*usig, m.first_ui, m.first) ||
+        !checker_.certified(*usig, m.second_ui, m.second))
+        return error(Errc::refused, "a certificate of the proof does not verify");
+    return {};
+}
+
 // T1v: unanimous, so no correct processor ever counts the value.
 Result<void> Verifier::check_void_cert(const VoidCert& m) const {
     if (!membership_.usig_of(owner_of(m.stream))) return malformed("a stream that does not exist");

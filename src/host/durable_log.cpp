@@ -145,6 +145,11 @@ Bytes DurableLog::key_of(const Endpoint& owner, const LogRecord& record) const {
             return keys::value(Kind::void_cert, r.cert.stream, r.cert.cv);
         }
 
+        Bytes operator()(const consensus::EquivocationRecord& r) const {
+            return keys::value(Kind::equivocation, r.proof.stream, Counter(0));
+        }
+        Bytes operator()(const consensus::ForkRecord&) const { return mine(Kind::fork); }
+
         [[nodiscard]] Bytes mine(Kind kind) const { return keys::newest(kind, owner); }
     };
     return std::visit(Visitor{membership_, owner}, record);

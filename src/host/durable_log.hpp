@@ -116,6 +116,7 @@ private:
                             Position position) const;
     Result<void> load_views(consensus::minbft::Replica::Recovered& log, GroupId group,
                             Position position);
+    Result<void> load_equivocations(std::vector<consensus::EquivocationProof>& proofs) const;
     Result<void> load_voids(std::vector<consensus::VoidCert>& voids) const;
     void load_bodies(consensus::minbft::Replica::Recovered& log, GroupId group) const;
 

@@ -52,6 +52,7 @@ Result<Primary::Recovered> DurableLog::load_primary(PrimaryId primary) {
     std::erase_if(log.voids, [&](const consensus::VoidCert& cert) {
         return cert.stream != consensus::StreamId::ordering(primary);
     });
+    if (auto done = load_equivocations(log.equivocations); !done) return done.error();
     const Endpoint self = Endpoint::primary(primary);
     Bytes intent = keys::newest(Kind::counter_intent, self);
     log.intent = read<consensus::PrepareIntent>(intent);
@@ -79,6 +80,9 @@ Result<Replica::Recovered> DurableLog::load_replica(GroupId group, Position posi
         {}, [&](consensus::VoidPromiseRecord&& r) { log.void_promises.push_back(r); });
     if (!promises) return promises.error();
     if (auto done = load_voids(log.voids); !done) return done.error();
+    if (auto done = load_equivocations(log.equivocations); !done) return done.error();
+    if (auto fork = read<consensus::ForkRecord>(keys::newest(Kind::fork, self)))
+        log.fork = std::move(fork->other);
     if (auto done = load_ordering(log); !done) return done.error();
     if (auto done = load_votes(log, group, position); !done) return done.error();
     if (auto done = load_views(log, group, position); !done) return done.error();
@@ -171,6 +175,13 @@ Result<void> DurableLog::load_voids(std::vector<consensus::VoidCert>& voids) con
     return scan<consensus::VoidRecord>(
         keys::Builder(Kind::void_cert).finish(), {},
         [&](consensus::VoidRecord&& r) { voids.push_back(std::move(r.cert)); });
+}
+
+Result<void> DurableLog::load_equivocations(
+    std::vector<consensus::EquivocationProof>& proofs) const {
+    return scan<consensus::EquivocationRecord>(
+        keys::Builder(Kind::equivocation).finish(), {},
+        [&](consensus::EquivocationRecord&& r) { proofs.push_back(std::move(r.proof)); });
 }
 
 // Those of the slots since the snapshot; all others were delivered before it.

@@ -28,7 +28,9 @@ enum class Kind : std::uint8_t {
     standing = 'D',
     void_promise = 'o',  ///< given by one of ours; few, and kept for ever
     void_cert = 'O',     ///< likewise
-    expiry = 'X',        ///< what is erased once the log is kept from a later slot on
+    equivocation = 'Q',  ///< one per counter
+    fork = 'F',
+    expiry = 'X',  ///< what is erased once the log is kept from a later slot on
 };
 
 class Builder {

@@ -112,6 +112,10 @@ void read_timing(std::optional<TableReader> timing, NodeConfig& config) {
     timing->millis("silence_patience_ms", config.replica.silence_patience, 1, day_ms);
     timing->millis("new_view_patience_ms", config.replica.new_view_patience, 1, day_ms);
     timing->millis("patience_max_ms", config.replica.patience_max, 1, day_ms);
+    timing->millis("slow_slots_ms", config.replica.watch.slot_interval, 1, day_ms);
+    timing->millis("late_orders_ms", config.replica.watch.order_delay, 1, day_ms);
+    timing->millis("clock_drift_ms", config.replica.watch.clock_drift, 1, day_ms);
+    timing->millis("view_min_ms", config.replica.watch.view_min, 0, day_ms);
     timing->millis("vouch_interval_ms", config.replica.vouch_interval, 1, day_ms);
     timing->millis("search_ms", config.primary.search, 1, day_ms);
     timing->millis("tpm_patience_ms", config.tpm_patience, 1, day_ms);
@@ -123,8 +127,11 @@ void read_timing(std::optional<TableReader> timing, NodeConfig& config) {
 
 void read_limits(std::optional<TableReader> limits, NodeConfig& config) {
     if (!limits) return;
-    limits->number("slot_entries", config.primary.slot_entries, 1, 65'536);
-    limits->number("slot_bytes", config.primary.slot_bytes, 64 * 1024, 8 * 1024 * 1024);
+    if (limits->number("slot_entries", config.primary.slot_entries, 1, 65'536))
+        config.replica.watch.slot_entries = config.primary.slot_entries;
+    if (limits->number("slot_bytes", config.primary.slot_bytes, 64 * 1024, 8 * 1024 * 1024))
+        config.replica.watch.slot_bytes = config.primary.slot_bytes;
+    limits->number("overtaking", config.replica.watch.overtaking, 1, 1'000'000);
     limits->number("retain_slots", config.retain_slots, 1024, std::int64_t{1} << 40);
     limits->number("link_queue_bytes", config.link_queue_bytes, 32 * 1024 * 1024,
                    std::int64_t{1} << 32);

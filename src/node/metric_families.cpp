@@ -116,6 +116,8 @@ std::vector<Family> metric_families(const json::object& status) {
              counter, "host", &disagreements);
     all.each("bft_events_total", "events of the engines", counter, "kind",
              object_at(status, "events"));
+    all.each("bft_suspicions_total", "why replicas here asked for the next view", counter, "reason",
+             object_at(status, "suspicions"));
     if (const json::object* primary = object_at(status, "primary"))
         all.fields("bft_primary_", *primary,
                    {{"view", "current view", gauge},

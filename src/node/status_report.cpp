@@ -161,6 +161,9 @@ void add_inside(json::object& status, const StatusSource& source) {
         events[consensus::to_string(static_cast<consensus::Event::Kind>(kind))] =
             source.events->counts()[kind];
     status["events"] = std::move(events);
+    json::object suspicions;
+    for (const auto& [reason, times] : source.events->suspicions()) suspicions[reason] = times;
+    status["suspicions"] = std::move(suspicions);
     host::DurableLog::Report log;
     for (const auto* one : source.logs) {
         auto report = one->report();

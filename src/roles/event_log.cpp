@@ -10,6 +10,7 @@ spdlog::level::level_enum level_of(Event::Kind kind) {
     switch (kind) {
         case Event::Kind::nondeterminism:
         case Event::Kind::order_conflict:
+        case Event::Kind::equivocation:
         case Event::Kind::hole:
         case Event::Kind::halted:
         case Event::Kind::database_differs:
@@ -53,6 +54,9 @@ void EventLog::note(const consensus::Endpoint& self, const Event& event) {
     auto kind = static_cast<std::size_t>(event.kind);
     if (kind >= event_kinds) return;
     ++counts_[kind];
+    // "reason" or "reason: figures".
+    if (event.kind == Event::Kind::suspected)
+        ++suspicions_[event.text.substr(0, event.text.find(':'))];
     auto level = level_of(event.kind);
     if (!spdlog::should_log(level)) return;
     std::uint64_t suppressed = 0;

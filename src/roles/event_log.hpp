@@ -7,6 +7,8 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
+#include <string>
 
 namespace bft::roles {
 
@@ -22,9 +24,15 @@ public:
     /// By Event::Kind.
     [[nodiscard]] const std::array<std::uint64_t, event_kinds>& counts() const { return counts_; }
 
+    /// `suspected` by reason.
+    [[nodiscard]] const std::map<std::string, std::uint64_t>& suspicions() const {
+        return suspicions_;
+    }
+
 private:
     const host::Clock& clock_;
     std::array<std::uint64_t, event_kinds> counts_{};
+    std::map<std::string, std::uint64_t> suspicions_;
     std::array<log::RateLimit, event_kinds> limits_;
 };
 

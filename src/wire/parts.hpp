@@ -45,6 +45,7 @@ void write(const consensus::VoidPromise& in, pb::VoidPromise* out);
 void write(const consensus::VoidCert& in, pb::VoidValue* out);
 void write(const consensus::DerivedState& in, pb::DerivedState* out);
 void write(const consensus::StatePart& in, pb::StatePart* out);
+void write(const consensus::EquivocationProof& in, pb::EquivocationProof* out);
 std::string write_digests(const std::vector<Digest>& digests);
 
 [[nodiscard]] Fault read(const std::string& in, Digest& out);
@@ -72,6 +73,7 @@ std::string write_digests(const std::vector<Digest>& digests);
 [[nodiscard]] Fault read(const pb::VoidValue& in, consensus::VoidCert& out);
 [[nodiscard]] Fault read(const pb::DerivedState& in, consensus::DerivedState& out);
 [[nodiscard]] Fault read(const pb::StatePart& in, consensus::StatePart& out);
+[[nodiscard]] Fault read(const pb::EquivocationProof& in, consensus::EquivocationProof& out);
 [[nodiscard]] Fault read_digests(const std::string& in, std::vector<Digest>& out);
 
 /// The fields of a request's raw bytes, without raw and rd.

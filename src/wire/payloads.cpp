@@ -239,6 +239,10 @@ void write_to(const VoidCert& in, pb::Frame* out) {
     write(in, out->mutable_void_cert());
 }
 
+void write_to(const EquivocationProof& in, pb::Frame* out) {
+    write(in, out->mutable_equivocation());
+}
+
 void write_to(const DbCheckpoint& in, pb::Frame* frame) {
     pb::DbCheckpoint* out = frame->mutable_db_checkpoint();
     out->set_voter(in.voter.value);
@@ -649,6 +653,8 @@ Fault read_payload(const pb::Frame& in, Payload& out) {
             return read_as<VoidPromise>(in.void_promise(), out);
         case pb::Frame::kVoidCert:
             return read_as<VoidCert>(in.void_cert(), out);
+        case pb::Frame::kEquivocation:
+            return read_as<EquivocationProof>(in.equivocation(), out);
         case pb::Frame::kDbCheckpoint:
             return read_as<DbCheckpoint>(in.db_checkpoint(), out);
         case pb::Frame::kDbCut:

@@ -128,6 +128,12 @@ void write_to(const VoidPromiseRecord& in, pb::Record* out) {
 void write_to(const VoidRecord& in, pb::Record* out) {
     wire::write(in.cert, out->mutable_void_cert());
 }
+void write_to(const EquivocationRecord& in, pb::Record* out) {
+    wire::write(in.proof, out->mutable_equivocation());
+}
+void write_to(const ForkRecord& in, pb::Record* out) {
+    wire::write(in.other, out->mutable_fork());
+}
 
 void write_to(const StandingRecord& in, pb::Record* record) {
     pb::Standing* out = record->mutable_standing();
@@ -230,6 +236,10 @@ Fault read_record(const pb::Record& in, LogRecord& out) {
             return wire::read(in.void_cert(), out.emplace<VoidRecord>().cert);
         case pb::Record::kStanding:
             return read(in.standing(), out.emplace<StandingRecord>());
+        case pb::Record::kEquivocation:
+            return wire::read(in.equivocation(), out.emplace<EquivocationRecord>().proof);
+        case pb::Record::kFork:
+            return wire::read(in.fork(), out.emplace<ForkRecord>().other);
         case pb::Record::RECORD_NOT_SET:
             break;
     }

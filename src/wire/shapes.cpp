@@ -165,6 +165,10 @@ constexpr std::array void_value_fields{one(1, stream_shape), number(2),
                                        many(3, void_promise_shape, view_changes_max)};
 constexpr Shape void_value_shape{"VoidValue", void_value_fields};
 
+constexpr std::array equivocation_fields{one(1, stream_shape), number(2),        bytes(3, digest),
+                                         one(4, ui_shape),     bytes(5, digest), one(6, ui_shape)};
+constexpr Shape equivocation_shape{"EquivocationProof", equivocation_fields};
+
 constexpr std::array view_change_fields{number(1),
                                         number(2),
                                         number(3),
@@ -370,7 +374,8 @@ constexpr std::array frame_fields{one(1, endpoint_shape),
                                   one(50, void_value_shape),
                                   one(51, gone_shape),
                                   one(52, fetch_state_shape),
-                                  one(53, state_part_shape)};
+                                  one(53, state_part_shape),
+                                  one(56, equivocation_shape)};
 
 constexpr std::array prepare_intent_fields{number(1), one(2, header_shape)};
 constexpr Shape prepare_intent_shape{"PrepareIntent", prepare_intent_fields};
@@ -411,7 +416,8 @@ constexpr std::array record_fields{
     one(10, view_change_shape),   one(11, header_shape),        one(12, view_cert_shape),
     one(13, view_state_shape),    one(14, vouched_shape),       one(15, stable_cert_shape),
     one(16, snapshot_shape),      one(17, void_value_shape),    one(18, void_value_shape),
-    one(19, standing_shape)};
+    one(19, standing_shape),
+    one(24, equivocation_shape),  one(25, stable_cert_shape)};
 
 // More than any message has.
 constexpr std::size_t fields_max = 64;

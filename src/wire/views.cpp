@@ -17,6 +17,12 @@ std::optional<Suspicion> suspicion_of(std::uint32_t value) {
         case Suspicion::no_new_view:
         case Suspicion::dead:
         case Suspicion::resigned:
+        case Suspicion::slow_slots:
+        case Suspicion::late_orders:
+        case Suspicion::overtaken:
+        case Suspicion::low_rate:
+        case Suspicion::clock_drift:
+        case Suspicion::duplicates:
             return static_cast<Suspicion>(value);
     }
     return std::nullopt;
@@ -265,6 +271,27 @@ Fault read(const pb::VoidValue& in, VoidPromise& out) {
     if (Fault fault = read(in, one)) return fault;
     out = std::move(one.promises.front());
     return nullptr;
+}
+
+// --- EQUIV-PROOF
+// ------------------------------------------------------------------------------------
+
+void write(const EquivocationProof& in, pb::EquivocationProof* out) {
+    write(in.stream, out->mutable_stream());
+    out->set_cv(in.cv.value);
+    out->set_first(text(in.first.view()));
+    write(in.first_ui, out->mutable_first_ui());
+    out->set_second(text(in.second.view()));
+    write(in.second_ui, out->mutable_second_ui());
+}
+
+Fault read(const pb::EquivocationProof& in, EquivocationProof& out) {
+    out.cv = Counter(in.cv());
+    if (Fault fault = read(in.stream(), out.stream)) return fault;
+    if (Fault fault = read(in.first(), out.first)) return fault;
+    if (Fault fault = read(in.first_ui(), out.first_ui)) return fault;
+    if (Fault fault = read(in.second(), out.second)) return fault;
+    return read(in.second_ui(), out.second_ui);
 }
 
 // --- VIEW-CHANGE

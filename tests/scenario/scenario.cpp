@@ -25,7 +25,8 @@ const char* kind_of(const Payload& payload) {
         "VIEW-CHANGE", "NEW-VIEW", "NV-ACCEPT",  "VIEW-CERT",    "RESIGN",       "FETCH-HDR",
         "HEADERS",     "FETCH-NV", "FETCH-VC",   "VIEW-CHANGES", "VOID?",        "VOID-PROMISE",
         "VOID-CERT",   "DB-CKPT",  "DB-CUT",     "FETCH-LEAVES", "DB-LEAVES",    "FETCH-CHUNK",
-        "DB-CHUNK",    "DB-GONE",  "GONE",       "FETCH-STATE",  "STATE"};
+        "DB-CHUNK",    "DB-GONE",  "GONE",       "FETCH-STATE",  "STATE",
+        "EQUIV-PROOF"};
     static_assert(std::size(names) == std::variant_size_v<Payload>);
     return names[payload.index()];
 }
@@ -113,6 +114,10 @@ std::vector<std::string> Scenario::execute(const std::string& line) {
     } else if (command == "tpm_away") {
         Duration wait = duration_of(argument(2));
         cluster().tpm_of(endpoint(argument(1))).away_until(cluster().time.now() + wait);
+    } else if (command == "clone") {
+        UsigId usig = *cluster().membership.usig_of(endpoint(argument(1)));
+        cluster().checker.expect_two_certificates(usig);
+        cluster().tpm_of(endpoint(argument(1))).roll_back_after_next(usig);
     } else if (command == "split") {
         split(words);
     } else if (command == "prepare") {
@@ -224,7 +229,9 @@ void Scenario::make_cluster(const Words& words) {
             GroupId(static_cast<std::uint32_t>(std::stoul(liar.substr(8)))),
             Position(static_cast<std::uint32_t>(std::stoul(liar.substr(dot + 1))))));
     }
-    if (scripted) plan_.byzantine.insert(Endpoint::primary(PrimaryId(0)));
+    bool lying = words.named.contains("leader");
+    if (lying) set_leader_lie(words.named.at("leader"), words.number("lie_ms", 0));
+    if (scripted || lying) plan_.byzantine.insert(Endpoint::primary(PrimaryId(0)));
     cluster_ = std::make_unique<sim::Cluster>(plan_, false);
     cluster_->listener = [this](const Endpoint& node, const std::string& what) {
         note(node, what);
@@ -242,6 +249,11 @@ void Scenario::make_cluster(const Words& words) {
         if (!scripted || primary.index > 0) engines.push_back(primary);
     for (const Endpoint& self : engines)
         engines_[to_string(self)] = std::make_unique<sim::EngineNode>(*cluster_, self);
+    if (lying) {
+        sim::EngineNode& leader = *engines_.at("primary.0");
+        leader.set_liar(std::make_unique<sim::LyingLeader>(*cluster_, leader, plan_.leader_lies,
+                                                           cluster_->split()));
+    }
     for (const Endpoint& self : cluster_->membership.all_voters())
         voters_[to_string(self)] =
             std::make_unique<sim::VoterNode>(*cluster_, VoterId(self.index), cluster_->split());
@@ -250,6 +262,18 @@ void Scenario::make_cluster(const Words& words) {
     for (auto& [name, node] : engines_) node->boot();
     for (auto& [name, node] : voters_) node->boot();
     happened_.clear();
+}
+
+void Scenario::set_leader_lie(const std::string& lie, std::uint64_t milliseconds) {
+    Duration time = std::chrono::milliseconds(milliseconds);
+    if (lie == "slow")
+        plan_.leader_lies.slow = time;
+    else if (lie == "rare")
+        plan_.leader_lies.rare = time;
+    else if (lie == "ahead")
+        plan_.leader_lies.ahead_ms = milliseconds;
+    else
+        refuse("leader=slow|rare|ahead");
 }
 
 void Scenario::request(const Words& words) {

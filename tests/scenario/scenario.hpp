@@ -3,6 +3,7 @@
 //
 //     cluster [f=1] [groups=1] [partitions=2] [primaries=2] [workers=1] [window=512]
 //             [checkpoint=64] [tpm_ms=5] [primary=scripted] [byzantine=replica.G.J,..]
+//             [leader=slow|rare|ahead lie_ms=N]   how primary.0 breaks no rule but T6's
 //     request NAME home=P [parts=P,Q]      client 0 calls; its answer is an event
 //     run 100ms [quiet]                    virtual time passes; quiet: without routine events
 //     drop MESSAGE FROM -> TO              lost from now on; * stands for all, x* for all x..
@@ -13,6 +14,8 @@
 //     lose_disk NODE | tpm_away NODE 1s | resign NODE | power_cut
 //     prepare slot=N [entries=A,B] [skip=1] [ts=MS] [to=NODE,..]   by the scripted primary
 //     commit NODE slot=N                   NODE's own counter certifies it, whatever its engine
+//     clone NODE                           its counter certifies its next two messages with one
+//                                          value
 //     says report NODE                          prints where it stands > ... an event line that the
 //     step above must give
 //
@@ -23,6 +26,7 @@
 #include "client_node.hpp"
 #include "cluster.hpp"
 #include "engine_node.hpp"
+#include "view_liars.hpp"
 #include "voter_node.hpp"
 
 #include <map>
@@ -53,6 +57,7 @@ private:
     };
 
     void make_cluster(const Words& words);
+    void set_leader_lie(const std::string& lie, std::uint64_t milliseconds);
     void request(const Words& words);
     void prepare(const Words& words);
     void commit(const Words& words);

@@ -25,6 +25,7 @@ void Checker::fail(const std::string& property, const std::string& text) {
 // --- counters and agreement ---
 
 void Checker::certified(UsigId identity, const Ui& ui, const Digest& digest) {
+    if (broken_.contains(identity)) return;
     auto [place, fresh] = certificates_.emplace(std::pair(identity, ui.cv), digest);
     if (!fresh && place->second != digest)
         fail("S-USIG", "counter " + std::to_string(identity.value) + " certified two digests at " +
@@ -141,6 +142,7 @@ void Checker::event(const Endpoint& node, const Event& event) {
             fail("S-EVID", name(node) + " halted" + at(event.slot) + ": " + event.text);
             break;
         case Event::Kind::sender_dead:
+        case Event::Kind::equivocation:
         case Event::Kind::disagreement:
             // A primary says of itself that its counter was spoiled.
             if (event.peer != node && blameless(event.peer))

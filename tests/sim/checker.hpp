@@ -53,6 +53,8 @@ public:
     void certified(UsigId identity, const consensus::Ui& ui, const Digest& digest);
     /// T1v: a value that was spent and proven void; nobody may ever count it.
     void voided(UsigId identity, Counter cv);
+    /// F6: this counter is broken on purpose.
+    void expect_two_certificates(UsigId identity) { broken_.insert(identity); }
     /// A COMMIT draft on its way to the TPM, whoever's.
     void certifying(const consensus::Commit& commit);
     /// Every header that anybody logged.
@@ -159,6 +161,7 @@ private:
 
     std::map<std::pair<UsigId, Counter>, Digest> certificates_;
     std::map<UsigId, Counter> counters_;
+    std::set<UsigId> broken_;
     using Member = std::pair<GroupId, std::uint32_t>;
     std::unordered_map<Digest, consensus::HeaderPtr, DigestHash> headers_;
     std::map<Digest, consensus::NewView> new_views_;                    ///< by nvd

@@ -87,7 +87,8 @@ void Cluster::event(const Endpoint& node, const Event& event) {
             checker.fail("L-NOFALSE", to_string(node) + " suspects " + to_string(event.peer) +
                                           " without reason: " + event.text);
         reach(to_string(event.kind));
-        if (event.kind == Event::Kind::suspected) reach("suspected: " + event.text);
+        if (event.kind == Event::Kind::suspected)
+            reach("suspected: " + event.text.substr(0, event.text.find(':')));
         if (event.kind == Event::Kind::dropped) reach("dropped: " + event.text);
     }
     if (!listening()) return;

@@ -162,6 +162,10 @@ void SimDisk::apply(const LogRecord& record) {
         void operator()(const VoidRecord& r) const {
             state.voids[{r.cert.stream, r.cert.cv}] = r.cert;
         }
+        void operator()(const EquivocationRecord& r) const {
+            state.equivocations[r.proof.stream] = r.proof;
+        }
+        void operator()(const ForkRecord& r) const { state.fork = r.other; }
         void operator()(const ExecutedRecord& r) const { state.executed = r.slot; }
         void operator()(const StandingRecord& r) const { state.standing = r; }
     };
@@ -304,6 +308,7 @@ minbft::Primary::Recovered SimDisk::primary_log(PrimaryId self) const {
     log.standing = state_.standing;
     for (const auto& [key, cert] : state_.voids)
         if (key.first == StreamId::ordering(self)) log.voids.push_back(cert);
+    for (const auto& [stream, proof] : state_.equivocations) log.equivocations.push_back(proof);
     return log;
 }
 
@@ -327,6 +332,8 @@ minbft::Replica::Recovered SimDisk::replica_log(GroupId group, Position position
     log.executed = state_.executed;
     log.void_promises = state_.promises;
     for (const auto& [key, cert] : state_.voids) log.voids.push_back(cert);
+    for (const auto& [stream, proof] : state_.equivocations) log.equivocations.push_back(proof);
+    log.fork = state_.fork;
     for (const auto& [rd, body] : state_.bodies) log.bodies.emplace(rd, body);
     return log;
 }

@@ -110,6 +110,8 @@ private:
         std::optional<consensus::StandingRecord> standing;
         std::map<std::pair<consensus::StreamId, Counter>, consensus::VoidCert> voids;
         std::vector<consensus::VoidPromiseRecord> promises;
+        std::map<consensus::StreamId, consensus::EquivocationProof> equivocations;
+        std::optional<consensus::StableCert> fork;
         Slot executed{};
 
         struct Mark {

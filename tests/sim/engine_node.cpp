@@ -11,6 +11,8 @@ minbft::PrimaryOptions primary_options(const Plan& plan) {
     options.window = plan.window;
     options.heartbeat = plan.timers.heartbeat;
     if (plan.retain > 0) options.standing_every = 8;
+    options.slot_entries = plan.slot_entries;
+    options.group_credit = plan.group_credit;
     return options;
 }
 
@@ -23,6 +25,12 @@ minbft::ReplicaOptions replica_options(const Plan& plan) {
     options.silence_patience = plan.timers.silence;
     options.new_view_patience = plan.timers.new_view;
     options.patience_max = plan.timers.max;
+    options.backlog_entries = plan.group_credit / 2;
+    options.watch.slot_interval = plan.timers.slot_interval;
+    options.watch.order_delay = plan.timers.order_delay;
+    options.watch.overtaking = plan.overtaking;
+    options.watch.slot_entries = plan.slot_entries;
+    options.watch.view_min = plan.timers.silence;
     if (plan.retain > 0) {
         options.lag_patience = 1s;
         options.state_entries = 4;

@@ -54,6 +54,8 @@ public:
 
     [[nodiscard]] const consensus::Endpoint& self() const { return self_; }
     [[nodiscard]] const SimDisk& disk() const { return disk_; }
+    /// Its wall clock is ahead.
+    void set_clock_ahead(std::uint64_t milliseconds) { ahead_ms_ = milliseconds; }
     void set_liar(std::unique_ptr<Liar> liar) { liar_ = std::move(liar); }
     [[nodiscard]] SimDisk& mutable_disk() { return disk_; }
     /// Its identity is lost (T2, T3): to come back would be the violation.
@@ -69,6 +71,11 @@ private:
         consensus::Output output;
         bool durable = false;
     };
+    [[nodiscard]] consensus::Now now() const {
+        consensus::Now now = cluster_.now(clock_);
+        now.wall_ms += ahead_ms_;
+        return now;
+    }
     [[nodiscard]] bool recover();
     [[nodiscard]] Result<void> recover_primary(
         const std::optional<std::pair<Digest, consensus::Ui>>&);
@@ -85,7 +92,6 @@ private:
     /// A7. True: it has just died.
     bool dies_at(Moment moment);
     void arm_timer();
-    [[nodiscard]] consensus::Now now() const { return cluster_.now(clock_); }
     void observe(const consensus::Output& output);
     void observe(const consensus::LogRecord& record);
     /// Runs `what` now, or after a pause; not at all when the process has died meanwhile.
@@ -95,6 +101,7 @@ private:
     consensus::Endpoint self_;
     UsigId usig_;
     bool correct_;
+    std::uint64_t ahead_ms_ = 0;
     SimDisk disk_;
     TokenSigner signer_;
     std::unique_ptr<consensus::Engine> engine_;

@@ -316,6 +316,9 @@ Header LyingPrimary::next_header() {
 }
 
 void LyingPrimary::spoil(Header& header) {
+    if (lies_.floods)
+        for (std::size_t i = 0; i < 8 && i < ordered_.size(); ++i)
+            header.entries.push_back(ordered_[ordered_.size() - 1 - i]);
     if (lies_.duplicates && !ordered_.empty() && prng_.chance(300))
         header.entries.push_back(ordered_[prng_.below(ordered_.size())]);
     if (lies_.duplicates && !header.entries.empty() && prng_.chance(200))

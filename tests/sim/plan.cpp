@@ -115,6 +115,9 @@ void choose_timers(Plan& plan, Prng& prng) {
     t.silence = between(prng, 200ms, 1s) + t.heartbeat + tpm * 6;
     t.new_view = between(prng, 1s, 2s) + tpm * 12;
     t.max = t.new_view * 4;
+    // T6: above what a request may take whose way to the primary needs a replica's help, below T1.
+    t.order_delay = 250ms + (t.order + tpm * 6) / 2;
+    t.slot_interval = t.order_delay;
 }
 
 void choose_bounds(Plan& plan, Prng& prng) {

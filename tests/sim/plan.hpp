@@ -61,10 +61,11 @@ struct PrimaryLies {
     bool skips_counter = false;
     bool equivocates = false;
     bool invalid_headers = false;
+    bool floods = false;  ///< orders the same requests again and again
     /// In view 0: a script plays the primary, and later views of its get nothing.
     [[nodiscard]] bool any() const {
         return withholds || bogus_requests || duplicates || skips_counter || equivocates ||
-               invalid_headers;
+               invalid_headers || floods;
     }
 };
 /// What a primary-capable node with a correct engine makes of its words; any combination.
@@ -77,6 +78,11 @@ struct LeaderLies {
     bool falls_silent = false;   ///< after some slots of each view
     bool delays = false;         ///< everything late, as late as it dares
     bool censors = false;        ///< never orders one client
+    // Performance (C13, C15, C17): what no single rule of T1 to T3 forbids.
+    Duration slow{};             ///< PREPAREs are sent so much later
+    Duration rare{};             ///< and all of such a time together
+    Duration unfair{};           ///< requests of client 0 are heard so much later
+    std::uint64_t ahead_ms = 0;  ///< its clock
 };
 struct ClientLies {
     bool two_contents = false;  ///< different requests under one id
@@ -109,6 +115,8 @@ struct Timers {
     Duration silence = 2s;
     Duration new_view = 4s;
     Duration max = 60s;
+    Duration order_delay = 1s;    ///< T6b
+    Duration slot_interval = 1s;  ///< T6a
 };
 
 struct Plan {
@@ -137,6 +145,9 @@ struct Plan {
     std::uint64_t checkpoint_every = 64;
     /// The log goes back so many slots from the newest snapshot; 0: to the beginning.
     std::uint64_t retain = 0;
+    std::uint32_t slot_entries = 2000;
+    std::uint32_t group_credit = 8192;
+    std::uint32_t overtaking = 64;
     Timers timers;
     /// Database checkpoints; 0: none, and no guard.
     std::uint64_t checkpoint_slots = 0;

@@ -3,6 +3,7 @@
 #include "nemesis.hpp"
 #include "world.hpp"
 
+#include <algorithm>
 #include <memory>
 
 namespace bft::sim {
@@ -31,9 +32,10 @@ bool converge(World& world) {
 // Once everything is well, it stays so: a correct primary whom nobody has reason to suspect leads
 // on (L-VIEW, L-NOFALSE).
 void stay_calm(World& world) {
-    // Complaints of before count for a while: one of them and a liar's are f+1 (W13).
-    minbft::ReplicaOptions options = replica_options(world.plan);
-    world.advance(options.retransmit * 12 + world.plan.timers.new_view);
+    // What was measured in the chaos counts for a while (16 T_perf): one complaint and a liar's are
+    // f+1 (W13).
+    const Timers& timers = world.plan.timers;
+    world.advance(std::max(timers.order_delay, timers.slot_interval) * 18 + timers.new_view);
     auto view = world.common_view();
     if (!view) return;
     auto& leader = world.primaries[world.cluster.membership.primary_of(*view).value];

@@ -172,7 +172,17 @@ void LiesOfViews::sign_otherwise(Checkpoint& checkpoint) {
 // --- leaders ---
 
 LyingLeader::LyingLeader(Cluster& cluster, EngineNode& node, const LeaderLies& lies, Prng prng)
-    : cluster_(cluster), self_(node.self()), lies_(lies), prng_(prng) {
+    : cluster_(cluster), node_(node), self_(node.self()), lies_(lies), prng_(prng) {
+    node.set_clock_ahead(lies_.ahead_ms);
+    // As late as it dares, for T3 or for T1.
+    const Timers& timers = cluster.plan.timers;
+    Duration dares = 500ms + timers.order * 9 / 10;
+    bool other = cluster.plan.seed % 2 == 1;
+    if (lies_.delays) lies_.slow = other ? dares : timers.silence / 2;
+    if (lies_.censors && other) {
+        lies_.censors = false;
+        lies_.unfair = dares;
+    }
     if (lies_.hides_bodies) node.mutable_disk().hide_bodies();
     for (const Endpoint& each : cluster.membership.all_replicas())
         if (prng_.chance(300)) shunned_.insert(each);
@@ -203,7 +213,16 @@ void LyingLeader::corrupt(Output& output) {
 // C14: one client's requests never reach the pool.
 bool LyingLeader::hears(const Verified& message) {
     const auto* body = std::get_if<Body>(&message.payload());
-    return !lies_.censors || body == nullptr || (*body)->id.client.value != 0;
+    if (body == nullptr || (*body)->id.client.value != 0 || letting_in_) return true;
+    if (lies_.unfair == Duration{}) return !lies_.censors;
+    // C15: a client's requests wait, and everybody else's go first.
+    auto late = std::make_shared<const Verified>(message);
+    cluster_.time.after(lies_.unfair, [this, late] {
+        letting_in_ = true;
+        node_.receive(late);
+        letting_in_ = false;
+    });
+    return false;
 }
 
 // C4, C5: another N, nullset, or set of VIEW-CHANGEs.
@@ -286,9 +305,11 @@ void LyingLeader::rewrite(std::vector<Send>& sends) {
         if (lies_.omits && !std::holds_alternative<Certificates>(send.payload))
             std::erase_if(send.to, [&](const Endpoint& e) { return shunned_.contains(e); });
         if (send.to.empty()) continue;
-        if (lies_.delays && std::holds_alternative<Prepare>(send.payload)) {
-            // C13: as late as it dares.
-            Duration wait = cluster_.plan.timers.silence / 2;
+        if (lies_.slow + lies_.rare > Duration{} && std::holds_alternative<Prepare>(send.payload)) {
+            // C13.
+            Duration wait = lies_.slow;
+            if (lies_.rare > Duration{})
+                wait += lies_.rare - cluster_.time.now().time_since_epoch() % lies_.rare;
             cluster_.time.after(wait, [this, send] { cluster_.network.send(self_, send); });
             continue;
         }

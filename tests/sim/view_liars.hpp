@@ -60,6 +60,8 @@ private:
     [[nodiscard]] std::vector<consensus::Endpoint> some_replicas();
 
     Cluster& cluster_;
+    EngineNode& node_;
+    bool letting_in_ = false;
     consensus::Endpoint self_;
     LeaderLies lies_;
     Prng prng_;

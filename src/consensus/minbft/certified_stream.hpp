@@ -128,6 +128,8 @@ public:
     }
 
     [[nodiscard]] Counter processed() const { return processed_; }
+    /// The largest value that is known to exist.
+    [[nodiscard]] Counter highest() const { return highest_; }
     [[nodiscard]] bool dead() const { return dead_; }
     [[nodiscard]] std::size_t held() const { return held_.size(); }
 

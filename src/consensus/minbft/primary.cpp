@@ -21,7 +21,8 @@ Primary::Primary(const Membership& membership, PrimaryId self, PrimaryOptions op
       signer_(signer),
       chain_(membership, std::nullopt),
       pool_(options.client_pool),
-      headers_(static_cast<std::size_t>(options.window) * 8) {
+      headers_(static_cast<std::size_t>(options.window) * 8),
+      equivocation_(membership) {
     // View (0,0) begins with a virtual NEW-VIEW: N = 0, U = 0.
     if (membership.primary_of(view_) == self) phase_ = Phase::active;
     for (const Group& group : membership.groups) {
@@ -104,6 +105,10 @@ Result<void> Primary::recover(Recovered log, const std::optional<std::pair<Diges
     if (auto replayed = replay_log(log, logged); !replayed) return replayed;
     Counter certified = last ? last->second.cv : Counter(0);
     recover_voids(log, logged);
+    for (const EquivocationProof& proof : log.equivocations) {
+        if (equivocation_.take(proof) && proof.stream == StreamId::ordering(self_))
+            resigned_ = resign_due_ = true;
+    }
     if (certified == logged) return {};  // T0
     if (certified < logged)
         return error(Errc::refused,
@@ -161,8 +166,11 @@ void Primary::receive(const Verified& message, Now now) {
         on_request(*body, now);
     else if (const auto* status = std::get_if<Status>(&message.payload()))
         on_status(message.from(), *status, now);
-    else if (const auto* change = std::get_if<ViewChangePtr>(&message.payload()))
+    else if (const auto* change = std::get_if<ViewChangePtr>(&message.payload())) {
+        if (auto proof = equivocation_.inspect(message.payload())) convict(*proof);
         on_view_change(*change, now);
+    } else if (const auto* proof = std::get_if<EquivocationProof>(&message.payload()))
+        convict(*proof);
     else if (const auto* trigger = std::get_if<TriggerCertificate>(&message.payload()))
         leave_view(trigger->view);
     else if (const auto* headers = std::get_if<Headers>(&message.payload()))
@@ -172,6 +180,24 @@ void Primary::receive(const Verified& message, Now now) {
     else if (const auto* promise = std::get_if<VoidPromise>(&message.payload()))
         on_void_promise(*promise);
     new_view_if_ready(now);
+}
+
+// EQUIV-PROOF: VIEW-CHANGEs of a broken counter are not collected; with a broken counter of its own
+// this node never leads again.
+void Primary::convict(const EquivocationProof& proof) {
+    if (!equivocation_.take(proof)) return;
+    out_.persist.push_back({EquivocationRecord{proof}});
+    out_.send.push_back({membership_.all_replicas(), proof});
+    Endpoint owner = owner_of(proof.stream);
+    out_.events.push_back({Event::Kind::equivocation,
+                           owner,
+                           {},
+                           proof.cv.value,
+                           "two certificates with one counter value: its TPM was cloned or rolled "
+                           "back; replace the identity of " +
+                               to_string(owner)});
+    if (owner != Endpoint::primary(self_)) return;
+    resigned_ = resign_due_ = true;
 }
 
 void Primary::on_request(const Body& body, Now now) {

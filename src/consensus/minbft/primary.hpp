@@ -7,6 +7,7 @@
 #include "consensus/client_window.hpp"
 #include "consensus/engine.hpp"
 #include "consensus/header_store.hpp"
+#include "consensus/minbft/equivocation.hpp"
 #include "consensus/minbft/request_pool.hpp"
 #include "consensus/minbft/void_quest.hpp"
 #include "consensus/select.hpp"
@@ -49,6 +50,7 @@ public:
         std::vector<VoidCert> voids;  ///< of the own counter
         /// A value that it spent without a certificate, as the USIG service says.
         std::optional<Counter> hole;
+        std::vector<EquivocationProof> equivocations;
     };
     [[nodiscard]] Result<void> recover(Recovered log,
                                        const std::optional<std::pair<Digest, Ui>>& last);
@@ -110,6 +112,8 @@ private:
     void recover_voids(const Recovered& log, Counter logged);
     void on_void_promise(const VoidPromise& promise);
     void ask_for_void(Now now);
+
+    void convict(const EquivocationProof& proof);
 
     // primary_views.cpp
     void on_view_change(const ViewChangePtr& change, Now now);
@@ -175,6 +179,7 @@ private:
     std::map<Digest, Body> found_bodies_;
     TimePoint settling_since_{};
     TimePoint collect_at_{};  ///< when collecting goes on without an input
+    EquivocationWatch equivocation_;
     std::uint64_t ordered_count_ = 0;
     Output out_;
 };

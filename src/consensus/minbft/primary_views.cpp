@@ -85,6 +85,10 @@ std::vector<ViewChangePtr> Primary::valid_changes(Now now) {
     for (auto it = changes_.begin(); it != changes_.end();) {
         const ViewChangePtr& change = it->second;
         Judgement judged;
+        if (equivocation_.proven(StreamId::vote(change->group, change->position))) {
+            it = changes_.erase(it);
+            continue;
+        }
         if (change->view == view_) judged = judge_headers(membership_, *change, headers_);
         if (judged.invalid) {
             it = changes_.erase(it);

@@ -8,6 +8,17 @@
 
 namespace bft::consensus::minbft {
 
+namespace {
+
+// tick() is wanted every quarter of T_rx.
+WatchOptions watch_options(const ReplicaOptions& options) {
+    WatchOptions watch = options.watch;
+    watch.step_max = options.retransmit;
+    return watch;
+}
+
+}  // namespace
+
 Replica::Replica(const Membership& membership, GroupId group, Position position,
                  ReplicaOptions options, Signer& signer)
     : membership_(membership),
@@ -22,9 +33,11 @@ Replica::Replica(const Membership& membership, GroupId group, Position position,
       vouches_(membership.replicas_per_group()),
       accepts_(membership.replicas_per_group()),
       asked_(membership.replicas_per_group()),
+      watch_(watch_options(options), membership.primaries.size()),
       headers_(static_cast<std::size_t>(options.window) * 4),
       leases_(membership.replicas_per_group()),
-      voters_next_(membership.voters.size()) {
+      voters_next_(membership.voters.size()),
+      equivocation_(membership) {
     // View (0,0) begins with a virtual NEW-VIEW: N = 0, U = 0.
     OrderingTrack& first = ordering_[membership.primary_of(View(0)).value].track;
     first.leading = true;
@@ -37,6 +50,7 @@ Replica::Replica(const Membership& membership, GroupId group, Position position,
 void Replica::receive(const Verified& message, Now now) {
     now_ = now.mono;
     const Payload& payload = message.payload();
+    inspect(payload);
     if (const auto* body = std::get_if<Body>(&payload)) {
         on_request(*body, now);
     } else if (const auto* prepare = std::get_if<Prepare>(&payload)) {
@@ -62,6 +76,8 @@ void Replica::on_view_message(const Verified& message, Now now) {
     } else if (const auto* vouch = std::get_if<Vouch>(&payload)) {
         on_vouch(*vouch);
     } else if (const auto* request = std::get_if<RequestViewChange>(&payload)) {
+        // From its sender only: nobody keeps another's old complaint alive.
+        if (message.from() != Endpoint::replica(group_, request->position)) return;
         if (request->group != group_) return;
         asked_[request->position.value] = Asked{*request, now.mono};
         trigger_if_quorum(now);
@@ -85,6 +101,8 @@ void Replica::on_view_message(const Verified& message, Now now) {
             resigned_ = resign->view;
     } else if (const auto* headers = std::get_if<Headers>(&payload)) {
         on_headers(*headers);
+    } else if (const auto* equivocation = std::get_if<EquivocationProof>(&payload)) {
+        convict(*equivocation);
     } else if (const auto* asked = std::get_if<VoidRequest>(&payload)) {
         on_void_request(message.from(), *asked);
     } else if (const auto* promise = std::get_if<VoidPromise>(&payload)) {
@@ -132,7 +150,7 @@ void Replica::on_request(const Body& body, Now now) {
 void Replica::wait_for_order(const Body& body, Now now, Duration forward_after) {
     ++pending_count_[{body->id.home, body->id.client}];
     pending_[body->id] = {body->rd, now.mono + forward_after,
-                          now.mono + forward_after + patience(options_.order_patience)};
+                          watch_.came(body->id.client, forward_after)};
     bodies_[body->rd] = body;
 }
 
@@ -145,6 +163,7 @@ void Replica::drop_overtaken(const RequestId& rid, ClientSeq ack_low) {
     auto count = pending_count_.find({rid.home, rid.client});
     for (auto it = first; it != last; it = pending_.erase(it)) {
         bodies_.erase(it->second.rd);
+        watch_.gone(it->second.ticket);
         --count->second;
     }
     if (count->second == 0) pending_count_.erase(count);
@@ -341,13 +360,16 @@ void Replica::append(Prepare prepare, Now now) {
     const Header& header = *link.prepare.header;
     if (!link.own.empty()) tell_when_idle_ = true;
     std::uint64_t missing = 0;
+    std::vector<LeaderWatch::OwnEntry> shown;
     for (const OwnEntry& own : link.own) {
         if (is_null(header.slot, own.index)) continue;
         const EntryHeader& entry = header.entries[own.index];
         in_chain_.insert(entry.rid);
+        shown.push_back({entry.rid.client, std::nullopt, false});
         // R3: any header for the rid ends its wait, whatever its digest.
         if (auto waiting = pending_.find(entry.rid); waiting != pending_.end()) {
             if (waiting->second.rd != entry.rd) bodies_.erase(waiting->second.rd);
+            shown.back().ticket = waiting->second.ticket;
             auto count = pending_count_.find({entry.rid.home, entry.rid.client});
             if (--count->second == 0) pending_count_.erase(count);
             pending_.erase(waiting);
@@ -356,11 +378,37 @@ void Replica::append(Prepare prepare, Now now) {
         missing_[entry.rd] = {now.mono + options_.retransmit / 4, 0};
         ++missing;
     }
-    last_slot_at_ = now.mono;
+    show_slot(link, std::move(shown), now);
     out_.events.push_back(
         {Event::Kind::slot_appended, self(), header.slot, header.entries.size(), {}});
     if (missing > 0)
         out_.events.push_back({Event::Kind::body_missing, self(), header.slot, missing, {}});
+}
+
+// T6: what the primary of the active view did with the requests of this group. A slot that comes
+// with the NEW-VIEW, or from the log, is not its doing.
+void Replica::show_slot(const Link& link, std::vector<LeaderWatch::OwnEntry> own, Now now) {
+    if (now.mono != TimePoint{}) let_time_pass(now);
+    const Header& header = *link.prepare.header;
+    LeaderWatch::SlotSeen seen;
+    seen.entries = header.entries.size();
+    seen.ts_ms = header.ts_ms;
+    seen.newest = link.prepare.ui.cv >= ordering_[leader().value].stream.highest();
+    std::size_t i = 0;
+    for (const OwnEntry& each : link.own) {
+        const EntryHeader& entry = header.entries[each.index];
+        if (is_null(header.slot, each.index)) continue;
+        if (auto body = bodies_.find(entry.rd); body != bodies_.end())
+            seen.own_bytes += body->second->raw.size();
+        std::uint64_t cseq = entry.rid.cseq.value;
+        ClientSeq low(cseq < ClientWindow::size ? 0 : cseq - (ClientWindow::size - 1));
+        own[i++].repeated =
+            watch_.running() &&
+            !in_view_[{entry.rid.home, entry.rid.client}].insert(entry.rid.cseq, low);
+    }
+    seen.spent = !own.empty() && backlog_ + in_chain_.size() >= options_.backlog_entries;
+    seen.own = std::move(own);
+    watch_.slot(seen, now.mono, now.wall_ms);
 }
 
 // R4, ValidBody: the signature was verified; here the body must be what its header says.

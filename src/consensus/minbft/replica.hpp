@@ -8,6 +8,8 @@
 #include "consensus/engine.hpp"
 #include "consensus/header_store.hpp"
 #include "consensus/minbft/certified_stream.hpp"
+#include "consensus/minbft/equivocation.hpp"
+#include "consensus/minbft/suspicion.hpp"
 #include "consensus/minbft/transfer.hpp"
 #include "consensus/minbft/void_quest.hpp"
 
@@ -37,10 +39,13 @@ struct ReplicaOptions {
     Duration patience_max = 60s;       ///< cap of all four after doubling (T5)
     /// N_ok: so much progress ends a series of failed views. Few: a crowd shares a slot (ADR 5).
     std::uint64_t calm_slots = 4;
-    std::uint64_t backlog_entries = 4096;  ///< own entries not executed: T1 rests (L-NOFALSE)
     /// T_lag: behind the group's stable checkpoint and not moving, before the state is asked for.
     Duration lag_patience = 3s;
     std::uint32_t state_entries = 1 << 13;  ///< windows and items in one message of a state
+    /// Own entries ordered and not executed: the primary may order no more (L-NOFALSE). At most
+    /// half of its group_credit.
+    std::uint64_t backlog_entries = 4096;
+    WatchOptions watch;  ///< T6
 };
 
 class Replica {
@@ -69,6 +74,8 @@ public:
         std::vector<VoidPromiseRecord> void_promises;  ///< mine
         /// A value that the own counter spent without a certificate, as the USIG service says.
         std::optional<Counter> hole;
+        std::vector<EquivocationProof> equivocations;
+        std::optional<StableCert> fork;
     };
     /// Before any other input. `last`: what the USIG service certified last for this identity.
     /// Fails when the node must not go on (T2, T6), saying what the operator does next.
@@ -129,7 +136,7 @@ private:
     struct Pending {
         Digest rd;
         TimePoint forward_at;
-        TimePoint suspect_at;
+        LeaderWatch::Ticket ticket = 0;
     };
     struct Missing {
         TimePoint ask_at;
@@ -188,6 +195,7 @@ private:
     void condemn_primary(std::uint32_t p, View view, Slot slot, std::string why);
     void append(Prepare prepare, Now now);
     void drop_overtaken(const RequestId& rid, ClientSeq ack_low);
+    void show_slot(const Link& link, std::vector<LeaderWatch::OwnEntry> own, Now now);
     void wait_for_order(const Body& body, Now now, Duration forward_after);
     [[nodiscard]] bool is_null(Slot slot, std::uint32_t index) const;
     [[nodiscard]] bool has_bodies(const Link& link) const;
@@ -208,7 +216,8 @@ private:
     [[nodiscard]] Slot group_commit() const;
 
     // replica_views.cpp: suspicion, REQ-VC, TC, VIEW-CHANGE
-    [[nodiscard]] std::optional<Suspicion> why_suspect(Now now) const;
+    using Reason = std::pair<Suspicion, std::string>;
+    [[nodiscard]] std::optional<Reason> why_suspect(Now now);
     void suspect_if_due(Now now);
     void trigger_if_quorum(Now now);
     void on_trigger(const TriggerCertificate& trigger, Now now);
@@ -219,6 +228,18 @@ private:
     void resend_view_messages(Now now);
     [[nodiscard]] Duration patience(Duration base) const;
     void persist_view(bool durable);
+
+    // replica_evidence.cpp: what convicts a counter or a whole order; what excuses a primary
+    void inspect(const Payload& payload);
+    void convict(const EquivocationProof& proof);
+    void apply_proof(const EquivocationProof& proof);
+    void repeat_proofs();
+    void on_foreign_checkpoint(const Checkpoint& checkpoint);
+    void find_fork();
+    void tell_others_stable();
+    void let_time_pass(Now now);
+    [[nodiscard]] Slot low_of_all() const;
+    void recover_evidence(const Recovered& log);
 
     // replica_new_view.cpp: NEW-VIEW, NV-ACCEPT, ViewCert, the new chain
     void judge_candidates(Now now);
@@ -328,7 +349,7 @@ private:
     std::vector<Votes> votes_;                   ///< by position; own: track only
     std::map<View, std::vector<Slot>> commits_;  ///< `to` by position
     Slot ready_to_{};  ///< every own entry up to here has a valid body in the log
-    std::optional<TimePoint> stuck_since_;  ///< the slot after ready_to_ lacks a valid body
+    std::optional<Duration> stuck_since_;  ///< by watch_.awake(): the slot after ready_to_ lacks a valid body
     Slot delivered_{};
     Slot executed_{};
     Slot answered_{};
@@ -384,7 +405,13 @@ private:
     bool judge_again_ = false;    ///< something came that a candidate may have waited for
     std::uint32_t failures_ = 0;  ///< consecutive views without progress
     Slot view_began_{};           ///< delivered when the view became active
-    TimePoint last_slot_at_{};
+    LeaderWatch watch_;
+    /// What was ordered in this view, as its primary remembers it.
+    std::map<std::pair<PartitionId, ClientId>, ClientWindow> in_view_;
+    Duration tpm_{};  ///< what a certificate took lately
+    TimePoint sealing_since_{};
+    Slot window_low_{};  ///< of all groups, as far as known here
+    TimePoint held_since_{};
     TimePoint new_view_by_{};
     TimePoint request_at_{};
     TimePoint resend_at_{};
@@ -400,6 +427,14 @@ private:
     std::vector<StateLease> leases_;  ///< by position
     std::optional<Slot> adopted_;
     std::vector<std::map<PartitionId, Seq>> voters_next_;  ///< by voter, as each said last
+
+    // Evidence.
+    EquivocationWatch equivocation_;
+    std::uint32_t proofs_told_ = 0;
+    std::uint32_t told_stable_ = 0;
+    /// CHECKPOINTs of other groups: by group and position, the newest few.
+    std::map<GroupId, std::vector<std::map<Slot, Checkpoint>>> foreign_;
+    std::map<Slot, Digest> own_digests_;  ///< of the last own checkpoints
 
     TimePoint now_{};  ///< of the newest input
     TimePoint status_at_{};

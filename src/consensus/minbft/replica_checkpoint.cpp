@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t checkpoint_votes_max = 8;  // slots per member
 constexpr std::size_t own_checkpoints_max = 8;
 constexpr std::size_t stable_certs_max = 16;
+constexpr std::size_t own_digests_max = 16;
 
 }  // namespace
 
@@ -37,6 +38,9 @@ void Replica::checkpoint_if_due() {
     mine.signature = signer_.sign(checkpoint_digest(membership_.cluster, mine));
     out_.send.push_back({membership_.replicas(group_, position_), mine});
     newest_checkpoint_ = mine;
+    own_digests_[delivered_] = mine.hd;
+    while (own_digests_.size() > own_digests_max) own_digests_.erase(own_digests_.begin());
+    find_fork();
     checkpoint_votes_[position_.value][delivered_] = mine;
     checkpoints_[delivered_] = {std::move(mine), std::move(state)};
     // The voters lag far: only the oldest states can become snapshots soon.
@@ -45,7 +49,7 @@ void Replica::checkpoint_if_due() {
 }
 
 void Replica::on_checkpoint(const Checkpoint& checkpoint) {
-    if (checkpoint.group != group_) return;
+    if (checkpoint.group != group_) return on_foreign_checkpoint(checkpoint);
     if (checkpoint.slot.value % options_.checkpoint_every != 0) return;
     // Of an older slot than the stable one only what makes an own state worth giving away.
     bool wanted =
@@ -91,6 +95,7 @@ void Replica::stabilise() {
     out_.persist.push_back({StableRecord{cert}});
     out_.events.push_back({Event::Kind::checkpoint_stable, self(), newest, 0, {}});
     stable_ = cert;
+    tell_others_stable();
     for (auto& votes : checkpoint_votes_) votes.erase(votes.begin(), votes.upper_bound(newest));
 }
 

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint64_t fetch_certificates_max = 128;
 constexpr std::size_t fetch_bodies_max = 128;
+constexpr std::uint32_t stable_told_every = 4;  // vouches
 constexpr std::size_t wanted_max = 64;
 constexpr std::uint32_t wanted_attempts = 16;  // whoever still needs it asks again
 
@@ -17,10 +18,9 @@ constexpr std::uint32_t wanted_attempts = 16;  // whoever still needs it asks ag
 
 void Replica::tick(Now now) {
     now_ = now.mono;
-    if (last_slot_at_ == TimePoint{}) {  // the first tick: T3 and T_nv begin
-        last_slot_at_ = now.mono;
-        new_view_by_ = now.mono + patience(options_.new_view_patience);
-    }
+    if (active_ && !watch_.running()) watch_.begin(now.mono, leader());  // the first tick
+    if (new_view_by_ == TimePoint{}) new_view_by_ = now.mono + patience(options_.new_view_patience);
+    let_time_pass(now);
     if (resend_) {
         std::vector<Endpoint> group = membership_.replicas(group_, position_);
         if (const auto* commit = std::get_if<Commit>(&*resend_))
@@ -47,6 +47,8 @@ void Replica::tick(Now now) {
     if (now.mono >= vouch_at_) {
         vouch_at_ = now.mono + options_.vouch_interval;
         send_vouch();
+        repeat_proofs();
+        if (++told_stable_ % stable_told_every == 0) tell_others_stable();
     }
     advance(now);
 }

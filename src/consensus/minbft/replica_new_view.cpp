@@ -217,19 +217,17 @@ void Replica::follow(const ViewCertPtr& cert, const HeaderStore::Segment& segmen
             return halt(header->slot, "a certified view holds an invalid header: " + *why);
         append({cert->new_view.view, header->slot, segment.digests[i], {}, header}, now);
     }
-    last_slot_at_ = now.mono;
     out_.events.push_back(
         {Event::Kind::view_active, primary(), cert->new_view.slot, view_.value, {}});
 
     ordering_[leader().value].candidate.reset();
     append_waiting(now);
-    for (auto& [rid, waits] : pending_) {
-        waits.forward_at = now.mono;
-        waits.suspect_at = now.mono + patience(options_.order_patience);
-    }
+    for (auto& [rid, waits] : pending_) waits.forward_at = now.mono;
     for (const auto& [rid, body] : displaced)
         if (!in_chain_.contains(rid) && !pending_.contains(rid) && !delivered_before(rid))
             wait_for_order(body, now, Duration{});
+    in_view_.clear();
+    watch_.begin(now.mono, leader());
     check_at_ = {};
 }
 

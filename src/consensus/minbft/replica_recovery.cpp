@@ -110,6 +110,7 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
         own_accept_->signature = signer_.sign(accept_digest(membership_.cluster, *own_accept_));
         accepts_[position_.value] = own_accept_;
     }
+    recover_evidence(log);
     check_invariants();
     return {};
 }
@@ -295,7 +296,6 @@ std::optional<std::string> Replica::recover_chain(const Recovered& log) {
         ready_to_ = ready_to_.next();
         next = chain_.at(ready_to_.next());
     }
-    last_slot_at_ = {};
     return std::nullopt;
 }
 

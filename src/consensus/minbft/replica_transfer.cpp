@@ -255,7 +255,7 @@ void Replica::install(SnapshotRecord state, Now now) {
     out_.deliver.clear();
     adopted_ = snapshot_->slot;
     deliver_unfinished(*snapshot_);
-    last_slot_at_ = now.mono;
+    if (active_) watch_.begin(now.mono, leader());
     judge_again_ = true;
     out_.events.push_back({Event::Kind::state_adopted, self(), delivered_, before.value, {}});
 }
@@ -283,6 +283,7 @@ void Replica::reindex(std::vector<Body> displaced, Now now) {
         }
         auto count = pending_count_.find({it->first.home, it->first.client});
         if (--count->second == 0) pending_count_.erase(count);
+        watch_.gone(it->second.ticket);
         it = pending_.erase(it);
     }
     std::erase_if(bodies_, [&](const auto& each) { return !used.contains(each.first); });

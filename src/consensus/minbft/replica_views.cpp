@@ -11,7 +11,10 @@ namespace bft::consensus::minbft {
 namespace {
 
 constexpr std::uint32_t doublings_max = 10;
-constexpr std::uint32_t requests_valid = 10;  // in T_rx: a REQ-VC that is meant is sent every T_rx
+// T4: a REQ-VC that is meant is sent every T_rx, so one that is older than this is meant no more.
+constexpr Duration still_meant(Duration retransmit) {
+    return retransmit * 5 / 2;
+}
 constexpr std::size_t changes_per_member = 2;
 
 }  // namespace
@@ -24,24 +27,26 @@ Duration Replica::patience(Duration base) const {
 
 // VC1. Judged anew each time: a replica that was cut off and has caught up stops asking, so its old
 // wish and one liar never make a view change.
-std::optional<Suspicion> Replica::why_suspect(Now now) const {
+std::optional<Replica::Reason> Replica::why_suspect(Now now) {
+    auto because = [](Suspicion why) { return Reason{why, to_string(why)}; };
     const Ordering& leading = ordering_[leader().value];
-    if (leading.stream.dead() || leading.condemned == view_) return Suspicion::dead;
-    if (resigned_ == view_) return Suspicion::resigned;
+    if (leading.stream.dead() || leading.condemned == view_) return because(Suspicion::dead);
+    if (resigned_ == view_) return because(Suspicion::resigned);
     if (catching_up(now)) return std::nullopt;
     if (!active_) {
-        if (now.mono >= new_view_by_) return Suspicion::no_new_view;
+        if (now.mono >= new_view_by_) return because(Suspicion::no_new_view);
         return std::nullopt;  // request timers rest while there is no primary (P15)
     }
-    if (now.mono - last_slot_at_ >= patience(options_.silence_patience)) return Suspicion::silent;
+    if (watch_.silence() >= patience(options_.silence_patience)) return because(Suspicion::silent);
     if (stuck_since_ && delivered_ <= ready_to_ &&
-        now.mono - *stuck_since_ >= patience(options_.body_patience))
-        return Suspicion::body_missing;
-    // The primary holds requests back when executions are behind: that is not its fault.
-    if (backlog_ < options_.backlog_entries)
-        for (const auto& [rid, waiting] : pending_)
-            if (now.mono >= waiting.suspect_at) return Suspicion::request_not_ordered;
-    return std::nullopt;
+        watch_.awake() - *stuck_since_ >= patience(options_.body_patience))
+        return because(Suspicion::body_missing);
+    for (const auto& [rid, waiting] : pending_)
+        if (watch_.waited(waiting.ticket) >= patience(options_.order_patience))
+            return because(Suspicion::request_not_ordered);
+    auto slow = watch_.verdict(now.mono, std::min(failures_, doublings_max), tpm_);
+    if (!slow) return std::nullopt;
+    return Reason{slow->first, std::string(to_string(slow->first)) + ": " + slow->second};
 }
 
 void Replica::suspect_if_due(Now now) {
@@ -52,13 +57,13 @@ void Replica::suspect_if_due(Now now) {
         return;
     }
     View wanted = view_.next();
-    if (suspicion_ != why)
+    if (suspicion_ != why->first)
         out_.events.push_back(
-            {Event::Kind::suspected, primary(), {}, wanted.value, to_string(*why)});
-    suspicion_ = why;
+            {Event::Kind::suspected, primary(), {}, wanted.value, std::move(why->second)});
+    suspicion_ = why->first;
     if (now.mono < request_at_) return;
     request_at_ = now.mono + options_.retransmit;
-    RequestViewChange request{group_, position_, wanted, *why, {}};
+    RequestViewChange request{group_, position_, wanted, why->first, {}};
     request.signature = signer_.sign(request_view_change_digest(membership_.cluster, request));
     out_.send.push_back({membership_.replicas(group_, position_), request});
     asked_[position_.value] = Asked{std::move(request), now.mono};
@@ -69,7 +74,7 @@ void Replica::suspect_if_due(Now now) {
 void Replica::trigger_if_quorum(Now now) {
     std::vector<RequestViewChange> requests;
     for (const auto& asked : asked_)
-        if (asked && now.mono - asked->at <= options_.retransmit * requests_valid)
+        if (asked && now.mono - asked->at <= still_meant(options_.retransmit))
             requests.push_back(asked->request);
     std::uint32_t quorum = membership_.quorum();
     if (requests.size() < quorum) return;
@@ -97,6 +102,7 @@ void Replica::enter_view(View view, Now now) {
     if (failures_ < doublings_max) ++failures_;
     view_ = view;
     active_ = false;
+    watch_.end();
     trigger_.reset();
     view_change_due_ = false;
     own_change_.reset();

@@ -25,7 +25,7 @@ void Replica::commit_if_ready() {
     if (next == nullptr)
         stuck_since_.reset();
     else if (!stuck_since_ || ready_to_ != before)
-        stuck_since_ = now_;
+        stuck_since_ = watch_.awake();
 
     if (!active_ || halted_ || !std::holds_alternative<std::monostate>(sealing_)) return;
     if (view_change_due_ || quest_) return;
@@ -60,10 +60,13 @@ void Replica::commit_if_ready() {
 void Replica::seal(Digest digest) {
     invariant(!out_.seal, "one draft at a time");
     out_.seal = Draft{digest};
+    sealing_since_ = now_;
 }
 
 void Replica::sealed(Ui ui, Now now) {
     now_ = now.mono;
+    Duration took = now.mono - sealing_since_;
+    tpm_ = tpm_ == Duration{} ? took : (tpm_ * 7 + took) / 8;
     auto draft = std::exchange(sealing_, std::monostate{});
     invariant(!std::holds_alternative<std::monostate>(draft), "a certificate answers a draft");
     if (auto* commit = std::get_if<Commit>(&draft)) {

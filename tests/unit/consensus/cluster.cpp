@@ -17,6 +17,7 @@ minbft::Primary::Recovered Disk::primary(PrimaryId id) const {
     log.standing = standing_;
     for (const auto& [key, cert] : voids_)
         if (key.first == StreamId::ordering(id)) log.voids.push_back(cert);
+    for (const auto& [stream, proof] : equivocations_) log.equivocations.push_back(proof);
     return log;
 }
 
@@ -40,6 +41,8 @@ minbft::Replica::Recovered Disk::replica(GroupId group, Position position) const
     log.executed = executed_;
     log.void_promises = promises_;
     for (const auto& [key, cert] : voids_) log.voids.push_back(cert);
+    for (const auto& [stream, proof] : equivocations_) log.equivocations.push_back(proof);
+    log.fork = fork_;
     return log;
 }
 
@@ -392,6 +395,8 @@ void Cluster::check(Node& node, const Output& out) {
               std::to_string(event.slot.value) + " count " + std::to_string(event.count) + " " +
               event.text);
         ++node.seen[event.kind];
+        if (event.kind == Event::Kind::equivocation && !liar(event.peer))
+            violate("S-EVID: " + name + " convicts " + to_string(event.peer));
         if (event.kind == Event::Kind::sender_dead && !liar(event.peer))
             violate("S-EVID: " + name + " calls " + to_string(event.peer) + " dead: " + event.text);
         if (event.kind == Event::Kind::halted && node.spoiled) continue;

@@ -130,6 +130,8 @@ private:
     void cut();
     void apply(const StandingRecord& r) { standing_ = r; }
     void apply(const VoidPromiseRecord& r) { promises_.push_back(r); }
+    void apply(const EquivocationRecord& r) { equivocations_[r.proof.stream] = r.proof; }
+    void apply(const ForkRecord& r) { fork_ = r.other; }
     void apply(const VoidRecord& r) { voids_[{r.cert.stream, r.cert.cv}] = r.cert; }
 
     std::vector<LogRecord> unsynced_;
@@ -142,6 +144,8 @@ private:
     std::map<Digest, Body> bodies_;
     std::map<std::pair<StreamId, Counter>, VoidCert> voids_;
     std::vector<VoidPromiseRecord> promises_;
+    std::map<StreamId, EquivocationProof> equivocations_;
+    std::optional<StableCert> fork_;
     std::optional<PrepareIntent> prepare_intent_;
     std::optional<NewViewIntent> new_view_intent_;
     std::optional<CommitIntent> commit_intent_;

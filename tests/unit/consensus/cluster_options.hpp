@@ -28,6 +28,9 @@ inline ClusterOptions quick(std::uint32_t groups, std::uint32_t primaries, std::
     o.replica.new_view_patience = 600ms;
     o.replica.patience_max = 5s;
     o.replica.calm_slots = 8;
+    o.replica.watch.slot_interval = 300ms;
+    o.replica.watch.order_delay = 400ms;
+    o.replica.watch.view_min = 500ms;
     o.executor.retransmit = 100ms;
     o.executor.retransmit_max = 400ms;
     return o;

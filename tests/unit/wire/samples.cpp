@@ -151,6 +151,15 @@ VoidCert sample_void(StreamId stream, int seed) {
     return cert;
 }
 
+EquivocationProof sample_equivocation(int seed) {
+    return {StreamId::vote(GroupId(1), Position(2)),
+            Counter(u64(seed)),
+            digest_of(seed),
+            sample_ui(seed),
+            digest_of(seed + 1),
+            sample_ui(seed)};
+}
+
 SnapshotRecord sample_snapshot(int seed) {
     SnapshotRecord snapshot;
     snapshot.slot = Slot(u64(seed) + 64);
@@ -297,7 +306,8 @@ std::vector<Message> sample_messages() {
         DbGone{VoterId(1), Slot(96)},
         Gone{StreamId::vote(GroupId(1), Position(2)), Counter(70)},
         FetchState{Slot(64), Slot(128), 3},
-        std::make_shared<const StatePart>(sample_state(4))};
+        std::make_shared<const StatePart>(sample_state(4)),
+        sample_equivocation(10)};
     std::vector<Message> messages;
     for (const Payload& payload : payloads)
         messages.push_back({Endpoint::replica(GroupId(7), Position(1)),
@@ -328,7 +338,9 @@ std::vector<LogRecord> sample_records() {
             sample_snapshot(16),
             VoidPromiseRecord{StreamId::vote(GroupId(1), Position(2)), Counter(17)},
             VoidRecord{sample_void(StreamId::ordering(PrimaryId(1)), 18)},
-            StandingRecord{View(1), Counter(2), Slot(3), Counter(4), Slot(5), digest_of(6), 7}};
+            StandingRecord{View(1), Counter(2), Slot(3), Counter(4), Slot(5), digest_of(6), 7},
+            EquivocationRecord{sample_equivocation(19)},
+            ForkRecord{sample_stable(20)}};
 }
 
 }  // namespace bft::wire
