@@ -302,6 +302,7 @@ void Scenario::prepare(const Words& words) {
         if (body == bodies_.end()) refuse("no request was sent that is called " + name);
         header.entries.push_back(
             {body->second->id, body->second->parts, EntryKind::transaction, body->second->rd});
+        header.entries.back().rid.cseq = body->second->id.cseq + words.number("cseq_off", 0);
     }
     Prepare prepare{
         View{}, slot, header_digest(header), {}, std::make_shared<const Header>(header)};

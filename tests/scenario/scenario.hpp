@@ -11,7 +11,8 @@
 //     crash NODE | boot NODE               a process; its TPM service lives on
 //     pause NODE | resume NODE             it stops and goes on with what came meanwhile
 //     lose_disk NODE | tpm_away NODE 1s | resign NODE | power_cut
-//     prepare slot=N [entries=A,B] [skip=1] [ts=MS] [to=NODE,..]   by the scripted primary
+//     prepare slot=N [entries=A,B] [skip=1] [ts=MS] [to=NODE,..] [cseq_off=N]
+//                                          by the scripted primary; entries with other cseqs
 //     commit NODE slot=N                   NODE's own counter certifies it, whatever its engine
 //     says report NODE                          prints where it stands > ... an event line that the
 //     step above must give

@@ -68,6 +68,12 @@ void SimDisk::lose() {
     state_ = {};
 }
 
+void SimDisk::clone(const SimDisk& other) {
+    records_ = other.records_;
+    synced_ = other.synced_;
+    crash();
+}
+
 void SimDisk::apply(const LogRecord& record) {
     struct Visitor {
         const Membership& membership;

@@ -26,6 +26,8 @@ public:
     void crash(std::size_t tail = 0);
     /// Everything is gone (T2).
     void lose();
+    /// A copy of another node's, as a crash would leave it.
+    void clone(const SimDisk& other);
     /// Its owner lies: it serves no bodies.
     void hide_bodies() { hide_bodies_ = true; }
 

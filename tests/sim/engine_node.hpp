@@ -38,6 +38,8 @@ public:
     void resume();
     /// T2: its disk is empty from now on. It must not come back.
     void lose_disk();
+    /// Its disk becomes what a crash of `other` would leave at this moment.
+    void clone_disk(const EngineNode& other);
     /// P7: as an operator, or a host whose TPM does not answer, would have it.
     void resign();
     [[nodiscard]] bool up() const { return engine_ != nullptr; }
@@ -66,6 +68,8 @@ private:
         const std::optional<std::pair<Digest, consensus::Ui>>&);
     [[nodiscard]] Result<void> recover_replica(
         const std::optional<std::pair<Digest, consensus::Ui>>&);
+    [[nodiscard]] std::optional<std::pair<Digest, consensus::Ui>> last_known(
+        std::optional<std::pair<Digest, consensus::Ui>> last, Counter logged) const;
     void note_restart(const std::optional<std::pair<Digest, consensus::Ui>>& last, Counter logged);
     void pump();
     void drain();

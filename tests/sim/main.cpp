@@ -26,8 +26,15 @@ constexpr const char* must_be_reached[] = {
     "a kept entry whose body one replica has",
     "a primary certifies an invalid NEW-VIEW",
     "a replica certifies a VIEW-CHANGE that hides a COMMIT",
+    "a restarted twin refuses to start",
+    "a twin refuses to start",
+    "a twin restarts",
+    "a twin starts later",
     "body_missing",
     "checkpoint_stable",
+    "colluders begin a view",
+    "colluders cut correct replicas off",
+    "colluders hold a second PREPARE of a slot",
     "disagreement",
     "dropped: item beyond the window",
     "dropped: over the sender's quota",
@@ -74,6 +81,7 @@ struct Arguments {
     double minutes = 0;
     std::uint64_t failures_max = 10;
     std::string mutation = "none";
+    std::string plot;
     std::string failing;  ///< file that failing seeds are appended to
 };
 
@@ -86,15 +94,28 @@ Mutation mutation_named(const std::string& name) {
     std::exit(2);
 }
 
+bft::sim::Plan plan_of(std::uint64_t seed, const Arguments& arguments) {
+    using Kind = bft::sim::Plot::Kind;
+    std::optional<Kind> plot;
+    for (int i = 0; i <= static_cast<int>(Kind::forged_view); ++i)
+        if (arguments.plot == to_string(static_cast<Kind>(i))) plot = static_cast<Kind>(i);
+    if (!plot && !arguments.plot.empty()) {
+        std::fprintf(stderr, "unknown plot %s\n", arguments.plot.c_str());
+        std::exit(2);
+    }
+    return make_plan(seed, mutation_named(arguments.mutation), plot);
+}
+
 void print(std::uint64_t seed, const std::vector<bft::sim::Violation>& violations,
            const Arguments& arguments) {
-    std::printf("\nFAILED %s\n",
-                make_plan(seed, mutation_named(arguments.mutation)).text().c_str());
+    std::printf("\nFAILED %s\n", plan_of(seed, arguments).text().c_str());
     for (const auto& violation : violations)
         std::printf("  %s: %s\n", violation.property.c_str(), violation.text.c_str());
-    std::printf("  replay: sim_run --seed %llu --log%s%s\n", static_cast<unsigned long long>(seed),
+    std::printf("  replay: sim_run --seed %llu --log%s%s%s%s\n",
+                static_cast<unsigned long long>(seed),
                 arguments.mutation == "none" ? "" : " --mutation ",
-                arguments.mutation == "none" ? "" : arguments.mutation.c_str());
+                arguments.mutation == "none" ? "" : arguments.mutation.c_str(),
+                arguments.plot.empty() ? "" : " --plot ", arguments.plot.c_str());
     std::fflush(stdout);
 }
 
@@ -107,7 +128,7 @@ void note(std::uint64_t seed, const std::vector<bft::sim::Violation>& violations
 }
 
 int replay(const Arguments& arguments) {
-    auto plan = make_plan(arguments.seed, mutation_named(arguments.mutation));
+    auto plan = plan_of(arguments.seed, arguments);
     std::printf("%s\n", plan.text().c_str());
     RunResult result = run_seed(plan, arguments.log);
     std::printf("slots=%llu answered=%llu views=%llu events=%llu hash=%016llx\n",
@@ -145,7 +166,7 @@ int many(const Arguments& arguments) {
     for (std::uint64_t i = 0; i < arguments.count; ++i) {
         if (arguments.minutes > 0 && seconds() > arguments.minutes * 60) break;
         std::uint64_t seed = arguments.first + i;
-        auto plan = make_plan(seed, mutation_named(arguments.mutation));
+        auto plan = plan_of(seed, arguments);
         RunResult result = run_seed(plan, false);
         // S-DET: the same seed gives the same run.
         if (seed % 100 == 0 && result.violations.empty() &&
@@ -177,7 +198,9 @@ int many(const Arguments& arguments) {
                     static_cast<unsigned long long>(arguments.count));
     bool complete = true;
     for (const char* what : must_be_reached) {
-        if (done < 1000 || arguments.mutation != "none" || reached.contains(what)) continue;
+        if (done < 1000 || arguments.mutation != "none" || !arguments.plot.empty() ||
+            reached.contains(what))
+            continue;
         complete = false;
         std::printf("NEVER REACHED: %s\n", what);
     }
@@ -205,6 +228,9 @@ int main(int argc, char** argv) {
     app.add_option("--failing", arguments.failing, "append failing seeds to this file");
     app.add_option("--mutation", arguments.mutation,
                    "break a rule on purpose (tests of the checkers)");
+    app.add_option("--plot", arguments.plot,
+                   "in every seed liars work together: loyal, late, back, rebase, two_prepares, "
+                   "forged_view");
     CLI11_PARSE(app, argc, argv);
     if (seed->count() > 0) return replay(arguments);
     if (!range.empty()) {

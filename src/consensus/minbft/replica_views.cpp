@@ -30,7 +30,7 @@ std::optional<Suspicion> Replica::why_suspect(Now now) const {
     if (resigned_ == view_) return Suspicion::resigned;
     if (!active_) {
         if (now.mono >= new_view_by_) return Suspicion::no_new_view;
-        return std::nullopt;  // request timers rest while there is no primary (P15)
+        if (rules::timers_rest) return std::nullopt;  // there is no primary (P15)
     }
     if (now.mono - last_slot_at_ >= patience(options_.silence_patience)) return Suspicion::silent;
     if (stuck_since_ && delivered_ <= ready_to_ &&

@@ -293,6 +293,8 @@ Delivery Replica::decide(const Link& link) {
                     {}};
         Body body;
         if (is_null(header.slot, own.index)) {
+            if (!rules::null_is_no_delivery)
+                windows_[{entry.rid.home, entry.rid.client}].insert(entry.rid.cseq, ClientSeq(0));
             null_digest_ = Digester("null")
                                .digest(null_digest_)
                                .u64(header.slot.value)
