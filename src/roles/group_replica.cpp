@@ -28,7 +28,7 @@ GroupReplicaRole::GroupReplicaRole(Environment& environment, GroupId group, Posi
       host_(environment.loop, environment.clock, engine_, Endpoint::replica(group, position),
             environment.membership.group(group)->members.at(position.value).usig, certifier, log,
             engine_hooks(environment)),
-      fetches_(environment.loop, log, engine_hooks(environment).transmit) {
+      fetches_(environment.loop, environment.membership, log, engine_hooks(environment).transmit) {
     environment.exchange.attach(host_.self(), [this](const consensus::Verified& message) {
         if (!fetches_.serve(host_.self(), message)) host_.receive(message);
     });

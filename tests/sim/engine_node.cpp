@@ -197,7 +197,7 @@ void EngineNode::receive(const Network::Packet& packet) {
     constexpr std::size_t paused_max = 20'000;  // then the kernel's buffers are full
     if (!up() || (paused_ && paused_work_.size() >= paused_max)) return;
     if (paused_) return alive(incarnation_, [this, packet] { receive(packet); });
-    if (auto answer = answer_fetch(disk_, *packet)) {
+    if (auto answer = answer_fetch(cluster_.membership, disk_, *packet)) {
         std::vector<Send> sends{std::move(*answer)};
         if (liar_) liar_->rewrite(sends);
         for (const Send& send : sends) {

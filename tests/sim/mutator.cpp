@@ -72,7 +72,6 @@ public:
     }
     template <class T>
     void operator()(std::shared_ptr<const T>& value) {
-        if (mine()) value = nullptr;
         if (!value) return;
         auto copy = std::make_shared<T>(*value);
         (*this)(*copy);
@@ -81,7 +80,8 @@ public:
 
     void operator()(Ui& m) { all(m.cv, m.voids, m.certificate); }
     void operator()(RequestId& m) { all(m.client, m.home, m.cseq); }
-    void operator()(Request& m) { all(m.id, m.ack_low, m.parts, m.op, m.raw, m.rd, m.signature); }
+    // All else follows from the bytes, in the decoder.
+    void operator()(Request& m) { all(m.raw, m.bundle_index, m.signature); }
     void operator()(EntryHeader& m) { all(m.rid, m.parts, m.kind, m.rd); }
     void operator()(Header& m) { all(m.slot, m.previous, m.ts_ms, m.entries); }
     void operator()(Prepare& m) { all(m.view, m.slot, m.hd, m.ui, m.header); }
@@ -182,7 +182,8 @@ private:
     void reshape(std::vector<T>& list) {
         Prng& prng = owner_.prng_;
         if (list.empty()) {
-            list.emplace_back();
+            // No message has null pointers.
+            if constexpr (!requires { list.front().get(); }) list.emplace_back();
             return;
         }
         std::size_t one = prng.below(list.size());
@@ -287,7 +288,7 @@ void Mutator::send_bytes(const Payload& payload, std::vector<Endpoint> to) {
 
 template <class M>
 void Mutator::certify(M message, const Digest& digest, std::vector<Endpoint> to) {
-    if (prng_.chance(600)) return cluster_.network.send(self_, {std::move(to), std::move(message)});
+    if (prng_.chance(600)) return send(std::move(message), std::move(to));
     cluster_.reach("a changed message is certified");
     cluster_.tpm_of(self_).create(
         *cluster_.membership.usig_of(self_), digest,
@@ -299,7 +300,7 @@ void Mutator::certify(M message, const Digest& digest, std::vector<Endpoint> to)
             } else {
                 message.ui = std::move(ui);
             }
-            cluster_.network.send(self_, {std::move(to), std::move(message)});
+            send(std::move(message), std::move(to));
         });
 }
 
@@ -343,7 +344,13 @@ void Mutator::sign_and_send(Payload payload, std::vector<Endpoint> to) {
                change && *change && speaks(**change)) {
         return certify(*change, view_change_digest(cluster, **change), std::move(to));
     }
-    cluster_.network.send(self_, {std::move(to), std::move(payload)});
+    send(std::move(payload), std::move(to));
+}
+
+// As the wire has it: what cannot be encoded is no message.
+void Mutator::send(Payload payload, std::vector<Endpoint> to) {
+    auto message = wire::decode(wire::encode({self_, to.front(), std::move(payload)}));
+    if (message) cluster_.network.send(self_, {std::move(to), std::move(message->payload)});
 }
 
 // --- the liar ---

@@ -28,6 +28,7 @@ private:
     void keep_number(std::uint64_t number);
     [[nodiscard]] consensus::Payload twisted(consensus::Payload payload);
     [[nodiscard]] std::vector<consensus::Endpoint> receivers(std::vector<consensus::Endpoint> to);
+    void send(consensus::Payload payload, std::vector<consensus::Endpoint> to);
     void sign_and_send(consensus::Payload payload, std::vector<consensus::Endpoint> to);
     void send_bytes(const consensus::Payload& payload, std::vector<consensus::Endpoint> to);
     template <class M>

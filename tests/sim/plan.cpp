@@ -292,7 +292,7 @@ Plan make_plan(std::uint64_t seed, Mutation mutation, std::optional<Plot::Kind> 
         choose_plot(plan, prng, plot);
     else if (mutation == Mutation::none && prng.chance(150))
         choose_twins(plan, prng);
-    else if (mutation == Mutation::none && prng.chance(0))
+    else if (mutation == Mutation::none && prng.chance(200))
         choose_mutators(plan, prng);
     suit_mutation(plan);
     return plan;
