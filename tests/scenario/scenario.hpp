@@ -13,6 +13,7 @@
 //     lose_disk NODE | tpm_away NODE 1s | resign NODE | power_cut
 //     prepare slot=N [entries=A,B] [skip=1] [ts=MS] [to=NODE,..] [cseq_off=N]
 //                                          by the scripted primary; entries with other cseqs
+//     fetch_body NAME FROM -> TO           whatever its engine says
 //     commit NODE slot=N                   NODE's own counter certifies it, whatever its engine
 //     says report NODE                          prints where it stands > ... an event line that the
 //     step above must give
@@ -75,7 +76,8 @@ private:
     std::unique_ptr<sim::ClientNode> client_;
     std::map<std::string, consensus::Body> bodies_;  ///< by the name that the file gives a request
     std::vector<Rule> rules_;
-    std::set<consensus::Endpoint> side_;  ///< hears only itself
+    std::set<consensus::Endpoint> side_;   ///< hears only itself
+    std::set<consensus::Endpoint> asked_;  ///< by fetch_body: who gets bodies is an event
     struct Line {
         std::string what;
         std::uint64_t times = 0;
