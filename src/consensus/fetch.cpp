@@ -100,12 +100,18 @@ ViewChanges view_changes(const LogReader& log, const FetchViewChanges& fetch,
     return found;
 }
 
-Bodies bodies(const LogReader& log, const FetchBodies& fetch, const FetchBounds& bounds) {
+bool may_read(const Membership& membership, const Endpoint& asker, const Request& request) {
+    return asker.role != Endpoint::Role::replica ||
+           membership.owner(request.id.home) == asker.group;
+}
+
+Bodies bodies(const Membership& membership, const LogReader& log, const Endpoint& asker,
+              const FetchBodies& fetch, const FetchBounds& bounds) {
     Bodies found;
     std::size_t bytes = 0;
     for (const Digest& rd : fetch.rds) {
         if (found.bodies.size() >= bounds.messages || bytes >= bounds.bytes) break;
-        if (Body body = log.body(rd)) {
+        if (Body body = log.body(rd); body && may_read(membership, asker, *body)) {
             bytes += body->raw.size();
             found.bodies.push_back(std::move(body));
         }
@@ -115,7 +121,8 @@ Bodies bodies(const LogReader& log, const FetchBodies& fetch, const FetchBounds&
 
 }  // namespace
 
-std::optional<Send> answer_fetch(const LogReader& log, const Verified& fetch, FetchBounds bounds) {
+std::optional<Send> answer_fetch(const Membership& membership, const LogReader& log,
+                                 const Verified& fetch, FetchBounds bounds) {
     if (const auto* wanted = std::get_if<FetchCertificates>(&fetch.payload())) {
         Certificates found = certificates(log, *wanted, bounds);
         if (found.prepares.empty() && found.commits.empty() && found.new_views.empty() &&
@@ -127,7 +134,7 @@ std::optional<Send> answer_fetch(const LogReader& log, const Verified& fetch, Fe
         return Send{{fetch.from()}, std::move(found)};
     }
     if (const auto* wanted = std::get_if<FetchBodies>(&fetch.payload())) {
-        Bodies found = bodies(log, *wanted, bounds);
+        Bodies found = bodies(membership, log, fetch.from(), *wanted, bounds);
         if (found.bodies.empty()) return std::nullopt;
         return Send{{fetch.from()}, std::move(found)};
     }

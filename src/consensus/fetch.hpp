@@ -41,8 +41,9 @@ struct FetchBounds {
 
 /// The answer to `fetch`, addressed to its sender; nullopt when it is no fetch or nothing is known.
 /// An ordering or vote answer begins at fetch.from and has no gap: a receiver needs them in order.
+/// Bodies are for their owner group, voters and primaries: what a request says is nobody else's.
 /// Where the log begins later, or has a gap there, it says GONE.
-[[nodiscard]] std::optional<Send> answer_fetch(const LogReader& log, const Verified& fetch,
-                                               FetchBounds bounds = {});
+[[nodiscard]] std::optional<Send> answer_fetch(const Membership& membership, const LogReader& log,
+                                               const Verified& fetch, FetchBounds bounds = {});
 
 }  // namespace bft::consensus

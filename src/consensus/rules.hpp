@@ -110,4 +110,64 @@ inline constexpr bool claims_of_all_views = false;
 inline constexpr bool claims_of_all_views = true;
 #endif
 
+#ifdef MUT_self_base
+inline constexpr bool vouched_base = false;
+#else
+/// A VIEW-CHANGE's log begins at its counter's first value, or where f+1 members vouch (CK4).
+inline constexpr bool vouched_base = true;
+#endif
+
+#ifdef MUT_no_viewcert
+inline constexpr bool view_certs = false;
+#else
+/// A VIEW-CHANGE speaks of a view only with proof that a correct replica found it valid (D6).
+inline constexpr bool view_certs = true;
+#endif
+
+#ifdef MUT_timers_run
+inline constexpr bool timers_rest = false;
+#else
+/// Request timers rest while no view is active (VC2, P15 of section 2.3).
+inline constexpr bool timers_rest = true;
+#endif
+
+#ifdef MUT_null_window
+inline constexpr bool null_is_no_delivery = false;
+#else
+/// What was nullified has not been delivered: its request may be ordered again (VC7).
+inline constexpr bool null_is_no_delivery = true;
+#endif
+
+#ifdef MUT_voter_f
+inline std::uint32_t item_quorum(const Membership& m) {
+    return m.f;
+}
+#else
+/// f+1 votes of one group: one of a correct replica, which delivered the item (V2).
+inline std::uint32_t item_quorum(const Membership& m) {
+    return m.quorum();
+}
+#endif
+
+#ifdef MUT_voter_first
+inline constexpr bool every_partition = false;
+#else
+/// An item waits until it is next on all its partitions, not on one of them (V2).
+inline constexpr bool every_partition = true;
+#endif
+
+#ifdef MUT_voter_seq
+inline constexpr bool in_sequence = false;
+#else
+/// A partition's items run in the order of their sequence numbers (V2).
+inline constexpr bool in_sequence = true;
+#endif
+
+#ifdef MUT_voter_revote
+inline constexpr bool first_vote_wins = false;
+#else
+/// One live vote per position and place (V1).
+inline constexpr bool first_vote_wins = true;
+#endif
+
 }  // namespace bft::consensus::rules

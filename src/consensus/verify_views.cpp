@@ -149,7 +149,7 @@ Result<void> Verifier::check_view_change(const ViewChange& m) const {
         if (auto checked = check_stable(*m.stable); !checked) return checked;
     }
     std::size_t vouches = m.base.value == 0 ? 0 : rules::vouch_quorum(membership_);
-    if (m.vouches.size() != vouches) return malformed("number of vouches");
+    if (rules::vouched_base && m.vouches.size() != vouches) return malformed("number of vouches");
     auto by_position = [](const auto& a, const auto& b) { return a.position < b.position; };
     if (!increasing(m.vouches, by_position)) return malformed("vouches not of distinct positions");
     for (const Vouch& vouch : m.vouches) {
@@ -177,7 +177,8 @@ Result<void> Verifier::check_last(const ViewChange& m) const {
     } else {
         if (!m.view_cert) return malformed("no ViewCert");
         const NewView& new_view = m.view_cert->new_view;
-        if (auto checked = check_view_cert(*m.view_cert); !checked) return checked;
+        auto certified = rules::view_certs ? check_view_cert(*m.view_cert) : check_new_view(new_view);
+        if (!certified) return certified;
         if (new_view.view != last.view ||
             new_view_digest(membership_.cluster, new_view) != last.nvd)
             return malformed("ViewCert of another view");
@@ -193,7 +194,8 @@ Result<void> Verifier::check_last(const ViewChange& m) const {
         expected = new_view.ui.cv + (last.to - new_view.slot);
     }
     // P7 of section 2.3: the rigid map of counters to slots.
-    if (m.proof.ui.cv != expected || m.proof.ui.voids != 0) return malformed("prepare certificate");
+    bool fits = m.proof.ui.cv == expected && m.proof.ui.voids == 0;
+    if (rules::rigid_counters && !fits) return malformed("prepare certificate");
     Digest digest = prepare_digest(membership_.cluster, last.view, last.to, last.hd);
     if (!checker_.certified(primary.usig, m.proof.ui, digest))
         return error(Errc::refused, "the prepare certificate does not verify");
@@ -269,8 +271,9 @@ Result<void> Verifier::check_vote_log(const ViewChange& m) const {
                 return malformed("a VIEW-CHANGE in the log contradicts what is before it");
             promised = entry.target;
         } else {
-            if (!first && rules::monotone &&
-                (!last.before(entry.last) || entry.last.view < promised))
+            bool increases = !rules::monotone || last.before(entry.last);
+            bool allowed = !rules::promises || entry.last.view >= promised;
+            if (!first && !(increases && allowed))
                 return malformed("COMMITs in the log do not increase");
             promised = std::max(promised, entry.last.view);
         }

@@ -1,6 +1,7 @@
 #include "consensus/voter.hpp"
 
 #include "base/invariant.hpp"
+#include "consensus/rules.hpp"
 #include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
@@ -139,6 +140,7 @@ void Voter::on_open_item(const Endpoint& from, const Key& key, const DbItem& ite
     if (found != entries_.end()) {
         for (Candidate& candidate : found->second.candidates) {
             if ((candidate.voters & bit(from.index)) == 0) continue;
+            if (candidate.digest != digest && !rules::first_vote_wins) continue;
             if (candidate.digest != digest) return disagree(from, key, "changed its vote");
             return attach_body(from, key, found->second, candidate, body);
         }
@@ -165,7 +167,7 @@ void Voter::on_open_item(const Endpoint& from, const Key& key, const DbItem& ite
     attach_body(from, key, entry, *candidate, body);
     if (!next_check_) next_check_ = now.mono + options_.gap_timeout;
     // V2: f+1 distinct positions of one group, so that one of them is correct.
-    if (static_cast<std::uint32_t>(std::popcount(candidate->voters)) >= membership_.quorum())
+    if (static_cast<std::uint32_t>(std::popcount(candidate->voters)) >= rules::item_quorum(membership_))
         decide(key, entry, static_cast<std::size_t>(candidate - entry.candidates.begin()), now);
 }
 

@@ -1,6 +1,7 @@
 // The voter's order: what was decided goes to the workers partition by partition (V2-V5), and what
 // time brings about (V9, V10).
 #include "base/invariant.hpp"
+#include "consensus/rules.hpp"
 #include "consensus/signed_bytes.hpp"
 #include "consensus/voter.hpp"
 
@@ -107,14 +108,16 @@ void Voter::schedule(Now now) {
 }
 
 bool Voter::advance_lane(Lane& lane, Now now) {
-    auto head = lane.decided.find(lane.dispatch);
+    auto head = rules::in_sequence ? lane.decided.find(lane.dispatch) : lane.decided.begin();
     if (lane.halted || head == lane.decided.end()) return false;
     Key key = head->second;
     Entry& entry = entries_.at(key);
     const DbItem& item = entry.chosen().item;
     for (const PartitionSeq& s : item.seqs) {
         const Lane& other = lanes_.at(s.partition);
-        if (other.halted || other.dispatch != s.seq) return false;
+        bool next = other.dispatch == s.seq || !rules::in_sequence;
+        if (other.halted || !next) return false;
+        if (!rules::every_partition) break;
     }
     // V3: who may speak for an item is judged by the configuration at this point of the order.
     if (membership_.owner(item.rid.home) != key.group) {

@@ -16,9 +16,9 @@ bool is_fetch(const consensus::Payload& payload) {
 
 }  // namespace
 
-FetchServer::FetchServer(boost::asio::io_context& loop, const consensus::LogReader& log,
-                         Transmit transmit)
-    : loop_(loop), log_(log), transmit_(std::move(transmit)) {}
+FetchServer::FetchServer(boost::asio::io_context& loop, const consensus::Membership& membership,
+                         const consensus::LogReader& log, Transmit transmit)
+    : loop_(loop), membership_(membership), log_(log), transmit_(std::move(transmit)) {}
 
 FetchServer::~FetchServer() {
     stop();
@@ -35,7 +35,7 @@ bool FetchServer::serve(const consensus::Endpoint& self, const consensus::Verifi
     auto task = std::pair(message.from(), message.payload().index());
     if (!busy_.insert(task).second) return true;
     boost::asio::post(reader_, [this, alive = alive_, self, message, task] {
-        auto answer = consensus::answer_fetch(log_, message);
+        auto answer = consensus::answer_fetch(membership_, log_, message);
         boost::asio::post(loop_, [this, alive, self, task, answer = std::move(answer)]() mutable {
             if (!*alive) return;
             busy_.erase(task);

@@ -18,7 +18,8 @@ class FetchServer {
 public:
     using Transmit = std::function<void(const consensus::Endpoint& from, consensus::Send send)>;
 
-    FetchServer(boost::asio::io_context& loop, const consensus::LogReader& log, Transmit transmit);
+    FetchServer(boost::asio::io_context& loop, const consensus::Membership& membership,
+                const consensus::LogReader& log, Transmit transmit);
     ~FetchServer();
 
     /// True when `message` is a fetch: it is answered as `self`, or dropped when this asker's last
@@ -30,6 +31,7 @@ public:
 
 private:
     boost::asio::io_context& loop_;
+    const consensus::Membership& membership_;
     const consensus::LogReader& log_;
     Transmit transmit_;
     std::set<std::pair<consensus::Endpoint, std::size_t>> busy_;  ///< asker and kind of fetch

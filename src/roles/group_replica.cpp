@@ -30,7 +30,7 @@ GroupReplicaRole::GroupReplicaRole(Environment& environment, GroupId group, Posi
       host_(environment.loop, environment.clock, engine_, Endpoint::replica(group, position),
             environment.membership.group(group)->members.at(position.value).usig, certifier, log,
             hooks()),
-      fetches_(environment.loop, log, engine_hooks(environment).transmit) {
+      fetches_(environment.loop, environment.membership, log, engine_hooks(environment).transmit) {
     environment.exchange.attach(host_.self(),
                                 [this](const consensus::Verified& message) { receive(message); });
 }

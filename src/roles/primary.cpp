@@ -45,7 +45,7 @@ PrimaryRole::PrimaryRole(Environment& environment, PrimaryId self,
       host_(environment.loop, environment.clock, engine_, Endpoint::primary(self),
             environment.membership.primaries.at(self.value).usig, certifier, log,
             hooks(environment, counter_patience)),
-      fetches_(environment.loop, log, engine_hooks(environment).transmit) {
+      fetches_(environment.loop, environment.membership, log, engine_hooks(environment).transmit) {
     environment.exchange.attach(host_.self(), [this](const consensus::Verified& message) {
         if (!fetches_.serve(host_.self(), message)) host_.receive(message);
     });

@@ -124,6 +124,13 @@ std::vector<std::string> Scenario::execute(const std::string& line) {
         prepare(words);
     } else if (command == "commit") {
         commit(words);
+    } else if (command == "fetch_body") {
+        if (argument(3) != "->") refuse("fetch_body NAME FROM -> TO");
+        auto body = bodies_.find(argument(1));
+        if (body == bodies_.end()) refuse("no request was sent that is called " + argument(1));
+        asked_ = {endpoint(argument(2))};
+        cluster().network.send(endpoint(argument(2)),
+                               {{endpoint(argument(4))}, FetchBodies{{body->second->rd}}});
     } else if (command == "report") {
         report(words);
     } else {
@@ -236,12 +243,15 @@ void Scenario::make_cluster(const Words& words) {
     cluster_->listener = [this](const Endpoint& node, const std::string& what) {
         note(node, what);
     };
-    cluster_->network.on_send(
-        [this](const Endpoint& from, const Endpoint& to, const Payload& payload) {
-            if (const auto* body = std::get_if<Body>(&payload))
-                bodies_[std::string(as_text((*body)->op))] = *body;
-            return allowed(from, to, payload);
-        });
+    cluster_->network.on_send([this](const Endpoint& from, const Endpoint& to,
+                                     const Payload& payload) {
+        if (const auto* found = std::get_if<Bodies>(&payload); found && asked_.contains(to))
+            note(from,
+                 "sends " + std::to_string(found->bodies.size()) + " bodies to " + to_string(to));
+        if (const auto* body = std::get_if<Body>(&payload))
+            bodies_[std::string(as_text((*body)->op))] = *body;
+        return allowed(from, to, payload);
+    });
     digests_[Slot(0)] = genesis_header_digest(cluster_->membership.cluster);
 
     std::vector<Endpoint> engines = cluster_->membership.all_replicas();
@@ -327,6 +337,7 @@ void Scenario::prepare(const Words& words) {
         if (body == bodies_.end()) refuse("no request was sent that is called " + name);
         header.entries.push_back(
             {body->second->id, body->second->parts, EntryKind::transaction, body->second->rd});
+        header.entries.back().rid.cseq = body->second->id.cseq + words.number("cseq_off", 0);
     }
     Prepare prepare{
         View{}, slot, header_digest(header), {}, std::make_shared<const Header>(header)};

@@ -12,7 +12,9 @@
 //     crash NODE | boot NODE               a process; its TPM service lives on
 //     pause NODE | resume NODE             it stops and goes on with what came meanwhile
 //     lose_disk NODE | tpm_away NODE 1s | resign NODE | power_cut
-//     prepare slot=N [entries=A,B] [skip=1] [ts=MS] [to=NODE,..]   by the scripted primary
+//     prepare slot=N [entries=A,B] [skip=1] [ts=MS] [to=NODE,..] [cseq_off=N]
+//                                          by the scripted primary; entries with other cseqs
+//     fetch_body NAME FROM -> TO           whatever its engine says
 //     commit NODE slot=N                   NODE's own counter certifies it, whatever its engine
 //     clone NODE                           its counter certifies its next two messages with one
 //                                          value
@@ -79,7 +81,8 @@ private:
     std::unique_ptr<sim::ClientNode> client_;
     std::map<std::string, consensus::Body> bodies_;  ///< by the name that the file gives a request
     std::vector<Rule> rules_;
-    std::set<consensus::Endpoint> side_;  ///< hears only itself
+    std::set<consensus::Endpoint> side_;   ///< hears only itself
+    std::set<consensus::Endpoint> asked_;  ///< by fetch_body: who gets bodies is an event
     struct Line {
         std::string what;
         std::uint64_t times = 0;

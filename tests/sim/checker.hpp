@@ -134,6 +134,7 @@ private:
     };
     void certified(const consensus::Commit& commit);
     void check_linear();
+    void tally(const consensus::Commit& commit);
     void check_view_messages(const consensus::Endpoint& from, const consensus::Send& send);
     void accepted_view(const consensus::Endpoint& from, const consensus::NewViewAccept& accept);
     void check_delivery(const consensus::Endpoint& replica, const consensus::Delivery& delivery,
@@ -166,7 +167,7 @@ private:
     std::unordered_map<Digest, consensus::HeaderPtr, DigestHash> headers_;
     std::map<Digest, consensus::NewView> new_views_;                    ///< by nvd
     std::unordered_map<Digest, consensus::Commit, DigestHash> drafts_;  ///< not certified yet
-    std::map<GroupId, std::map<View, std::vector<Slot>>> committing_;   ///< largest COMMITs
+    std::map<GroupId, std::map<View, std::vector<Slot>>> committing_;   ///< largest that count
     std::map<GroupId, std::map<View, Slot>> kept_;                      ///< delivered on COMMITs of
     std::map<std::pair<View, Slot>, Digest> prepared_;                  ///< S-VIEW1
     std::map<View, std::pair<Digest, Counter>> accepted_views_;         ///< nvd and its counter

@@ -46,7 +46,13 @@ void Checker::certifying(const Commit& commit) {
         fail("S-VC-ONCE", name(self) + " commits" + in(commit.view) + ", which it has left");
 }
 
+// A correct node's COMMIT counts wherever it is; a liar's once a correct replica has counted it: no
+// other makes a commit, whatever was certified.
 void Checker::certified(const Commit& commit) {
+    if (correct(Endpoint::replica(commit.group, commit.position))) tally(commit);
+}
+
+void Checker::tally(const Commit& commit) {
     auto& tos = committing_[commit.group][commit.view];
     tos.resize(membership_.replicas_per_group());
     Slot& to = tos[commit.position.value];
@@ -65,6 +71,7 @@ void Checker::counted(const Endpoint& replica, const Commit& commit) {
     if (commit.group == replica.group && commit.position.value == replica.index) return;
     Member sender{commit.group, commit.position.value};
     LastCommit last{commit.view, commit.to, commit.hd, commit.nvd};
+    if (!correct(Endpoint::replica(commit.group, commit.position))) tally(commit);
     if (!counted_[sender].emplace(commit.ui.cv, last).second) return;
     auto& shown = shown_last_[sender];
     for (auto later = shown.upper_bound(commit.ui.cv); later != shown.end(); ++later)

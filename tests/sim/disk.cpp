@@ -112,6 +112,14 @@ bool SimDisk::roll_back(const Endpoint& self) {
     return true;
 }
 
+void SimDisk::clone(const SimDisk& other) {
+    records_ = other.records_;
+    generations_ = other.generations_;
+    marks_ = other.marks_;
+    synced_ = other.synced_;
+    crash();
+}
+
 void SimDisk::apply(const LogRecord& record) {
     struct Visitor {
         const Membership& membership;

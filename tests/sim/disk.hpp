@@ -51,6 +51,8 @@ public:
         slow_until_ = when;
         slow_ = extra;
     }
+    /// A copy of another node's, as a crash would leave it.
+    void clone(const SimDisk& other);
     /// Its owner lies: it serves no bodies.
     void hide_bodies() { hide_bodies_ = true; }
 

@@ -114,6 +114,15 @@ void EngineNode::note_restart(const std::optional<std::pair<Digest, Ui>>& last, 
         cluster_.reach(who + " restarts from its log (T0)");
 }
 
+// Mutation: a restart takes its log's word for what was certified last.
+std::optional<std::pair<Digest, Ui>> EngineNode::last_known(
+    std::optional<std::pair<Digest, Ui>> last, Counter logged) const {
+    if (cluster_.plan.mutation != Mutation::last_unused || !last) return last;
+    if (logged.value == 0) return std::nullopt;
+    last->second.cv = logged;
+    return last;
+}
+
 Result<void> EngineNode::recover_primary(const std::optional<std::pair<Digest, Ui>>& last) {
     auto engine = std::make_unique<minbft::Primary>(cluster_.membership, PrimaryId(self_.index),
                                                     primary_options(cluster_.plan), signer_);
@@ -123,7 +132,7 @@ Result<void> EngineNode::recover_primary(const std::optional<std::pair<Digest, U
     for (const Prepare& each : log.prepares) logged = std::max(logged, each.ui.cv);
     for (const NewViewRecord& each : log.new_views) logged = std::max(logged, each.new_view.ui.cv);
     note_restart(last, logged);
-    Result<void> recovered = engine->recover(std::move(log), last);
+    Result<void> recovered = engine->recover(std::move(log), last_known(last, logged));
     primary_ = engine.get();
     engine_ = std::move(engine);
     return recovered;
@@ -143,7 +152,7 @@ Result<void> EngineNode::recover_replica(const std::optional<std::pair<Digest, U
             logged = std::max(logged, each->ui.cv);
     note_restart(last, logged);
     if (log.snapshot) cluster_.reach("replica restarts from a snapshot");
-    Result<void> recovered = engine->recover(std::move(log), last);
+    Result<void> recovered = engine->recover(std::move(log), last_known(last, logged));
     replica_ = engine.get();
     engine_ = std::move(engine);
     return recovered;
@@ -193,6 +202,11 @@ void EngineNode::fail_disk(Duration wait) {
     });
 }
 
+void EngineNode::clone_disk(const EngineNode& other) {
+    crash();
+    disk_.clone(other.disk_);
+}
+
 void EngineNode::resign() {
     if (primary_ == nullptr || paused_) return;
     primary_->resign(now());
@@ -231,7 +245,7 @@ void EngineNode::receive(const Network::Packet& packet) {
     constexpr std::size_t paused_max = 20'000;  // then the kernel's buffers are full
     if (!up() || (paused_ && paused_work_.size() >= paused_max)) return;
     if (paused_) return alive(incarnation_, [this, packet] { receive(packet); });
-    if (auto answer = answer_fetch(disk_, *packet)) {
+    if (auto answer = answer_fetch(cluster_.membership, disk_, *packet)) {
         std::vector<Send> sends{std::move(*answer)};
         if (liar_) liar_->rewrite(sends);
         for (const Send& send : sends) {

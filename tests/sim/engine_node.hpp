@@ -46,6 +46,8 @@ public:
     void rot_disk();
     /// J1, J2: at the next sync it dies, and comes back after `wait`.
     void fail_disk(Duration wait);
+    /// Its disk becomes what a crash of `other` would leave at this moment.
+    void clone_disk(const EngineNode& other);
     /// P7: as an operator, or a host whose TPM does not answer, would have it.
     void resign();
     [[nodiscard]] bool up() const { return engine_ != nullptr; }
@@ -81,6 +83,8 @@ private:
         const std::optional<std::pair<Digest, consensus::Ui>>&);
     [[nodiscard]] Result<void> recover_replica(
         const std::optional<std::pair<Digest, consensus::Ui>>&);
+    [[nodiscard]] std::optional<std::pair<Digest, consensus::Ui>> last_known(
+        std::optional<std::pair<Digest, consensus::Ui>> last, Counter logged) const;
     void note_restart(const std::optional<std::pair<Digest, consensus::Ui>>& last, Counter logged);
     void pump();
     void drain();

@@ -227,6 +227,10 @@ Body LyingClient::make(PartitionId home, ClientSeq cseq, ClientSeq low,
 }
 
 void LyingClient::act() {
+    for (int times = lies_.floods && prng_.chance(300) ? 10 : 1; times > 0; --times) ask();
+}
+
+void LyingClient::ask() {
     const Membership& m = cluster_.membership;
     Endpoint self = Endpoint::of_client(self_);
     PartitionId home(static_cast<std::uint32_t>(prng_.between(1, cluster_.plan.partitions)));
@@ -235,8 +239,12 @@ void LyingClient::act() {
     for (const Endpoint& primary : m.all_primaries()) all.push_back(primary);
     ClientSeq& next = next_[home];
     next = prng_.chance(20) ? next + prng_.between(1, 1u << 20) : next.next();
+    if (lies_.far_numbers && prng_.chance(20))
+        next = ClientSeq(prng_.chance(500) ? std::uint64_t{1} << 63 : prng_.between(1, 1000));
     ClientSeq low(next.value > 100 ? next.value - 100 : 0);
     if (prng_.chance(100)) low = next;
+    if (lies_.false_lows && prng_.chance(300))
+        low = ClientSeq(prng_.chance(500) ? next.value + prng_.below(2) : prng_.next());
 
     Body body = make(home, next, low, {home});
     if (lies_.one_replica && prng_.chance(500)) {
@@ -252,6 +260,13 @@ void LyingClient::act() {
     if (lies_.two_contents && prng_.chance(500)) {
         for (const Endpoint& to : all)
             cluster_.network.send(self, {{to}, make(home, next, low, {home})});
+        return;
+    }
+    if (lies_.bad_signatures && prng_.chance(300)) {
+        auto unsigned_one = std::make_shared<Request>(*body);
+        unsigned_one->signature.front() ^= 1;
+        for (const Endpoint& to : all)
+            cluster_.network.send(self, {{to}, prng_.chance(500) ? body : Body(unsigned_one)});
         return;
     }
     cluster_.network.send(self, {all, body});

@@ -50,6 +50,7 @@ public:
 
 private:
     void act();
+    void ask();
     consensus::Body make(PartitionId home, ClientSeq cseq, ClientSeq low,
                          std::vector<PartitionId> parts);
 

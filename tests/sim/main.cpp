@@ -31,17 +31,27 @@ constexpr const char* must_be_reached[] = {
     "TPM slow",
     "a VIEW-CHANGE whose log begins with a VIEW-CHANGE",
     "a VIEW-CHANGE with vouches",
+    "a changed message is certified",
     "a donor crashes in the middle of a transfer",
     "a kept entry whose body one replica has",
-    "a primary certifies an invalid NEW-VIEW",
-    "a replica certifies a VIEW-CHANGE that hides a COMMIT",
     "a peer's counter is adopted",
+    "a primary certifies an invalid NEW-VIEW",
     "a primary's counter is adopted",
-    "a state is adopted",
+    "a replica certifies a VIEW-CHANGE that hides a COMMIT",
+    "a restarted twin refuses to start",
     "a state is adopted during a view change",
+    "a state is adopted",
+    "a twin refuses to start",
+    "a twin restarts",
+    "a twin starts later",
     "body_missing",
     "certificate found by last() at run time",
+    "changed bytes decoded",
+    "changed bytes refused by the decoder",
     "checkpoint_stable",
+    "colluders begin a view",
+    "colluders cut correct replicas off",
+    "colluders hold a second PREPARE of a slot",
     "cut skipped: another snapshot is in use",
     "database full",
     "database state transfer",
@@ -107,6 +117,7 @@ struct Arguments {
     std::string mutation = "none";
     std::uint64_t twice = 100;
     std::string logs;     ///< directory for the event logs of failing seeds
+    std::string plot;
     std::string failing;  ///< file that failing seeds are appended to
 };
 
@@ -119,15 +130,28 @@ Mutation mutation_named(const std::string& name) {
     std::exit(2);
 }
 
+bft::sim::Plan plan_of(std::uint64_t seed, const Arguments& arguments) {
+    using Kind = bft::sim::Plot::Kind;
+    std::optional<Kind> plot;
+    for (int i = 0; i <= static_cast<int>(Kind::forged_view); ++i)
+        if (arguments.plot == to_string(static_cast<Kind>(i))) plot = static_cast<Kind>(i);
+    if (!plot && !arguments.plot.empty()) {
+        std::fprintf(stderr, "unknown plot %s\n", arguments.plot.c_str());
+        std::exit(2);
+    }
+    return make_plan(seed, mutation_named(arguments.mutation), plot);
+}
+
 void print(std::uint64_t seed, const std::vector<bft::sim::Violation>& violations,
            const Arguments& arguments) {
-    std::printf("\nFAILED %s\n",
-                make_plan(seed, mutation_named(arguments.mutation)).text().c_str());
+    std::printf("\nFAILED %s\n", plan_of(seed, arguments).text().c_str());
     for (const auto& violation : violations)
         std::printf("  %s: %s\n", violation.property.c_str(), violation.text.c_str());
-    std::printf("  replay: sim_run --seed %llu --log%s%s\n", static_cast<unsigned long long>(seed),
+    std::printf("  replay: sim_run --seed %llu --log%s%s%s%s\n",
+                static_cast<unsigned long long>(seed),
                 arguments.mutation == "none" ? "" : " --mutation ",
-                arguments.mutation == "none" ? "" : arguments.mutation.c_str());
+                arguments.mutation == "none" ? "" : arguments.mutation.c_str(),
+                arguments.plot.empty() ? "" : " --plot ", arguments.plot.c_str());
     std::fflush(stdout);
 }
 
@@ -166,7 +190,7 @@ void note(std::uint64_t seed, const std::vector<bft::sim::Violation>& violations
 }
 
 int replay(const Arguments& arguments) {
-    auto plan = make_plan(arguments.seed, mutation_named(arguments.mutation));
+    auto plan = plan_of(arguments.seed, arguments);
     std::printf("%s\n", plan.text().c_str());
     RunResult result = run_seed(plan, arguments.log);
     std::printf("slots=%llu answered=%llu views=%llu events=%llu hash=%016llx\n",
@@ -204,7 +228,7 @@ int many(const Arguments& arguments) {
     for (std::uint64_t i = 0; i < arguments.count; ++i) {
         if (arguments.minutes > 0 && seconds() > arguments.minutes * 60) break;
         std::uint64_t seed = arguments.first + i;
-        auto plan = make_plan(seed, mutation_named(arguments.mutation));
+        auto plan = plan_of(seed, arguments);
         RunResult result = run_seed(plan, false);
         // S-DET: the same seed gives the same run.
         if (arguments.twice > 0 && seed % arguments.twice == 0 && result.violations.empty() &&
@@ -237,7 +261,9 @@ int many(const Arguments& arguments) {
                     static_cast<unsigned long long>(arguments.count));
     bool complete = true;
     for (const char* what : must_be_reached) {
-        if (done < 1000 || arguments.mutation != "none" || reached.contains(what)) continue;
+        if (done < 1000 || arguments.mutation != "none" || !arguments.plot.empty() ||
+            reached.contains(what))
+            continue;
         complete = false;
         std::printf("NEVER REACHED: %s\n", what);
     }
@@ -282,6 +308,9 @@ int main(int argc, char** argv) {
     app.add_option("--crash-points", stride,
                    "one run for every N-th moment in which a process may die");
     app.add_option("--twice", arguments.twice, "every N-th seed twice (S-DET); 0: none");
+    app.add_option("--plot", arguments.plot,
+                   "in every seed liars work together: loyal, late, back, rebase, two_prepares, "
+                   "forged_view");
     CLI11_PARSE(app, argc, argv);
     if (steady > 0) return bft::sim::run_steady(std::chrono::minutes(steady));
     if (plain > 0) return bft::sim::run_plain(std::chrono::seconds(plain));

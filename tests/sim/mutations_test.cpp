@@ -41,6 +41,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{Mutation::database_not_atomic, {"S-VOTER-ORDER", "S-EXACTLY-ONCE", "S-DB-EQ"}, 100},
         Case{Mutation::send_before_sync, {"S-PERSIST", "S-USIG"}, 100},
         Case{Mutation::disk_loses_tail, {"S-PERSIST", "S-USIG"}, 100},
+        Case{
+            Mutation::last_unused, {"S-VALID", "S-PERSIST", "S-EVID", "L-REPLY", "L-CATCHUP"}, 100},
         Case{Mutation::counter_rolls_back, {"S-USIG", "S-CHAIN"}, 300},
         Case{Mutation::client_trusts_one, {"S-REPLY"}, 100},
         Case{Mutation::reply_before_commit, {"S-PERSIST"}, 100},

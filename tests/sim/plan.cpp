@@ -88,6 +88,8 @@ void choose_lies(Plan& plan, Prng& prng) {
     ClientLies& c = plan.client_lies;
     for (bool* lie : {&c.two_contents, &c.replays, &c.one_replica, &c.bad_partitions})
         *lie = coin(prng);
+    for (bool* lie : {&c.bad_signatures, &c.far_numbers, &c.false_lows, &c.floods})
+        *lie = prng.chance(250);
     if (plan.byzantine_client) plan.byzantine.insert(Endpoint::of_client(ClientId(plan.clients)));
 }
 
@@ -206,6 +208,69 @@ void choose_absence(Plan& plan, Prng& prng) {
                       [](const Endpoint& e) { return e.role == Endpoint::Role::replica; });
 }
 
+// f positions of every group, on one machine or not, and all primaries but one.
+void choose_plot(Plan& plan, Prng& prng, std::optional<Plot::Kind> kind) {
+    Plot plot;
+    plot.kind = kind.value_or(static_cast<Plot::Kind>(prng.below(6)));
+    plot.lowest = prng.chance(850);
+    plot.nullifies = prng.chance(850);
+    plot.few_groups = coin(prng);
+    plot.isolates = prng.chance(800);
+    plot.resigns = prng.chance(800);
+    plot.unfair = prng.chance(200);
+    plan.plot = plot;
+    plan.gone.clear();
+    plan.loss = Plan::Loss::crash;
+    plan.primary_lies = {};
+    plan.leader_lies = {};
+    std::erase_if(plan.byzantine, [](const Endpoint& e) {
+        return e.role == Endpoint::Role::replica || e.role == Endpoint::Role::primary;
+    });
+    bool by_machine = coin(prng);
+    auto some = [&] {
+        std::set<std::uint32_t> chosen;
+        while (chosen.size() < plan.f)
+            chosen.insert(static_cast<std::uint32_t>(prng.below(plan.replicas())));
+        return chosen;
+    };
+    std::set<std::uint32_t> machines = some();
+    for (std::uint32_t g = 1; g <= plan.groups; ++g)
+        for (std::uint32_t j : by_machine ? machines : some())
+            plan.byzantine.insert(Endpoint::replica(GroupId(g), Position(j)));
+    auto correct = static_cast<std::uint32_t>(prng.below(plan.primaries));
+    for (std::uint32_t p = 0; p < plan.primaries; ++p)
+        if (p != correct) plan.byzantine.insert(Endpoint::primary(PrimaryId(p)));
+}
+
+// The seed's Byzantine replicas, perhaps other primaries, one at least, without their lies.
+void only_honest_liars(Plan& plan, Prng& prng) {
+    plan.primary_lies = {};
+    plan.leader_lies = {};
+    plan.replica_lies = {};
+    plan.gone.clear();
+    plan.loss = Plan::Loss::crash;
+    std::erase_if(plan.byzantine,
+                  [](const Endpoint& e) { return e.role == Endpoint::Role::primary; });
+    auto correct = static_cast<std::uint32_t>(prng.below(plan.primaries));
+    for (std::uint32_t p = 0; p < plan.primaries; ++p)
+        if (p != correct && coin(prng)) plan.byzantine.insert(Endpoint::primary(PrimaryId(p)));
+    if (plan.byzantine.empty()) {
+        Position one(static_cast<std::uint32_t>(prng.below(plan.replicas())));
+        plan.byzantine.insert(Endpoint::replica(GroupId(1), one));
+    }
+}
+
+void choose_twins(Plan& plan, Prng& prng) {
+    only_honest_liars(plan, prng);
+    plan.twins = true;
+    plan.voter_lies = {};
+}
+
+void choose_mutators(Plan& plan, Prng& prng) {
+    only_honest_liars(plan, prng);
+    plan.mutates = true;
+}
+
 // What a mutation needs to show: somebody who makes use of the broken rule.
 void suit_mutation(Plan& plan) {
     auto lying_position = [&] {
@@ -238,6 +303,7 @@ void suit_mutation(Plan& plan) {
         case Mutation::database_not_atomic:
         case Mutation::send_before_sync:
         case Mutation::disk_loses_tail:
+        case Mutation::last_unused:
             plan.crashes = true;
             plan.primary_crashes = true;
             plan.disk_latency = 10ms;
@@ -259,7 +325,7 @@ void suit_mutation(Plan& plan) {
 
 }  // namespace
 
-Plan make_plan(std::uint64_t seed, Mutation mutation) {
+Plan make_plan(std::uint64_t seed, Mutation mutation, std::optional<Plot::Kind> plot) {
     Prng prng(seed ^ 0x5eed5eed5eed5eedu);
     Plan plan;
     plan.seed = seed;
@@ -296,10 +362,22 @@ Plan make_plan(std::uint64_t seed, Mutation mutation) {
         choose_lies(plan, prng);
     }
     choose_absence(plan, prng);
+    if (mutation == Mutation::none && (plot || prng.chance(250)))
+        choose_plot(plan, prng, plot);
+    else if (mutation == Mutation::none && prng.chance(150))
+        choose_twins(plan, prng);
+    else if (mutation == Mutation::none && prng.chance(200))
+        choose_mutators(plan, prng);
     suit_mutation(plan);
     choose_databases(plan, prng);
     choose_environment(plan, prng);
     return plan;
+}
+
+const char* to_string(Plot::Kind kind) {
+    static constexpr const char* names[] = {"loyal",  "late",         "back",
+                                            "rebase", "two_prepares", "forged_view"};
+    return names[static_cast<int>(kind)];
 }
 
 const char* to_string(Mutation mutation) {
@@ -326,6 +404,8 @@ const char* to_string(Mutation mutation) {
             return "too_many_liars";
         case Mutation::disk_loses_tail:
             return "disk_loses_tail";
+        case Mutation::last_unused:
+            return "last_unused";
     }
     return "unknown";
 }
@@ -396,6 +476,17 @@ std::string Plan::text() const {
     flag("database_full", database_full);
     flag("long_outage", long_outage);
     for (std::uint32_t voter : tampered) out << " tampered=" << voter;
+    flag("twins", twins);
+    flag("mutates", mutates);
+    if (plot) {
+        out << " plot=" << to_string(plot->kind);
+        flag("lowest", plot->lowest);
+        flag("nullifies", plot->nullifies);
+        flag("few_groups", plot->few_groups);
+        flag("isolates", plot->isolates);
+        flag("resigns", plot->resigns);
+        flag("unfair", plot->unfair);
+    }
     static constexpr const char* losses[] = {"", " (disk lost)", " (TPM reset)",
                                              " (disk rolled back)", " (disk rotten)"};
     for (std::uint32_t machine : gone) out << " gone=" << machine << losses[static_cast<int>(loss)];

@@ -6,6 +6,7 @@
 #include "consensus/messages.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -89,7 +90,32 @@ struct ClientLies {
     bool replays = false;
     bool one_replica = false;  ///< sends to a single node only
     bool bad_partitions = false;
+    bool bad_signatures = false;  ///< to some nodes, the same request (E3)
+    bool far_numbers = false;     ///< 2^63, and back again (E5)
+    bool false_lows = false;      ///< ack_low of what is not finished, or of nothing (E6)
+    bool floods = false;          ///< ten times as many (E12)
 };
+
+/// What liars that work together do with their counters (mind.hpp): each is the counter-example to
+/// the rule that forbids it.
+struct Plot {
+    enum class Kind : std::uint8_t {
+        loyal,         ///< only the choice of what to show, and to whom, is theirs
+        late,          ///< COMMIT of a view after the VIEW-CHANGE that left it
+        back,          ///< a small COMMIT after a large one, and a VIEW-CHANGE that ends with it
+        rebase,        ///< the same unseen, and a log that begins there, vouched for by themselves
+        two_prepares,  ///< COMMIT on the second PREPARE of a slot
+        forged_view,   ///< COMMIT on a NEW-VIEW that no correct replica accepts
+    };
+    Kind kind = Kind::loyal;
+    bool lowest = true;       ///< views begin with the VIEW-CHANGEs that show least
+    bool nullifies = true;    ///< and without all that may be nullified
+    bool few_groups = false;  ///< and are kept from some groups
+    bool isolates = true;     ///< correct replicas are cut off from correct nodes for a while
+    bool resigns = true;      ///< views end when that suits
+    bool unfair = false;      ///< the newest requests first (C15)
+};
+const char* to_string(Plot::Kind kind);
 
 /// A rule broken on purpose, outside the engines, to see a checker fire.
 enum class Mutation : std::uint8_t {
@@ -104,6 +130,7 @@ enum class Mutation : std::uint8_t {
     reply_before_commit,     ///< a voter answers before its database committed
     too_many_liars,          ///< f+1 lying databases
     disk_loses_tail,         ///< a crash takes synced records, too
+    last_unused,             ///< a restart does not ask the TPM's service for last()
 };
 const char* to_string(Mutation mutation);
 
@@ -192,6 +219,9 @@ struct Plan {
     VoterLies voter_lies;
     PrimaryLies primary_lies;  ///< any: view 0's primary is scripted
     LeaderLies leader_lies;    ///< of the other Byzantine primaries
+    std::optional<Plot> plot;  ///< all Byzantine replicas and primaries work together
+    bool mutates = false;      ///< Byzantine replicas and primaries say things like what is true
+    bool twins = false;        ///< Byzantine nodes are correct ones that run twice (F9)
     bool byzantine_client = false;
     ClientLies client_lies;
 
@@ -214,6 +244,8 @@ struct Plan {
     [[nodiscard]] std::string text() const;
 };
 
-Plan make_plan(std::uint64_t seed, Mutation mutation = Mutation::none);
+/// `plot`: the seed's liars work together on it, whatever the seed says.
+Plan make_plan(std::uint64_t seed, Mutation mutation = Mutation::none,
+               std::optional<Plot::Kind> plot = std::nullopt);
 
 }  // namespace bft::sim

@@ -46,6 +46,7 @@ void World::note_bodies(const NewView& new_view) {
 
 void World::build() {
     choose_clocks();
+    if (plan.plot) mind = std::make_unique<Mind>(cluster, prng.split());
     for (std::uint32_t p = 0; p < plan.primaries; ++p) {
         Endpoint self = Endpoint::primary(PrimaryId(p));
         if (p == 0 && plan.scripted_primary()) {
@@ -53,21 +54,39 @@ void World::build() {
             primaries.push_back(nullptr);
             continue;
         }
+        if (mind && !cluster.correct(self)) {
+            mind->lead(PrimaryId(p));
+            primaries.push_back(nullptr);
+            continue;
+        }
         auto node = std::make_unique<EngineNode>(cluster, self);
-        if (!cluster.correct(self))
+        if (plan.twins && !cluster.correct(self))
+            twins.push_back(std::make_unique<EngineTwin>(cluster, *node, prng.split()));
+        else if (plan.mutates && !cluster.correct(self))
+            node->set_liar(std::make_unique<MutatingLiar>(cluster, self, prng.split()));
+        else if (!cluster.correct(self))
             node->set_liar(
                 std::make_unique<LyingLeader>(cluster, *node, plan.leader_lies, prng.split()));
         primaries.push_back(std::move(node));
     }
     for (const Endpoint& self : cluster.membership.all_replicas()) {
         auto node = std::make_unique<EngineNode>(cluster, self);
-        if (!cluster.correct(self))
+        if (mind && !cluster.correct(self))
+            node->set_liar(mind->puppet(*node));
+        else if (plan.twins && !cluster.correct(self))
+            twins.push_back(std::make_unique<EngineTwin>(cluster, *node, prng.split()));
+        else if (plan.mutates && !cluster.correct(self))
+            node->set_liar(std::make_unique<MutatingLiar>(cluster, self, prng.split()));
+        else if (!cluster.correct(self))
             node->set_liar(
                 std::make_unique<LyingReplica>(cluster, self, plan.replica_lies, prng.split()));
         replicas.push_back(std::move(node));
     }
     for (std::uint32_t d = 0; d < plan.voters(); ++d)
         voters.push_back(std::make_unique<VoterNode>(cluster, VoterId(d), prng.split()));
+    for (auto& voter : voters)
+        if (plan.twins && !cluster.correct(voter->self()))
+            voter_twins.push_back(std::make_unique<VoterTwin>(cluster, *voter, prng.split()));
     for (std::uint32_t c = 0; c < plan.clients; ++c)
         clients.push_back(std::make_unique<ClientNode>(cluster, ClientId(c), prng.split()));
     if (plan.byzantine_client)
@@ -98,6 +117,9 @@ void World::start() {
     for (auto& primary : primaries)
         if (primary) later(primary);
     if (scripted) scripted->start();
+    if (mind) mind->start();
+    for (auto& twin : twins) twin->start();
+    for (auto& twin : voter_twins) twin->start();
     for (auto& client : clients) client->start();
     if (lying_client) lying_client->start();
 }
@@ -200,6 +222,7 @@ void World::stop_clients() {
 void World::heal() {
     healed = true;
     cluster.network.heal();
+    if (mind) mind->heal();
     for (auto* nodes : {&primaries, &replicas})
         for (auto& node : *nodes)
             if (node) {
@@ -220,6 +243,8 @@ void World::heal() {
 
 void World::silence_liars() {
     if (scripted) scripted->stop();
+    if (mind) mind->silence();
+    for (auto& twin : twins) twin->stop();
     for (auto& primary : primaries)
         if (primary && !cluster.correct(primary->self())) primary->crash();
 }

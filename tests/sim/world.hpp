@@ -5,6 +5,9 @@
 #include "cluster.hpp"
 #include "engine_node.hpp"
 #include "liars.hpp"
+#include "mind.hpp"
+#include "mutator.hpp"
+#include "twins.hpp"
 #include "voter_node.hpp"
 
 #include <functional>
@@ -69,11 +72,14 @@ public:
     const Plan& plan;
     Cluster cluster;
     Prng prng;
-    std::vector<std::unique_ptr<EngineNode>> primaries;  ///< null: view 0's scripted one
+    std::vector<std::unique_ptr<EngineNode>> primaries;  ///< null: a scripted one
     std::unique_ptr<LyingPrimary> scripted;
+    std::unique_ptr<Mind> mind;  ///< of liars that work together
     std::vector<std::unique_ptr<EngineNode>> replicas;
     std::vector<std::unique_ptr<VoterNode>> voters;
     std::vector<std::unique_ptr<ClientNode>> clients;
+    std::vector<std::unique_ptr<EngineTwin>> twins;
+    std::vector<std::unique_ptr<VoterTwin>> voter_twins;
     std::unique_ptr<LyingClient> lying_client;
     bool healed = false;
     bool well = false;  ///< nothing is wrong any more, and all have caught up

@@ -147,14 +147,16 @@ std::optional<std::vector<EntryRef>> Primary::settle(const Selected& selected, N
         const Header& header = *selected.chain.headers[open.at.slot - selected.low - 1];
         const EntryHeader& entry = header.entries[open.at.index];
         auto body = found_bodies_.find(open.rd);
-        if (body != found_bodies_.end() && body->second->id == entry.rid &&
-            body->second->parts == entry.parts)
-            continue;
-        if (open.nullable && searched) {
+        bool found = body != found_bodies_.end();
+        if (found && body->second->id == entry.rid && body->second->parts == entry.parts) continue;
+        // What the digest names is another request: nobody has a body for this entry (R4), and to
+        // ask again would bring the same one, from each member, for ever.
+        if (open.nullable && (found || searched)) {
             nullset.push_back(open.at);
             continue;
         }
         settled = false;
+        if (found) continue;
         if (body_search_.size() >= searches_max && !body_search_.contains(open.rd)) continue;
         Search& search = body_search_[open.rd];
         if (now.mono < search.ask_at) continue;

@@ -212,6 +212,7 @@ private:
     void adopt_own(const VoteMessage& message);
     void deliver_committed();
     void forget_delivered();
+    [[nodiscard]] bool still_wanted(const RequestId& id, const Digest& rd) const;
     [[nodiscard]] Delivery decide(const Link& link);
     [[nodiscard]] Slot group_commit() const;
 

@@ -35,7 +35,7 @@ std::optional<Replica::Reason> Replica::why_suspect(Now now) {
     if (catching_up(now)) return std::nullopt;
     if (!active_) {
         if (now.mono >= new_view_by_) return because(Suspicion::no_new_view);
-        return std::nullopt;  // request timers rest while there is no primary (P15)
+        if (rules::timers_rest) return std::nullopt;  // there is no primary (P15)
     }
     if (watch_.silence() >= patience(options_.silence_patience)) return because(Suspicion::silent);
     if (stuck_since_ && delivered_ <= ready_to_ &&

@@ -274,8 +274,25 @@ void Replica::deliver_committed() {
 // memory only.
 void Replica::forget_delivered() {
     for (const Delivery& delivery : out_.deliver)
-        for (const DeliveredEntry& entry : delivery.entries)
-            if (!in_chain_.contains(entry.item.rid)) bodies_.erase(entry.item.rd);
+        for (const DeliveredEntry& entry : delivery.entries) {
+            auto found = bodies_.find(entry.item.rd);
+            if (found == bodies_.end()) continue;
+            const RequestId& id = found->second->id;
+            bool plain = id == entry.item.rid && !in_chain_.contains(id);
+            if (plain || !still_wanted(id, entry.item.rd)) bodies_.erase(found);
+        }
+}
+
+// A Byzantine primary may name one request's bytes under several numbers, and several under one.
+bool Replica::still_wanted(const RequestId& id, const Digest& rd) const {
+    if (auto waiting = pending_.find(id); waiting != pending_.end() && waiting->second.rd == rd)
+        return true;
+    for (Slot slot = delivered_.next(); slot <= chain_.tip(); slot = slot.next()) {
+        const Link& link = *chain_.at(slot);
+        for (const OwnEntry& own : link.own)
+            if (link.prepare.header->entries[own.index].rd == rd) return true;
+    }
+    return false;
 }
 
 Delivery Replica::decide(const Link& link) {
@@ -299,6 +316,8 @@ Delivery Replica::decide(const Link& link) {
                     {}};
         Body body;
         if (is_null(header.slot, own.index)) {
+            if (!rules::null_is_no_delivery)
+                windows_[{entry.rid.home, entry.rid.client}].insert(entry.rid.cseq, ClientSeq(0));
             null_digest_ = Digester("null")
                                .digest(null_digest_)
                                .u64(header.slot.value)

@@ -318,7 +318,7 @@ void Cluster::arrive(const Endpoint& from, const Endpoint& to, const Payload& pa
                     " was rejected: " + verified.error().what);
         return;
     }
-    if (auto answer = answer_fetch(node.disk, *verified)) {
+    if (auto answer = answer_fetch(m, node.disk, *verified)) {
         send(to, from, answer->payload);
         return;
     }
