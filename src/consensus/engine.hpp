@@ -155,12 +155,11 @@ struct ForkRecord {
     StableCert other;
 };
 
-using LogRecord =
-    std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
-                 ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord, ViewChangeIntent,
-                 HeaderRecord, ViewCertRecord, ViewRecord, VouchRecord, StableRecord,
-                 SnapshotRecord, VoidPromiseRecord, VoidRecord, StandingRecord, EquivocationRecord,
-                 ForkRecord>;
+using LogRecord = std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
+                               ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord,
+                               ViewChangeIntent, HeaderRecord, ViewCertRecord, ViewRecord,
+                               VouchRecord, StableRecord, SnapshotRecord, VoidPromiseRecord,
+                               VoidRecord, StandingRecord, EquivocationRecord, ForkRecord>;
 
 struct Persist {
     LogRecord record;

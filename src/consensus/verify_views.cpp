@@ -177,7 +177,8 @@ Result<void> Verifier::check_last(const ViewChange& m) const {
     } else {
         if (!m.view_cert) return malformed("no ViewCert");
         const NewView& new_view = m.view_cert->new_view;
-        auto certified = rules::view_certs ? check_view_cert(*m.view_cert) : check_new_view(new_view);
+        auto certified =
+            rules::view_certs ? check_view_cert(*m.view_cert) : check_new_view(new_view);
         if (!certified) return certified;
         if (new_view.view != last.view ||
             new_view_digest(membership_.cluster, new_view) != last.nvd)

@@ -167,7 +167,8 @@ void Voter::on_open_item(const Endpoint& from, const Key& key, const DbItem& ite
     attach_body(from, key, entry, *candidate, body);
     if (!next_check_) next_check_ = now.mono + options_.gap_timeout;
     // V2: f+1 distinct positions of one group, so that one of them is correct.
-    if (static_cast<std::uint32_t>(std::popcount(candidate->voters)) >= rules::item_quorum(membership_))
+    if (static_cast<std::uint32_t>(std::popcount(candidate->voters)) >=
+        rules::item_quorum(membership_))
         decide(key, entry, static_cast<std::size_t>(candidate - entry.candidates.begin()), now);
 }
 

@@ -416,8 +416,7 @@ constexpr std::array record_fields{
     one(10, view_change_shape),   one(11, header_shape),        one(12, view_cert_shape),
     one(13, view_state_shape),    one(14, vouched_shape),       one(15, stable_cert_shape),
     one(16, snapshot_shape),      one(17, void_value_shape),    one(18, void_value_shape),
-    one(19, standing_shape),
-    one(24, equivocation_shape),  one(25, stable_cert_shape)};
+    one(19, standing_shape),      one(24, equivocation_shape),  one(25, stable_cert_shape)};
 
 // More than any message has.
 constexpr std::size_t fields_max = 64;

@@ -116,7 +116,7 @@ struct Arguments {
     std::uint64_t failures_max = 10;
     std::string mutation = "none";
     std::uint64_t twice = 100;
-    std::string logs;     ///< directory for the event logs of failing seeds
+    std::string logs;  ///< directory for the event logs of failing seeds
     std::string plot;
     std::string failing;  ///< file that failing seeds are appended to
 };

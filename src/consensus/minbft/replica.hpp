@@ -350,7 +350,8 @@ private:
     std::vector<Votes> votes_;                   ///< by position; own: track only
     std::map<View, std::vector<Slot>> commits_;  ///< `to` by position
     Slot ready_to_{};  ///< every own entry up to here has a valid body in the log
-    std::optional<Duration> stuck_since_;  ///< by watch_.awake(): the slot after ready_to_ lacks a valid body
+    std::optional<Duration>
+        stuck_since_;  ///< by watch_.awake(): the slot after ready_to_ lacks a valid body
     Slot delivered_{};
     Slot executed_{};
     Slot answered_{};
