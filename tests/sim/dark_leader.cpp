@@ -253,11 +253,37 @@ void DarkLeader::begin(NewView new_view, std::vector<ViewChangePtr> changes, Uni
                 new_views_[new_view.ui.cv] = new_view;
                 cluster_.checker.new_view(new_view);
                 if (!valid) mind_.forged(new_view);
-                cluster_.network.send(self_, {everyone(), new_view});
+                bool again = mind_.plot().kind == Plot::Kind::two_prepares && mind_.coin(500);
+                std::vector<Endpoint> others = everyone();
+                std::vector<Endpoint> some = again ? split(others) : others;
+                cluster_.network.send(self_, {std::move(some), new_view});
                 cluster_.network.send(self_, {everyone(), ViewChanges{std::move(changes)}});
                 cluster_.reach("colluders begin a view");
+                if (again) return begin_again(new_view, std::move(others));
                 if (valid && new_view.view == view_) lead(new_view, ts_ms);
             });
+}
+
+// C3. The second one has the next value: whoever processes both in order takes the first.
+void DarkLeader::begin_again(NewView new_view, std::vector<Endpoint> to) {
+    certify(new_view_digest(cluster_.membership.cluster, new_view),
+            [this, new_view, to = std::move(to)](Ui ui) mutable {
+                new_view.ui = std::move(ui);
+                new_views_[new_view.ui.cv] = new_view;
+                cluster_.reach("colluders begin a view twice");
+                cluster_.network.send(self_, {std::move(to), std::move(new_view)});
+            });
+}
+
+// About half of them; the rest stays.
+std::vector<Endpoint> DarkLeader::split(std::vector<Endpoint>& all) {
+    std::vector<Endpoint> half;
+    for (auto it = all.begin(); it != all.end();) {
+        bool taken = prng_.chance(500);
+        if (taken) half.push_back(*it);
+        it = taken ? all.erase(it) : std::next(it);
+    }
+    return half;
 }
 
 void DarkLeader::lead(const NewView& new_view, UnixMillis ts_ms) {

@@ -36,6 +36,8 @@ private:
     void forge(consensus::NewView& new_view, const std::vector<consensus::ViewChangePtr>& changes);
     void begin(consensus::NewView new_view, std::vector<consensus::ViewChangePtr> changes,
                UnixMillis ts_ms, bool valid);
+    void begin_again(consensus::NewView new_view, std::vector<consensus::Endpoint> to);
+    [[nodiscard]] std::vector<consensus::Endpoint> split(std::vector<consensus::Endpoint>& all);
     void lead(const consensus::NewView& new_view, UnixMillis ts_ms);
     void order();
     void equivocate(const consensus::Header& header);
