@@ -382,6 +382,7 @@ TEST_F(DurableLogTest, APrimarysLogStaysBoundedInALongView) {
             append(primary, consensus::StandingRecord{View(1), Counter(1), Slot(0), Counter(slot),
                                                       Slot(slot), p.hd, slot});
     }
+    for (std::uint64_t i = 0; i < 120; ++i) append(primary, consensus::BodyRecord{body(1, i)});
     EXPECT_FALSE(log->prepare(PrimaryId(1), Counter(3000)));
     EXPECT_EQ(log->next_from(consensus::StreamId::ordering(PrimaryId(1)), Counter(1)), Counter(1))
         << "its NEW-VIEW is for those who lack it";
