@@ -1,6 +1,6 @@
 // The JavaScript client as the tests beside this file use it; prints one JSON document.
 //   node javascript.js call MANIFEST PIN KEY_FILE CLIENT PROCEDURE ARGUMENTS [page]
-//   node javascript.js verify MANIFEST PIN RECEIPT
+//   node javascript.js verify MANIFEST PIN RECEIPT     or a list of receipts
 //   node javascript.js tls URL [CA]          which version is spoken, and what becomes of older ones
 import { readFileSync } from 'node:fs';
 import tls from 'node:tls';
@@ -25,7 +25,9 @@ async function call(manifestFile, pin, keyFile, name, procedure, args, page) {
 
 async function verify(manifestFile, pin, receiptFile) {
   const document = JSON.parse(read(receiptFile));
-  return verifyReceipt(await Manifest.open(JSON.parse(read(manifestFile)), pin), document.receipt ?? document);
+  const manifest = await Manifest.open(JSON.parse(read(manifestFile)), pin);
+  if (Array.isArray(document)) return Promise.all(document.map((receipt) => verifyReceipt(manifest, receipt)));
+  return verifyReceipt(manifest, document.receipt ?? document);
 }
 
 function handshake(url, options) {
