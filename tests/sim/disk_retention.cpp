@@ -78,6 +78,9 @@ struct SimDisk::Sweep {
     }
     bool operator()(const StableRecord&) { return first(5); }
     bool operator()(const SnapshotRecord&) { return first(6); }
+    bool operator()(const StandingRecord&) { return first(7); }
+    bool operator()(const EquivocationRecord&) const { return true; }
+    bool operator()(const ForkRecord&) const { return true; }
     bool operator()(const VoidPromiseRecord&) const { return true; }
     bool operator()(const VoidRecord&) const { return true; }
 };
