@@ -4,6 +4,7 @@
 #include "wire/codec.hpp"
 
 #include <algorithm>
+#include <map>
 #include <type_traits>
 
 namespace bft::sim {
@@ -70,6 +71,18 @@ public:
         if (mine()) value.reset();
         if (value) (*this)(*value);
     }
+    template <class K, class V>
+    void operator()(std::map<K, V>& map) {
+        if (mine() && !map.empty()) map.erase(map.begin());
+        for (auto& [key, value] : map) (*this)(value);
+    }
+    void operator()(ClientWindow& window) {
+        if (mine()) window = {};
+    }
+    template <class A, class B>
+    void operator()(std::pair<A, B>& m) {
+        all(m.first, m.second);
+    }
     template <class T>
     void operator()(std::shared_ptr<const T>& value) {
         if (!value) return;
@@ -102,7 +115,7 @@ public:
         all(m.group, m.position, m.slot, m.hd, m.ts_ms, m.state, m.signature);
     }
     void operator()(StableCert& m) { all(m.group, m.slot, m.hd, m.ts_ms, m.state, m.signers); }
-    void operator()(Vouch& m) { all(m.group, m.position, m.votes, m.signature); }
+    void operator()(Vouch& m) { all(m.group, m.position, m.votes, m.ordering, m.signature); }
     void operator()(RequestViewChange& m) {
         all(m.group, m.position, m.view, m.reason, m.signature);
     }
@@ -144,6 +157,15 @@ public:
         all(m.group, m.position, m.slot, m.answer, m.view_hint, m.config, m.rd, m.ts_ms);
     }
     void operator()(Rejected& m) { all(m.rid, m.reason); }
+    void operator()(Gone& m) { all(m.stream, m.line); }
+    void operator()(FetchState& m) { all(m.beyond, m.slot, m.part); }
+    void operator()(DerivedState& m) {
+        all(m.slot, m.hd, m.ts_ms, m.null_digest, m.next_seq, m.windows, m.unfinished);
+    }
+    void operator()(StatePart& m) { all(m.cert, m.part, m.parts, m.state, m.vouches); }
+    void operator()(EquivocationProof& m) {
+        all(m.stream, m.cv, m.first, m.first_ui, m.second, m.second_ui);
+    }
     // Between voters; tests/unit has their liars.
     void operator()(DbCheckpoint&) {}
     void operator()(DbCut&) {}

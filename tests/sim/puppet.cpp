@@ -255,8 +255,9 @@ void Puppet::change(View view) {
 }
 
 Vouch Puppet::forged_vouch(Position voucher, Counter cv) const {
-    Vouch vouch{self_.group, voucher, {}, {}};
+    Vouch vouch{self_.group, voucher, {}, {}, {}};
     vouch.votes.assign(cluster_.membership.replicas_per_group(), cv);
+    vouch.ordering.assign(cluster_.membership.primaries.size(), Counter(std::uint64_t{1} << 40));
     vouch.signature = cluster_.sign(Endpoint::replica(self_.group, voucher),
                                     vouch_digest(cluster_.membership.cluster, vouch));
     return vouch;
