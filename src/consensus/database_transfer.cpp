@@ -66,7 +66,16 @@ void DatabaseGuard::choose_cut(Now now) {
     }
     std::uint32_t doublings = std::min(attempts_, doublings_max);
     Slot reached = std::max(credible_checkpoint(), checkpoint_);
-    cut_ = Slot(reached.value - reached.value % every + every * (std::uint64_t{2} << doublings));
+    if (attempts_ % 2 == 0 || membership_.scan_slots == 0) {
+        cut_ =
+            Slot(reached.value - reached.value % every + every * (std::uint64_t{2} << doublings));
+    } else {
+        // Who scans all the time has room for no cut besides those of its schedule, the rarer ones
+        // above all (Voter::cut_skipped).
+        std::uint64_t rare = membership_.scan_slots << doublings / 2;
+        std::uint64_t soonest = reached.value + 2 * every;
+        cut_ = Slot(soonest + (rare - soonest % rare) % rare);
+    }
     Duration patience = std::min(options_.cut_within * (1 << doublings), options_.cut_within_max);
     ++attempts_;
     give_up_at_ = now.mono + patience;

@@ -149,18 +149,20 @@ void choose_faults(Plan& plan, Prng& prng) {
 
 // Everything that the databases tier tolerates: f_D of them are gone, lie or are changed.
 void choose_databases(Plan& plan, Prng& prng) {
-    if (prng.chance(200)) return;
+    std::set<std::uint32_t> bad = plan.gone;
+    for (const Endpoint& node : plan.byzantine)
+        if (node.role == Endpoint::Role::voter) bad.insert(node.index);
+    // A replica that adopted a state votes for nothing before it. A database that lacks that needs
+    // f_D+1 others that are as they should be.
+    if (prng.chance(200) || (plan.long_away && !bad.empty())) return;
     plan.checkpoint_slots = prng.between(2, 12);
     plan.scan_slots = plan.checkpoint_slots * prng.between(1, 4);
     plan.scan_time = between(prng, 1ms, coin(prng) ? 50ms : 500ms);
     plan.voter_lies.wrong_chunks = coin(prng);
     plan.voter_lies.wrong_roots = coin(prng);
-    std::set<std::uint32_t> bad = plan.gone;
-    for (const Endpoint& node : plan.byzantine)
-        if (node.role == Endpoint::Role::voter) bad.insert(node.index);
     bool honest = bad.empty();
     if (plan.mutation != Mutation::none) return;
-    if (prng.chance(600))
+    if (prng.chance(600) && !plan.long_away)
         for (std::uint32_t d = 0; d < plan.voters() && bad.size() < plan.f_of_databases(); ++d)
             if (coin(prng) && bad.insert(d).second) plan.tampered.insert(d);
     // Time enough to notice it, and to be disturbed while it is mended.

@@ -6,6 +6,8 @@
 #include "consensus/verify.hpp"
 #include "operation.hpp"
 
+#include <cstring>
+
 namespace bft::sim {
 
 class TokenTable final : public consensus::SignatureChecker {
@@ -19,7 +21,7 @@ public:
     }
     /// What the holder of `public_key` signs.
     [[nodiscard]] Bytes sign(ByteView public_key, const Digest& digest) const {
-        std::uint64_t sum = mix(secret_, DigestHash{}(digest));
+        std::uint64_t sum = mix(secret_, fold(digest));
         for (std::uint8_t byte : public_key) sum = mix(sum, byte);
         return encode(sum);
     }
@@ -35,7 +37,17 @@ private:
     [[nodiscard]] std::uint64_t token(UsigId identity, Counter cv, std::uint32_t voids,
                                       const Digest& digest) const {
         std::uint64_t who = mix(identity.value, voids);
-        return mix(mix(secret_, who), mix(cv.value, DigestHash{}(digest)));
+        return mix(mix(secret_, who), mix(cv.value, fold(digest)));
+    }
+    /// Every byte counts: liars change single ones.
+    static std::uint64_t fold(const Digest& digest) {
+        std::uint64_t sum = 0;
+        for (std::size_t i = 0; i < digest.bytes.size(); i += sizeof sum) {
+            std::uint64_t word = 0;
+            std::memcpy(&word, digest.bytes.data() + i, sizeof word);
+            sum = mix(sum, word);
+        }
+        return sum;
     }
 
     std::uint64_t secret_;

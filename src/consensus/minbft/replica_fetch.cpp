@@ -18,7 +18,7 @@ constexpr std::uint32_t wanted_attempts = 16;  // whoever still needs it asks ag
 
 void Replica::tick(Now now) {
     now_ = now.mono;
-    if (active_ && !watch_.running()) watch_.begin(now.mono, leader());  // the first tick
+    if (active_ && !watch_.running()) watch_.begin(now.mono);  // the first tick
     if (new_view_by_ == TimePoint{}) new_view_by_ = now.mono + patience(options_.new_view_patience);
     let_time_pass(now);
     if (resend_) {

@@ -227,7 +227,7 @@ void Replica::follow(const ViewCertPtr& cert, const HeaderStore::Segment& segmen
         if (!in_chain_.contains(rid) && !pending_.contains(rid) && !delivered_before(rid))
             wait_for_order(body, now, Duration{});
     in_view_.clear();
-    watch_.begin(now.mono, leader());
+    watch_.begin(now.mono);
     check_at_ = {};
 }
 

@@ -255,7 +255,7 @@ void Replica::install(SnapshotRecord state, Now now) {
     out_.deliver.clear();
     adopted_ = snapshot_->slot;
     deliver_unfinished(*snapshot_);
-    if (active_) watch_.begin(now.mono, leader());
+    if (active_) watch_.begin(now.mono);
     judge_again_ = true;
     out_.events.push_back({Event::Kind::state_adopted, self(), delivered_, before.value, {}});
 }

@@ -46,12 +46,10 @@ void LeaderWatch::pass(TimePoint now, Excuse excuse) {
     if (!excuse.slots) silence_ += passed;
 }
 
-void LeaderWatch::begin(TimePoint now, PrimaryId primary) {
+void LeaderWatch::begin(TimePoint now) {
     running_ = true;
     began_ = now;
     last_ = now;
-    clock_doubted_ = drifted_before_ && primary_ && *primary_ != primary;
-    primary_ = primary;
     slot_clock_ = clock_;
     silence_ = {};
     for (auto& [ticket, waiting] : waiting_) waiting.came = waiting.due = clock_;
@@ -72,7 +70,7 @@ void LeaderWatch::begin(TimePoint now, PrimaryId primary) {
 void LeaderWatch::end() {
     if (!running_) return;
     running_ = false;
-    if (drifting_ >= drifting_min) drifted_before_ = true;
+    if (drifting_ >= drifting_min) clock_doubted_ = true;
     if (delays_.size() < late_min) return;
     std::vector<Duration> delays;
     for (const Sample& sample : delays_) delays.push_back(sample.value);
@@ -218,7 +216,7 @@ void LeaderWatch::compare_clocks(const SlotSeen& seen, UnixMillis wall_ms) {
         return;
     }
     drifting_ = 0;
-    drifted_before_ = clock_doubted_ = false;
+    clock_doubted_ = false;
 }
 
 // --- verdict

@@ -44,8 +44,8 @@ public:
     /// Time goes on. To be called often: an excuse counts for all the time since the last call.
     void pass(TimePoint now, Excuse excuse);
 
-    /// The view is active here, and led by `primary`.
-    void begin(TimePoint now, PrimaryId primary);
+    /// The view is active here.
+    void begin(TimePoint now);
     /// The view was left.
     void end();
     [[nodiscard]] bool running() const { return running_; }
@@ -121,7 +121,6 @@ private:
     WatchOptions options_;
     std::size_t views_;
     bool running_ = false;
-    std::optional<PrimaryId> primary_;
     TimePoint began_{};
     std::optional<TimePoint> last_;
     Duration awake_{};
@@ -151,8 +150,8 @@ private:
     Duration tpm_{};
     std::uint32_t drifting_ = 0;  ///< slots in a row
     Duration drift_{};
-    bool clock_doubted_ = false;  ///< two primaries in a row drift: it is this host's clock
-    bool drifted_before_ = false;
+    /// A primary drifted, and nobody's slots have fitted since: it may be this host's clock.
+    bool clock_doubted_ = false;
     std::deque<Past> past_;
 };
 

@@ -16,7 +16,7 @@ constexpr UnixMillis noon = 1'700'000'000'000;
 /// A watch, and a primary that orders as the test says.
 class Suspicions : public testing::Test {
 protected:
-    Suspicions() { watch_.begin(now_, PrimaryId(0)); }
+    Suspicions() { watch_.begin(now_); }
 
     void pass(Duration time, LeaderWatch::Excuse excuse = {}) {
         for (TimePoint end = now_ + time; now_ < end;) {
@@ -142,15 +142,15 @@ TEST_F(Suspicions, ComparedWithTheBestOfTheLastViews) {
         pipeline(100ms, 1200ms, 20);
         EXPECT_EQ(verdict(), Suspicion::late_orders);
         watch_.end();
-        watch_.begin(now_, PrimaryId(p + 1));
+        watch_.begin(now_);
     }
     pipeline(100ms, 1200ms, 20);
     EXPECT_EQ(verdict(), std::nullopt);
     watch_.end();
-    watch_.begin(now_, PrimaryId(0));
+    watch_.begin(now_);
     pipeline(100ms, 100ms, 40);
     watch_.end();
-    watch_.begin(now_, PrimaryId(1));
+    watch_.begin(now_);
     pipeline(100ms, 1200ms, 20);
     EXPECT_EQ(verdict(), Suspicion::late_orders);
 }
@@ -159,7 +159,7 @@ TEST_F(Suspicions, SlowSlots) {
     WatchOptions options;
     options.order_delay = 10s;
     watch_ = LeaderWatch(options, 2);
-    watch_.begin(now_, PrimaryId(0));
+    watch_.begin(now_);
     for (int i = 0; i < 10; ++i) {
         if (i < 8) {
             EXPECT_EQ(verdict(), std::nullopt);
@@ -285,9 +285,9 @@ TEST_F(Suspicions, ClockDrift) {
     EXPECT_EQ(verdict(), std::nullopt);
     slots(noon + 60'000, true, 1);
     EXPECT_EQ(verdict(), Suspicion::clock_drift);
-    // The next one, too? Then it is our own clock.
+    // The next one, too? It may be our own clock.
     watch_.end();
-    watch_.begin(now_, PrimaryId(1));
+    watch_.begin(now_);
     slots(noon + 60'000, true, 10);
     EXPECT_EQ(verdict(), std::nullopt);
     slots(noon, true, 1);
