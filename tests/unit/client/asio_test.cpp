@@ -20,7 +20,8 @@ public:
         for (std::thread& thread : threads_) thread.join();
     }
     using Client::call;
-    void call(std::string_view procedure, std::vector<Value> args, Callback done, bool) override {
+    void call(std::string_view procedure, std::vector<Value> args, Callback done,
+              CallOptions /*options*/) override {
         CallResult result;
         result.result_sets = {{{Value(procedure), args.at(0)}}};
         if (args.at(0) == Value(0)) result.error = Error{ErrorCode::timeout, "no answer"};
