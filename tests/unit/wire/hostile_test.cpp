@@ -154,7 +154,7 @@ TEST(HostileBytes, ViewChangesThatContradictThemselves) {
     EXPECT_NE(why(frame).find("columns"), std::string::npos);
     frame.mutable_fetch_view_changes()->add_groups(1);
     EXPECT_NE(why(frame).find("columns"), std::string::npos);
-    frame.mutable_request_view_change()->set_reason(7);
+    frame.mutable_request_view_change()->set_reason(13);
     EXPECT_NE(why(frame).find("suspicion"), std::string::npos);
     frame.mutable_request_view_change()->set_reason(1 + 256);
     EXPECT_NE(why(frame).find("suspicion"), std::string::npos);
