@@ -7,6 +7,10 @@ import front
 from harness import BFTCTL, main, run
 
 
+# Of bftctl verify-receipt: nobody signed that, or it is no receipt at all.
+PROVES_NOTHING = (1, 2)
+
+
 class JavaScriptTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -67,7 +71,7 @@ class JavaScriptTest(unittest.TestCase):
                 spoken = self.node("tls", url, self.cluster.dir / "http-ca.crt")
                 self.assertEqual(spoken["newest"], "TLSv1.3")
                 self.assertIn("PROTOCOL_VERSION", spoken["1.2"])
-                self.assertIn("SELF_SIGNED", self.node("tls", url)["newest"].replace(
+                self.assertIn("SELF_SIGNED", self.node("tls", url, trust=False)["newest"].replace(
                     "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "SELF_SIGNED"))
 
     def test_who_does_not_know_the_authority_hears_nothing(self):
@@ -89,7 +93,7 @@ class JavaScriptTest(unittest.TestCase):
                     changed = {**done["receipt"], "html": done["receipt"]["html"] + " "}
                     self.assertEqual(self.native(changed).returncode, 1)
                 for name, bad in self.spoilt(done["receipt"]):
-                    self.assertEqual(self.native(bad).returncode, 1, name)
+                    self.assertIn(self.native(bad).returncode, PROVES_NOTHING, name)
 
     def test_receipts_of_the_native_client_are_good_for_javascript(self):
         answer = self.gateway.call("send_payment", [1, 1, 2, 7, "1.50", "tea"], "?receipt=1").json()
@@ -101,7 +105,7 @@ class JavaScriptTest(unittest.TestCase):
         for name, judged in zip(names, self.javascript(list(receipts))):
             self.assertFalse(judged["valid"], name)
         for name, bad in zip(names, receipts):
-            self.assertEqual(self.native(bad).returncode, 1, name)
+            self.assertIn(self.native(bad).returncode, PROVES_NOTHING, name)
 
     def test_another_clusters_manifest_is_refused(self):
         done = run("node", front.HERE / "javascript.js", "verify", self.manifest, "00" * 32, self.save({}))
