@@ -11,6 +11,18 @@ constexpr std::size_t values_kept = 128;
 
 }  // namespace
 
+Event alarm(const EquivocationProof& proof) {
+    Endpoint owner = owner_of(proof.stream);
+    return {
+        Event::Kind::equivocation,
+        owner,
+        {},
+        proof.cv.value,
+        "two certificates with one counter value: its TPM was cloned or rolled back; replace the "
+        "identity of " +
+            to_string(owner)};
+}
+
 std::optional<EquivocationProof> EquivocationWatch::saw(const StreamId& stream, const Ui& ui,
                                                         const Digest& digest) {
     auto& values = seen_[stream];

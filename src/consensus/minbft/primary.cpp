@@ -189,13 +189,7 @@ void Primary::convict(const EquivocationProof& proof) {
     out_.persist.push_back({EquivocationRecord{proof}});
     out_.send.push_back({membership_.all_replicas(), proof});
     Endpoint owner = owner_of(proof.stream);
-    out_.events.push_back({Event::Kind::equivocation,
-                           owner,
-                           {},
-                           proof.cv.value,
-                           "two certificates with one counter value: its TPM was cloned or rolled "
-                           "back; replace the identity of " +
-                               to_string(owner)});
+    out_.events.push_back(alarm(proof));
     if (owner != Endpoint::primary(self_)) return;
     resigned_ = resign_due_ = true;
 }
