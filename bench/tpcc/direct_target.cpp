@@ -1,3 +1,4 @@
+#include "statements.hpp"
 #include "target.hpp"
 #include "workload.hpp"
 
@@ -55,8 +56,9 @@ bool is_integer(enum_field_types type) {
 
 class Connection {
 public:
-    Connection(Session session, bool counted_time, std::atomic<std::uint64_t>& calls)
-        : session_(std::move(session)), counted_time_(counted_time), calls_(calls) {
+    Connection(Session session, const DirectOptions& options, std::atomic<std::uint64_t>& calls)
+        : session_(std::move(session)), counted_time_(options.counted_time), calls_(calls) {
+        if (options.way != Way::call) statements_.emplace(session_, options.way == Way::prepared);
         thread_ = std::thread([this] { work(); });
     }
     Connection(const Connection&) = delete;
@@ -106,22 +108,43 @@ private:
             std::uint64_t ms = genesis_unix_ms + ++calls_;
             time = fmt::format("SET TIMESTAMP={}.{:03};", ms / 1000, ms % 1000);
         }
-        std::string sql =
-            time + "BEGIN;" +
-            call_statement(job.procedure, job.args,
-                           [this](std::string_view text) { return session_.quoted(text); }) +
-            ";COMMIT";
         bftnode::CallResult result;
         do {
             ++result.attempts;
-        } while (!attempt(sql, result));
+        } while (!attempt(job, time, result));
         result.latency = std::chrono::steady_clock::now() - start;
         return result;
     }
 
     /// False: rolled back because of other transactions, run it again.
-    bool attempt(const std::string& sql, bftnode::CallResult& result) {
+    bool attempt(const Job& job, const std::string& time, bftnode::CallResult& result) {
         result.result_sets.clear();
+        auto done = statements_ ? by_statements(job, time, result) : by_call(job, time, result);
+        if (done) return true;
+        ServerError failure = statements_ ? statements_->failure() : session_.last_error();
+        result.result_sets.clear();
+        if (!session_.run("ROLLBACK")) {
+            result.error = {bftnode::ErrorCode::closed, done.error().what};
+            return true;
+        }
+        if (failure.number == deadlock || failure.number == lock_timeout) return false;
+        if (failure.sqlstate != "45000") {
+            result.error = {bftnode::ErrorCode::rejected, done.error().what};
+            return true;
+        }
+        result.outcome = bftnode::Outcome::aborted;
+        result.code = code_application + failure.number;
+        return true;
+    }
+
+    Result<void> by_statements(const Job& job, const std::string& time,
+                               bftnode::CallResult& result) {
+        if (!time.empty())
+            if (auto done = session_.run(time); !done) return done;
+        return statements_->run(job.procedure, job.args, result.result_sets);
+    }
+
+    Result<void> by_call(const Job& job, const std::string& time, bftnode::CallResult& result) {
         std::vector<bool> integer;
         auto set_begins = [&](std::span<const MYSQL_FIELD> fields) {
             result.result_sets.emplace_back();
@@ -140,25 +163,16 @@ private:
                     out.emplace_back(*fields[i]);
             }
         };
-        auto done = session_.read(sql, row, set_begins);
-        if (done) return true;
-        ServerError failure = session_.last_error();
-        result.result_sets.clear();
-        if (!session_.run("ROLLBACK")) {
-            result.error = {bftnode::ErrorCode::closed, done.error().what};
-            return true;
-        }
-        if (failure.number == deadlock || failure.number == lock_timeout) return false;
-        if (failure.sqlstate != "45000") {
-            result.error = {bftnode::ErrorCode::rejected, done.error().what};
-            return true;
-        }
-        result.outcome = bftnode::Outcome::aborted;
-        result.code = code_application + failure.number;
-        return true;
+        std::string sql =
+            time + "BEGIN;" +
+            call_statement(job.procedure, job.args,
+                           [this](std::string_view text) { return session_.quoted(text); }) +
+            ";COMMIT";
+        return session_.read(sql, row, set_begins);
     }
 
     Session session_;
+    std::optional<Statements> statements_;
     bool counted_time_;
     std::atomic<std::uint64_t>& calls_;
     std::mutex mutex_;
@@ -178,7 +192,7 @@ public:
                                         "SET SESSION time_zone = '+00:00'"})
                 if (auto done = session->run(setting); !done) return done;
             connections_.push_back(
-                std::make_unique<Connection>(std::move(*session), options.counted_time, calls_));
+                std::make_unique<Connection>(std::move(*session), options, calls_));
         }
         return {};
     }

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <unistd.h>
 
 using namespace bft;
@@ -87,6 +88,11 @@ void declare(CLI::App& app, Options& options) {
         ->capture_default_str();
     app.add_option("--user", options.direct.login.user, "with --direct");
     app.add_option("--password", options.direct.login.password, "with --direct");
+    app.add_option("--way", options.direct.way,
+                   "with --direct: one CALL per transaction, or its statements one by one")
+        ->transform(CLI::CheckedTransformer(std::map<std::string, Way>{
+            {"call", Way::call}, {"text", Way::text}, {"prepared", Way::prepared}}))
+        ->default_str("call");
     app.add_flag("--counted-time", options.direct.counted_time,
                  "with --direct: the time of a call is its number, not the clock's");
     app.add_option("--warehouses", options.warehouses, "that were loaded")->capture_default_str();
