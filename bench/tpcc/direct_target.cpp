@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <thread>
 
@@ -57,7 +58,10 @@ bool is_integer(enum_field_types type) {
 class Connection {
 public:
     Connection(Session session, const DirectOptions& options, std::atomic<std::uint64_t>& calls)
-        : session_(std::move(session)), counted_time_(options.counted_time), calls_(calls) {
+        : session_(std::move(session)),
+          counted_time_(options.counted_time),
+          calls_(calls),
+          page_cost_(options.page_cost) {
         if (options.way != Way::call) statements_.emplace(session_, options.way == Way::prepared);
         thread_ = std::thread([this] { work(); });
     }
@@ -76,7 +80,7 @@ public:
               bftnode::Callback done) {
         {
             std::lock_guard lock(mutex_);
-            job_ = Job{std::string(procedure), std::move(args), std::move(done)};
+            jobs_.push_back({std::string(procedure), std::move(args), std::move(done)});
         }
         changed_.notify_one();
     }
@@ -86,15 +90,16 @@ private:
         std::string procedure;
         std::vector<bftnode::Value> args;
         bftnode::Callback done;
+        std::chrono::steady_clock::time_point asked = std::chrono::steady_clock::now();
     };
 
     void work() {
         while (true) {
             std::unique_lock lock(mutex_);
-            changed_.wait(lock, [this] { return stop_ || job_; });
-            if (!job_) return;
-            Job job = std::move(*job_);
-            job_.reset();
+            changed_.wait(lock, [this] { return stop_ || !jobs_.empty(); });
+            if (jobs_.empty()) return;
+            Job job = std::move(jobs_.front());
+            jobs_.pop_front();
             lock.unlock();
             bftnode::CallResult result = execute(job);
             job.done(std::move(result));
@@ -102,7 +107,6 @@ private:
     }
 
     bftnode::CallResult execute(const Job& job) {
-        auto start = std::chrono::steady_clock::now();
         std::string time;
         if (counted_time_) {
             std::uint64_t ms = genesis_unix_ms + ++calls_;
@@ -112,7 +116,8 @@ private:
         do {
             ++result.attempts;
         } while (!attempt(job, time, result));
-        result.latency = std::chrono::steady_clock::now() - start;
+        if (page_cost_.count() > 0) std::this_thread::sleep_for(page_cost_);
+        result.latency = std::chrono::steady_clock::now() - job.asked;
         return result;
     }
 
@@ -177,7 +182,8 @@ private:
     std::atomic<std::uint64_t>& calls_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::optional<Job> job_;
+    std::deque<Job> jobs_;
+    std::chrono::milliseconds page_cost_;
     bool stop_ = false;
     std::thread thread_;
 };
@@ -185,7 +191,10 @@ private:
 class DirectTarget final : public CallTarget {
 public:
     Result<void> open(const DirectOptions& options) {
-        for (std::size_t i = 0; i < options.terminals; ++i) {
+        servers_ = options.servers;
+        warehouses_ = options.warehouses;
+        const std::size_t count = options.servers > 0 ? options.servers : options.terminals;
+        for (std::size_t i = 0; i < count; ++i) {
             auto session = Session::connect(options.login);
             if (!session) return session.error();
             for (const char* setting : {"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
@@ -198,11 +207,14 @@ public:
     }
     void call(std::size_t terminal, std::string_view procedure, std::vector<bftnode::Value> args,
               bftnode::Callback done) override {
-        connections_[terminal]->call(procedure, std::move(args), std::move(done));
+        // Terminal n is at home in warehouse n modulo their number: a server has whole warehouses.
+        const std::size_t seat = servers_ > 0 ? terminal % warehouses_ % servers_ : terminal;
+        connections_[seat]->call(procedure, std::move(args), std::move(done));
     }
     std::optional<bftnode::Statistics> statistics() const override { return std::nullopt; }
 
 private:
+    std::size_t servers_ = 0, warehouses_ = 1;
     std::atomic<std::uint64_t> calls_ = 0;
     std::vector<std::unique_ptr<Connection>> connections_;
 };

@@ -33,6 +33,7 @@ struct Options {
     std::uint64_t seconds = 60;
     std::uint64_t warmup = 0;
     std::uint64_t drain = 60;
+    std::uint64_t page_cost_ms = 0;
     std::string json_file;
 
     [[nodiscard]] bool is_direct() const { return !direct.login.socket.empty(); }
@@ -41,6 +42,8 @@ struct Options {
 Result<std::unique_ptr<CallTarget>> open_target(Options& options) {
     if (!options.is_direct()) return open_cluster(options.client_config);
     options.direct.terminals = options.drive.clients;
+    options.direct.warehouses = static_cast<std::size_t>(options.warehouses);
+    options.direct.page_cost = std::chrono::milliseconds(options.page_cost_ms);
     return open_direct(options.direct);
 }
 
@@ -93,6 +96,12 @@ void declare(CLI::App& app, Options& options) {
         ->transform(CLI::CheckedTransformer(std::map<std::string, Way>{
             {"call", Way::call}, {"text", Way::text}, {"prepared", Way::prepared}}))
         ->default_str("call");
+    app.add_option("--servers", options.direct.servers,
+                   "with --direct: so many page servers, each with one connection, before it")
+        ->check(CLI::Range(1, 1000));
+    app.add_option("--page-cost-ms", options.page_cost_ms,
+                   "with --direct: time that each answer takes a server or terminal after its call")
+        ->check(CLI::Range(0, 60000));
     app.add_flag("--counted-time", options.direct.counted_time,
                  "with --direct: the time of a call is its number, not the clock's");
     app.add_option("--warehouses", options.warehouses, "that were loaded")->capture_default_str();

@@ -264,10 +264,10 @@ Result<void> Node::open_exchange() {
     exchange_ = std::make_unique<host::Exchange>(
         loop_, *tls_, clock_, *verifier_, *peers_, *application_, options_.misbehaviour,
         [this] { return overloaded(); }, options);
-    environment_ = std::make_unique<roles::Environment>(
-        roles::Environment{loop_, clock_, membership_, *signer_, *exchange_, events_, stages_,
-                           [this](const Error& failure) { fatal(failure); },
-                           config_.http.has_value() && has(Role::replica), config_.retain_slots});
+    environment_ = std::make_unique<roles::Environment>(roles::Environment{
+        loop_, clock_, membership_, *signer_, *exchange_, events_, stages_,
+        [this](const Error& failure) { fatal(failure); },
+        config_.http.has_value() && has(Role::replica), config_.retain_slots, options_.page_cost});
     reply_signer_ = std::make_unique<host::ReplySigner>(
         loop_, membership_.cluster, [this](const Digest& digest) { return key_->sign(digest); });
     exchange_->sign_with(*reply_signer_);

@@ -25,6 +25,7 @@ GroupReplicaRole::GroupReplicaRole(Environment& environment, GroupId group, Posi
       position_(position),
       log_(log),
       stages_(environment.stages),
+      pages_(environment.loop, environment.page_cost),
       engine_(environment.membership, group, position, options, executor_options(environment),
               environment.signer),
       host_(environment.loop, environment.clock, engine_, Endpoint::replica(group, position),
@@ -55,6 +56,12 @@ host::EngineHostHooks GroupReplicaRole::hooks() {
     hooks.delivered = [this](const Endpoint&, const consensus::Delivery& delivery) {
         if (!delivery.entries.empty()) stages_.delivered(delivery, environment_.clock.mono());
     };
+    measure_answers(hooks);
+    make_pages(hooks);
+    return hooks;
+}
+
+void GroupReplicaRole::measure_answers(host::EngineHostHooks& hooks) {
     if (environment_.observed)
         hooks.answered = [this, tell = std::move(hooks.answered)](const Endpoint& self,
                                                                   const consensus::Reply& reply) {
@@ -68,7 +75,18 @@ host::EngineHostHooks GroupReplicaRole::hooks() {
                 stages_.answered(reply->answer.rid, environment_.clock.mono());
             send(from, std::move(message));
         };
-    return hooks;
+}
+
+// Answers over links only: the HTTP front makes real pages.
+void GroupReplicaRole::make_pages(host::EngineHostHooks& hooks) {
+    if (environment_.page_cost.cost == Duration::zero()) return;
+    hooks.transmit = [this, send = std::move(hooks.transmit)](const Endpoint& from,
+                                                              consensus::Send message) {
+        const auto* reply = std::get_if<consensus::Reply>(&message.payload);
+        if (reply == nullptr) return send(from, std::move(message));
+        pages_.make(reply->answer.rid,
+                    [send, from, message = std::move(message)] { send(from, message); });
+    };
 }
 
 Result<std::unique_ptr<GroupReplicaRole>> GroupReplicaRole::create(

@@ -6,6 +6,7 @@
 #include "host/durable_log.hpp"
 #include "host/engine_host.hpp"
 #include "host/fetch_server.hpp"
+#include "roles/page_generator.hpp"
 #include "roles/replica_stages.hpp"
 #include "roles/role.hpp"
 
@@ -31,6 +32,8 @@ private:
                      host::DurableLog& log);
 
     host::EngineHostHooks hooks();
+    void measure_answers(host::EngineHostHooks& hooks);
+    void make_pages(host::EngineHostHooks& hooks);
     void receive(const consensus::Verified& message);
 
     Environment& environment_;
@@ -38,6 +41,7 @@ private:
     Position position_;
     host::DurableLog& log_;
     ReplicaStages stages_;
+    PageGenerator pages_;
     consensus::minbft::GroupReplica engine_;
     host::EngineHost host_;
     host::FetchServer fetches_;
