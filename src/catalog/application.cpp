@@ -213,6 +213,11 @@ const Procedure* Application::procedure(std::string_view name) const {
     return it == procedures_.end() ? nullptr : &it->second;
 }
 
+bool Application::commute(const Procedure& one, const Procedure& other) const {
+    return (one.read_only && other.read_only) || one.commutes_with.contains(other.name) ||
+           other.commutes_with.contains(one.name);
+}
+
 Result<void> Application::check_call(const Call& call) const {
     const Procedure* called = procedure(call.procedure);
     if (called == nullptr)

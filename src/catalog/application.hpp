@@ -45,6 +45,10 @@ struct Procedure {
     bool read_only = false;
     std::vector<Parameter> parameters;
     std::vector<PartitionSource> partitions;
+    /// The procedure that runs a row of such calls at once; empty: there is none.
+    std::string batch;
+    /// Calls of these may change places with a call of this one.
+    std::set<std::string, std::less<>> commutes_with;
 };
 
 /// One statement of an SQL file, as the server gets it.
@@ -103,6 +107,9 @@ public:
     /// Errc::not_found: unknown procedure. Errc::malformed: arguments that do not fit the
     /// parameters. The sentence names the procedure and the parameter. The same on every node.
     [[nodiscard]] Result<void> check_call(const Call& call) const;
+    /// Whether neighbouring calls of these may change places, in effects and answers, though they
+    /// share a partition.
+    [[nodiscard]] bool commute(const Procedure& one, const Procedure& other) const;
     /// The partitions that the call touches, sorted, unique. Requires that check_call() accepts it.
     [[nodiscard]] std::vector<PartitionId> partitions_of(const Call& call) const;
 

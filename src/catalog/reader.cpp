@@ -131,7 +131,7 @@ private:
             problem(node, where + ": not a table with a procedure's name");
             return;
         }
-        allow(*table, {"read_only", "params", "partitions"}, where);
+        allow(*table, {"read_only", "params", "partitions", "batch", "commutes_with"}, where);
         Procedure procedure;
         procedure.name = name;
         procedure.read_only =
@@ -150,8 +150,29 @@ private:
         if (procedure.parameters.size() > kArgumentsMax)
             problem(*table, where + ": more than " + std::to_string(kArgumentsMax) + " parameters");
         read_partitions(*table, procedure, where);
+        read_batch(*table, procedure, where);
         out_.procedure_lines.emplace(name, table->source().begin.line);
         out_.procedures.emplace(name, std::move(procedure));
+    }
+
+    void read_batch(const toml::table& table, Procedure& procedure, const std::string& where) {
+        procedure.batch = get<std::string>(table, "batch", where, "a string").value_or("");
+        if (!procedure.batch.empty() && !good_name(procedure.batch))
+            problem(table, where + ": 'batch' must be the name of a procedure");
+        const toml::node* others = table.get("commutes_with");
+        if (others == nullptr) return;
+        if (!others->is_array()) {
+            problem(*others, where + ": 'commutes_with' must be an array of procedures' names");
+            return;
+        }
+        for (const auto& node : *others->as_array()) {
+            auto name = node.value_exact<std::string>();
+            if (!name || !good_name(*name) || *name == procedure.name)
+                problem(node,
+                        where + ": 'commutes_with' must be an array of other procedures' names");
+            else
+                procedure.commutes_with.insert(*name);
+        }
     }
 
     Parameter read_parameter(const toml::node& node, std::string where) {

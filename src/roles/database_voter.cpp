@@ -344,6 +344,7 @@ boost::json::object DatabaseVoterRole::report() const {
         {"aborted", counters.aborted.load()},
         {"duplicates", counters.duplicates.load()},
         {"batches", counters.batches.load()},
+        {"together", counters.together.load()},
         {"retries", counters.retries.load()},
         {"reconnects", counters.reconnects.load()},
         {"lookups", counters.lookups.load()},

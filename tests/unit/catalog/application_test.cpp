@@ -116,6 +116,47 @@ partitions = ["c"]
     EXPECT_THAT(what, HasSubstr("app/catalog.toml:5: procedure 'p' is not created"));
 }
 
+TEST(Application, BatchFormsAreProceduresOfTheirOwn) {
+    const std::string_view toml = R"TOML([application]
+name = "a"
+version = 1
+[tables.t]
+partition_column = "w"
+[procedures.put]
+batch = "puts"
+commutes_with = ["look"]
+params = [{name="w", type="int"}]
+partitions = ["w"]
+[procedures.look]
+read_only = true
+params = [{name="w", type="int"}]
+partitions = ["w"]
+)TOML";
+    const std::string schema = "CREATE TABLE t (w INT PRIMARY KEY);";
+    const std::string plain = "CREATE PROCEDURE put(w INT) DELETE FROM t;"
+                              "CREATE PROCEDURE look(w INT) SELECT COUNT(*) FROM t;";
+    auto whole = Application::parse("app", toml, schema,
+                                    plain + "CREATE PROCEDURE puts(c TEXT) DELETE FROM t;");
+    ASSERT_TRUE(whole) << whole.error().what;
+    EXPECT_EQ(whole->procedure("put")->batch, "puts");
+    const Procedure &put = *whole->procedure("put"), &look = *whole->procedure("look");
+    EXPECT_TRUE(whole->commute(put, look));
+    EXPECT_TRUE(whole->commute(look, put));
+    EXPECT_FALSE(whole->commute(put, put));
+    EXPECT_TRUE(whole->commute(look, look));
+
+    auto missing = Application::parse("app", toml, schema, plain);
+    ASSERT_FALSE(missing);
+    EXPECT_THAT(missing.error().what, HasSubstr("the batch form 'puts' of 'put' is not created"));
+    std::string itself(toml);
+    itself.replace(itself.find("\"puts\""), 6, "\"look\"");
+    itself.replace(itself.find("[\"look\"]"), 8, "[\"loot\"]");
+    auto wrong = Application::parse("app", itself, schema, plain);
+    ASSERT_FALSE(wrong);
+    EXPECT_THAT(wrong.error().what, HasSubstr("'look' is a batch form and cannot be called"));
+    EXPECT_THAT(wrong.error().what, HasSubstr("commutes with 'loot', which is no procedure"));
+}
+
 TEST(Application, BrokenTomlAndMissingFilesAreOneSentence) {
     auto broken = Application::parse("", "[application\n", "", "");
     ASSERT_FALSE(broken);
