@@ -1,6 +1,7 @@
 #include "consensus/minbft/group_executor.hpp"
 
 #include "base/invariant.hpp"
+#include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
 
@@ -29,6 +30,7 @@ void GroupExecutor::deliver(Delivery delivery, Now now) {
     invariant(delivery.slot > last_delivered_, "slots are delivered in order");
     last_delivered_ = delivery.slot;
     if (delivery.entries.empty()) return advance_executed();
+    if (membership_.orders_only()) return answer_places(std::move(delivery));
 
     SlotState state;
     for (DeliveredEntry& entry : delivery.entries) {
@@ -70,6 +72,22 @@ void GroupExecutor::deliver(Delivery delivery, Now now) {
             {Event::Kind::dropped, Endpoint::voter(*slots_.begin()->second.unanswered.begin()),
              slots_.begin()->first, 1, "a database lags too far: it needs a state transfer"});
         forget(slots_.begin()->first);
+    }
+    advance_executed();
+}
+
+// Without databases the place is the answer, and committed is executed.
+void GroupExecutor::answer_places(Delivery delivery) {
+    static const Digest nothing = result_digest(Outcome::ok, 0, {});
+    for (DeliveredEntry& entry : delivery.entries) {
+        if (entry.item.kind != ItemKind::transaction) continue;
+        auto& kept = replies_[{entry.item.rid.home, entry.item.rid.client}];
+        if (entry.body) kept.erase(kept.begin(), kept.lower_bound(entry.body->ack_low));
+        ItemResult place;
+        place.index = entry.item.index;
+        place.rid = entry.item.rid;
+        place.rdig = nothing;
+        reply(delivery.slot, entry, std::move(place));
     }
     advance_executed();
 }
@@ -204,7 +222,7 @@ void GroupExecutor::decide(Slot slot, Item& item, SlotState& state, const ItemRe
     for (std::uint32_t d = 0; d < voters_.size(); ++d)
         if (item.answers[d] && !item.answers[d]->same_answer(accepted)) blame(slot, VoterId(d));
     // A NOP has no answer of its own: the request was answered where it was executed.
-    if (item.entry.item.kind == ItemKind::transaction) reply(slot, item, accepted);
+    if (item.entry.item.kind == ItemKind::transaction) reply(slot, item.entry, accepted);
 }
 
 void GroupExecutor::blame(Slot slot, VoterId voter) {
@@ -213,16 +231,16 @@ void GroupExecutor::blame(Slot slot, VoterId voter) {
                            voters_[voter.value].disagreements, "database answer"});
 }
 
-void GroupExecutor::reply(Slot slot, const Item& item, ItemResult result) {
-    const RequestId& rid = item.entry.item.rid;
+void GroupExecutor::reply(Slot slot, const DeliveredEntry& entry, ItemResult result) {
+    const RequestId& rid = entry.item.rid;
     Reply reply{group_,
                 position_,
                 slot,
                 std::move(result),
                 view_,
                 membership_.version,
-                item.entry.item.rd,
-                item.entry.item.ts_ms,
+                entry.item.rd,
+                entry.item.ts_ms,
                 {},
                 false};
     auto& kept = replies_[{rid.home, rid.client}];
@@ -230,7 +248,7 @@ void GroupExecutor::reply(Slot slot, const Item& item, ItemResult result) {
     while (kept.size() > options_.replies_kept) kept.erase(kept.begin());
     ++replied_;
     if (options_.observed) out_.answered.push_back(reply);
-    reply.receipt = item.entry.body && item.entry.body->receipt;
+    reply.receipt = entry.body && entry.body->receipt;
     // O6: f+1 positions in turn send the result, the others its digest; answer_again() sends all.
     if (!in_rotation(slot) && !reply.receipt) {
         reply.answer.result.clear();

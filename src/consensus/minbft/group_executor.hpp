@@ -89,7 +89,8 @@ private:
     void count(Slot slot, Item& item, SlotState& state, VoterId voter, const ItemResult& answer);
     void decide(Slot slot, Item& item, SlotState& state, const ItemResult& accepted);
     void blame(Slot slot, VoterId voter);
-    void reply(Slot slot, const Item& item, ItemResult result);
+    void answer_places(Delivery delivery);
+    void reply(Slot slot, const DeliveredEntry& entry, ItemResult result);
     void forget(Slot slot);
     void advance_executed();
     [[nodiscard]] CommitDb commit_db(Slot slot, const SlotState& state, bool bodies) const;
