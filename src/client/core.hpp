@@ -165,6 +165,7 @@ private:
         std::set<Position> disagreed;
     };
 
+    Bundle next_bundle();
     void start(PartitionId home_id, Home& home, Waiting call, TimePoint now);
     void send(Outstanding& request, TimePoint now);
     void set_deadline(const consensus::RequestId& id, Outstanding& request, TimePoint deadline);

@@ -40,6 +40,9 @@ void GroupReplicaRole::receive(const consensus::Verified& message) {
     consensus::Now now = environment_.clock.now();
     if (const auto* body = std::get_if<consensus::Body>(&message.payload()))
         stages_.requested((*body)->id, now.mono);
+    if (const auto* bodies = std::get_if<consensus::Bodies>(&message.payload());
+        bodies != nullptr && message.from().role == Endpoint::Role::client)
+        for (const consensus::Body& each : bodies->bodies) stages_.requested(each->id, now.mono);
     host_.receive(message, now);
 }
 

@@ -274,7 +274,7 @@ void Replica::reindex(std::vector<Body> displaced, Now now) {
             const EntryHeader& entry = link.prepare.header->entries[own.index];
             in_chain_.insert(entry.rid);
             used.insert(entry.rd);
-            if (!bodies_.contains(entry.rd)) missing_[entry.rd] = {now.mono, 0};
+            if (!bodies_.contains(entry.rd)) missing_[entry.rd] = {now.mono, slot, 0};
         }
     }
     for (auto it = pending_.begin(); it != pending_.end();) {

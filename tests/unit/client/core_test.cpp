@@ -309,7 +309,7 @@ TEST_F(ClientCoreTest, RequestsThatWaitTogetherShareOneSignature) {
         const consensus::Request& r = *s.body;
         EXPECT_EQ(r.bundle_count, 5u);
         EXPECT_EQ(r.rd, consensus::request_digest(r.raw));
-        auto root = merkle_fold(r.rd, r.bundle_index, r.bundle_count, r.bundle_path);
+        auto root = merkle_fold(r.rd, r.bundle_index, r.bundle_count, consensus::proof_of(r).path);
         ASSERT_TRUE(root);
         EXPECT_EQ(consensus::bundle_digest(membership.cluster, self, *root), bundles[0].digest);
     }
