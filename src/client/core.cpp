@@ -79,7 +79,9 @@ void ClientCore::start(PartitionId home_id, Home& home, Waiting call, TimePoint 
     ++outstanding_;
     unsigned_.push_back(id);
     // Where requests come in numbers, a signature that more of them share saves every node one.
-    if (!bundle_due_) bundle_due_ = now + options_.bundle_interval * (in_numbers_ ? 3 : 1);
+    // One that comes alone waits for nobody.
+    if (!bundle_due_)
+        bundle_due_ = std::max(now, bundled_at_ + options_.bundle_interval * (in_numbers_ ? 3 : 1));
     if (unsigned_.size() >= options_.bundle_max) bundle_due_ = now;
 }
 
@@ -346,6 +348,7 @@ void ClientCore::tick(TimePoint now) {
         Bundle bundle = next_bundle();
         bundle_due_ = unsigned_.empty() ? std::nullopt : std::optional(now);
         in_numbers_ = bundle.requests.size() > 1;
+        bundled_at_ = now;
         bundle.digest =
             consensus::bundle_digest(membership_.cluster, self_, merkle_root(bundle.rds));
         out_.sign = std::move(bundle);

@@ -266,6 +266,12 @@ void Exchange::transmit(const Endpoint& from, consensus::Send send) {
     } else {
         payload = std::move(send.payload);
     }
+    // Whoever looks at single replies gets single ones.
+    if (auto* replies = std::get_if<consensus::Replies>(&*payload);
+        replies != nullptr && (tap_ || misbehaviour_.any())) {
+        for (consensus::Reply& each : replies->replies) transmit(from, {send.to, std::move(each)});
+        return;
+    }
     bool once_per_host = for_all_replicas(*payload);
     std::set<HostId> served;
     Message message{from, {}, std::move(*payload)};

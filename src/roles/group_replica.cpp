@@ -69,6 +69,9 @@ host::EngineHostHooks GroupReplicaRole::hooks() {
                                                                   consensus::Send message) {
             if (const auto* reply = std::get_if<consensus::Reply>(&message.payload))
                 stages_.answered(reply->answer.rid, environment_.clock.mono());
+            if (const auto* replies = std::get_if<consensus::Replies>(&message.payload))
+                for (const consensus::Reply& each : replies->replies)
+                    stages_.answered(each.answer.rid, environment_.clock.mono());
             send(from, std::move(message));
         };
     return hooks;

@@ -315,17 +315,61 @@ Fault read(const pb::Bodies& in, std::vector<Body>& out) {
     return nullptr;
 }
 
+namespace {
+
+// Of bytes that passed check_shape(): nothing in them is unfinished.
+std::uint64_t take_number(ByteView& rest) {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; !rest.empty(); shift += 7) {
+        const std::uint8_t byte = rest.front();
+        rest = rest.subspan(1);
+        value |= std::uint64_t{byte & 0x7fu} << shift;
+        if (byte < 0x80) break;
+    }
+    return value;
+}
+
+ByteView take_bytes(ByteView& rest) {
+    const std::uint64_t size = take_number(rest);
+    const ByteView taken = rest.first(static_cast<std::size_t>(size));
+    rest = rest.subspan(taken.size());
+    return taken;
+}
+
+}  // namespace
+
+// By hand: every node reads every request, and protobuf's object for it takes four times as long.
 Fault read_content(ByteView raw, Request& out) {
     if (Fault fault = check_shape(raw, request_content_shape)) return fault;
-    pb::RequestContent content;
-    if (!content.ParseFromArray(raw.data(), static_cast<int>(raw.size())))
-        return "protobuf cannot read a request";
-    out.id = {ClientId(content.client()), PartitionId(content.home()), ClientSeq(content.cseq())};
-    out.ack_low = ClientSeq(content.ack_low());
-    out.parts.reserve(static_cast<std::size_t>(content.parts_size()));
-    for (std::uint32_t part : content.parts()) out.parts.emplace_back(part);
-    out.read_only = content.read_only();
-    out.op = to_bytes(view(content.op()));
+    using Content = pb::RequestContent;
+    for (ByteView rest = raw; !rest.empty();) {
+        switch (static_cast<int>(take_number(rest) >> 3)) {
+            case Content::kClientFieldNumber:
+                out.id.client = ClientId(take_number(rest));
+                break;
+            case Content::kHomeFieldNumber:
+                out.id.home = PartitionId(static_cast<std::uint32_t>(take_number(rest)));
+                break;
+            case Content::kCseqFieldNumber:
+                out.id.cseq = ClientSeq(take_number(rest));
+                break;
+            case Content::kAckLowFieldNumber:
+                out.ack_low = ClientSeq(take_number(rest));
+                break;
+            case Content::kPartsFieldNumber:
+                for (ByteView parts = take_bytes(rest); !parts.empty();)
+                    out.parts.emplace_back(static_cast<std::uint32_t>(take_number(parts)));
+                break;
+            case Content::kReadOnlyFieldNumber:
+                out.read_only = take_number(rest) != 0;
+                break;
+            case Content::kOpFieldNumber:
+                out.op = to_bytes(take_bytes(rest));
+                break;
+            default:
+                return "a field of a request that its shape has not";
+        }
+    }
     return nullptr;
 }
 

@@ -9,6 +9,7 @@ namespace bft::consensus::minbft {
 
 namespace {
 
+constexpr std::size_t replies_together = 1024;    // what a frame takes
 constexpr std::uint64_t log_executed_every = 32;  // slots between two ExecutedRecords
 
 }  // namespace
@@ -30,7 +31,7 @@ void GroupExecutor::deliver(Delivery delivery, Now now) {
     invariant(delivery.slot > last_delivered_, "slots are delivered in order");
     last_delivered_ = delivery.slot;
     if (delivery.entries.empty()) return advance_executed();
-    if (membership_.orders_only()) return answer_places(std::move(delivery));
+    if (membership_.orders_only()) return answer_places(delivery);
 
     SlotState state;
     for (DeliveredEntry& entry : delivery.entries) {
@@ -76,20 +77,51 @@ void GroupExecutor::deliver(Delivery delivery, Now now) {
     advance_executed();
 }
 
-// Without databases the place is the answer, and committed is executed.
-void GroupExecutor::answer_places(Delivery delivery) {
-    static const Digest nothing = result_digest(Outcome::ok, 0, {});
-    for (DeliveredEntry& entry : delivery.entries) {
+// Without databases the place is the answer, and committed is executed. A client's answers leave
+// together.
+void GroupExecutor::answer_places(const Delivery& delivery) {
+    std::map<ClientId, Replies> together;
+    for (const DeliveredEntry& entry : delivery.entries) {
         if (entry.item.kind != ItemKind::transaction) continue;
-        auto& kept = replies_[{entry.item.rid.home, entry.item.rid.client}];
-        if (entry.body) kept.erase(kept.begin(), kept.lower_bound(entry.body->ack_low));
-        ItemResult place;
-        place.index = entry.item.index;
-        place.rid = entry.item.rid;
-        place.rdig = nothing;
-        reply(delivery.slot, entry, std::move(place));
+        const RequestId& rid = entry.item.rid;
+        auto& kept = places_[{rid.home, rid.client}];
+        kept.resize(ClientWindow::size);
+        Place& place = kept[rid.cseq.value % ClientWindow::size];
+        place = {rid.cseq, delivery.slot, entry.item.index, entry.item.rd, entry.item.ts_ms};
+        ++replied_;
+        Reply reply = place_reply(rid, place);
+        if (options_.observed) out_.answered.push_back(reply);
+        if (entry.body && entry.body->receipt) {
+            reply.receipt = true;
+            out_.send.push_back({{Endpoint::of_client(rid.client)}, std::move(reply)});
+            continue;
+        }
+        Replies& more = together[rid.client];
+        more.replies.push_back(std::move(reply));
+        if (more.replies.size() == replies_together)
+            out_.send.push_back(
+                {{Endpoint::of_client(rid.client)}, std::exchange(more, Replies{})});
     }
+    for (auto& [client, replies] : together)
+        if (!replies.replies.empty())
+            out_.send.push_back({{Endpoint::of_client(client)}, std::move(replies)});
     advance_executed();
+}
+
+Reply GroupExecutor::place_reply(const RequestId& rid, const Place& place) const {
+    static const Digest nothing = result_digest(Outcome::ok, 0, {});
+    Reply reply;
+    reply.group = group_;
+    reply.position = position_;
+    reply.slot = place.slot;
+    reply.answer.index = place.index;
+    reply.answer.rid = rid;
+    reply.answer.rdig = nothing;
+    reply.view_hint = view_;
+    reply.config = membership_.version;
+    reply.rd = place.rd;
+    reply.ts_ms = place.ts_ms;
+    return reply;
 }
 
 // R12, O6. A voter beside a replica of the group has the bodies from that one: they share a host
@@ -258,6 +290,15 @@ void GroupExecutor::reply(Slot slot, const DeliveredEntry& entry, ItemResult res
 }
 
 void GroupExecutor::answer_again(const RequestId& rid, bool finished, bool receipt) {
+    if (auto client = places_.find({rid.home, rid.client}); client != places_.end()) {
+        const Place& place = client->second[rid.cseq.value % ClientWindow::size];
+        if (place.cseq == rid.cseq && place.slot.value > 0) {
+            Reply reply = place_reply(rid, place);
+            reply.receipt = receipt;
+            out_.send.push_back({{Endpoint::of_client(rid.client)}, std::move(reply)});
+            return;
+        }
+    }
     if (auto client = replies_.find({rid.home, rid.client}); client != replies_.end()) {
         if (auto found = client->second.find(rid.cseq); found != client->second.end()) {
             Reply reply = found->second;

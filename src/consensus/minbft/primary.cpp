@@ -10,6 +10,10 @@ namespace bft::consensus::minbft {
 namespace {
 
 constexpr std::size_t header_overhead_bytes = 128;
+// Without databases: so many requests in a slot make the next one wait for T_batch, and at most
+// five times that.
+constexpr std::size_t crowd_of_interval = 64;
+constexpr std::size_t crowd_of_longest_interval = 5 * crowd_of_interval;
 
 }  // namespace
 
@@ -338,6 +342,13 @@ bool Primary::busy() const {
 // lately are here and no more come, they wait for each other, but not long. A lone client waits for
 // nobody.
 TimePoint Primary::batch_due_at() const {
+    if (membership_.orders_only()) {
+        // Nobody waits for a database: the more requests come, the fewer slots they need, and one
+        // that comes alone goes alone.
+        std::size_t crowd = std::min(crowd_, crowd_of_longest_interval);
+        return last_slot_at_ + options_.batch_interval * static_cast<std::int64_t>(crowd) /
+                                   static_cast<std::int64_t>(crowd_of_interval);
+    }
     bool all_here = pool_.size() >= crowd_;
     if (busy()) {
         Duration usual = std::max(options_.batch_interval, options_.busy_batch_interval);

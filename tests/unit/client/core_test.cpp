@@ -298,7 +298,21 @@ TEST_F(ClientCoreTest, WantOfRoomIsNoFinalRejection) {
     EXPECT_TRUE(finished.empty());
 }
 
+TEST_F(ClientCoreTest, ARequestThatComesAloneIsSentAtOnce) {
+    submit(1);
+    run();
+    EXPECT_EQ(sent.size(), 1u);
+    submit(2);
+    run();
+    EXPECT_EQ(sent.size(), 1u) << "the last signature was just now";
+    advance(1ms);
+    EXPECT_EQ(sent.size(), 2u);
+}
+
 TEST_F(ClientCoreTest, RequestsThatWaitTogetherShareOneSignature) {
+    send_one(100);
+    bundles.clear();
+    sent.clear();
     for (std::uint64_t token = 1; token <= 5; ++token) submit(token);
     run();
     EXPECT_TRUE(sent.empty()) << "the flush is due after the bundle interval";

@@ -116,21 +116,24 @@ TEST_F(ReplicaTest, WithoutDatabasesThePlaceIsTheAnswer) {
     Prepare prepare = next_slot(bodies);
     give(primary_, prepare);
     seal();
-    EXPECT_TRUE(sent<Reply>().empty()) << "nothing is answered before it is committed";
+    EXPECT_TRUE(sent<Replies>().empty()) << "nothing is answered before it is committed";
     give(peer1_, make_commit(m_, GroupId(0), Position(1), prepare, Counter(1)));
-    auto replies = sent<Reply>();
+    auto together = sent<Replies>();
+    ASSERT_EQ(together.size(), 1u);
+    EXPECT_EQ(together[0].first, std::vector{client_});
+    const std::vector<Reply>& replies = together[0].second.replies;
     ASSERT_EQ(replies.size(), 2u);
     for (std::uint32_t i = 0; i < 2; ++i) {
-        EXPECT_EQ(replies[i].first, std::vector{client_});
-        EXPECT_EQ(replies[i].second.slot, prepare.slot);
-        EXPECT_EQ(replies[i].second.answer.index, i);
-        EXPECT_EQ(replies[i].second.answer.rid, bodies[i]->id);
+        EXPECT_EQ(replies[i].slot, prepare.slot);
+        EXPECT_EQ(replies[i].answer.index, i);
+        EXPECT_EQ(replies[i].answer.rid, bodies[i]->id);
     }
     EXPECT_TRUE(sent<CommitDb>().empty());
     EXPECT_EQ(replica_->executor().report().executed, prepare.slot);
 
     give(client_, Bodies{bodies});  // asked again, answered again
-    EXPECT_EQ(sent<Reply>().size(), 4u);
+    EXPECT_EQ(sent<Reply>().size(), 2u);
+    EXPECT_EQ(sent<Reply>()[1].second.answer.index, 1u);
 }
 
 TEST_F(ReplicaTest, LogsTheBodiesOfASlotBeforeItsCommit) {
