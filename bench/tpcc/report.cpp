@@ -36,6 +36,7 @@ double tpm_c(const DriveResult& result) {
 
 std::string_view role_in_words(std::string_view role) {
     if (role == "tpm") return "TPM emulators";
+    if (role == "usig") return "USIG services";
     return role == "daemon" ? "daemons" : "databases";
 }
 

@@ -123,7 +123,7 @@ void declare(CLI::App& app, Options& options) {
         ->capture_default_str()
         ->check(CLI::Range(0.0, 100.0));
     app.add_option("--pids-file", options.drive.pids_file,
-                   "lines \"PID daemon|tpm|database\": processes whose CPU time is counted");
+                   "lines \"PID daemon|usig|tpm|database\": processes whose CPU time is counted");
     app.add_option("--record", options.drive.record_file,
                    "file for what was acknowledged, one line a call");
     app.add_option("--json", options.json_file, "file for the result");

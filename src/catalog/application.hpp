@@ -1,6 +1,7 @@
 // An application is a folder: schema.sql, procedures.sql, catalog.toml (docs/adr/0004), and
-// templates in pages/ if it has any. The catalog says how each procedure is called and which
-// partitions a call touches.
+// templates in pages/ if it has any. One of kind "ordering" is a catalog alone: its calls are
+// ordered and answered with their place, and no database runs them (docs/adr/0014). The catalog
+// says how each procedure is called and which partitions a call touches.
 #pragma once
 
 #include "base/bytes.hpp"
@@ -77,6 +78,12 @@ struct Problem {
 /// and what is beyond U+10FFFF are refused, as the server would, but here on every node alike.
 std::optional<std::size_t> utf8_characters(std::string_view text);
 
+/// What becomes of an ordered call.
+enum class Kind : std::uint8_t {
+    database = 1,  ///< databases run the procedure; f_D+1 equal results are the answer
+    ordering = 2,  ///< nothing runs: its place in the order is the answer
+};
+
 class Application {
 public:
     /// Reads and checks the folder, the determinism rules included. On failure the error holds
@@ -89,6 +96,9 @@ public:
                                      const std::map<std::string, std::string>& pages = {});
 
     [[nodiscard]] const std::string& name() const { return name_; }
+    [[nodiscard]] Kind kind() const { return kind_; }
+    /// A cluster has databases exactly when its application is for databases; else why not.
+    [[nodiscard]] Result<void> fits(std::size_t voters) const;
     [[nodiscard]] std::uint32_t version() const { return version_; }
     /// Binds the bytes of the three files and the templates: part of the cluster's identity.
     [[nodiscard]] const Digest& digest() const { return digest_; }
@@ -115,6 +125,7 @@ public:
 
 private:
     std::string name_;
+    Kind kind_ = Kind::database;
     std::uint32_t version_ = 0;
     Digest digest_;
     std::map<std::string, Procedure, std::less<>> procedures_;

@@ -76,13 +76,18 @@ private:
     }
 
     void read_application(const toml::table& table) {
-        allow(table, {"name", "version", "global_tables"}, "[application]");
+        allow(table, {"name", "version", "kind", "global_tables"}, "[application]");
         out_.name = get<std::string>(table, "name", "[application]", "a string").value_or("");
         if (!good_name(out_.name))
             problem(table,
                     "[application]: 'name' must be letters, digits and underscores, at most 64");
         out_.version = static_cast<std::uint32_t>(
             get_integer(table, "version", "[application]", 1, UINT32_MAX, 0));
+        auto kind =
+            get<std::string>(table, "kind", "[application]", "a string").value_or("database");
+        if (kind != "database" && kind != "ordering")
+            problem(table, "[application]: 'kind' must be \"database\" or \"ordering\"");
+        if (kind == "ordering") out_.kind = Kind::ordering;
         if (table.get("version") == nullptr) problem(table, "[application]: 'version' is missing");
         const toml::node* globals = table.get("global_tables");
         if (globals == nullptr) return;

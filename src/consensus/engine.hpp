@@ -25,8 +25,17 @@ struct Now {
 // --- the durable log
 // -------------------------------------------------------------------------------
 
+/// A body that came after its slot.
 struct BodyRecord {
     Body body;
+};
+/// The bodies of own entries (a primary: of all) that were here when the slot joined the chain:
+/// one record for all of them. `hd` is its header's, of which different views may have different
+/// ones.
+struct SlotBodiesRecord {
+    Slot slot{};
+    Digest hd;
+    std::vector<Body> bodies;
 };
 /// A certified PREPARE with its header: mine, or one that I accepted.
 struct PrepareRecord {
@@ -155,11 +164,12 @@ struct ForkRecord {
     StableCert other;
 };
 
-using LogRecord = std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
-                               ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord,
-                               ViewChangeIntent, HeaderRecord, ViewCertRecord, ViewRecord,
-                               VouchRecord, StableRecord, SnapshotRecord, VoidPromiseRecord,
-                               VoidRecord, StandingRecord, EquivocationRecord, ForkRecord>;
+using LogRecord =
+    std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
+                 ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord, ViewChangeIntent,
+                 HeaderRecord, ViewCertRecord, ViewRecord, VouchRecord, StableRecord,
+                 SnapshotRecord, VoidPromiseRecord, VoidRecord, StandingRecord, EquivocationRecord,
+                 ForkRecord, SlotBodiesRecord>;
 
 struct Persist {
     LogRecord record;

@@ -325,6 +325,7 @@ void Voter::fetch_bodies(Now now) {
         if (fetch.rds.size() >= fetch_bodies_max) continue;
         entry.body_asked = now.mono;
         fetch.rds.push_back(rd);
+        fetch.slots.push_back(key.slot);
     }
     for (auto& [group, fetch] : wanted) {
         note(Event::Kind::body_missing, {}, {}, fetch.rds.size(), "fetching bodies");

@@ -187,6 +187,9 @@ Result<void> DurableLog::load_equivocations(
 // Those of the slots since the snapshot; all others were delivered before it.
 void DurableLog::load_bodies(Replica::Recovered& log, GroupId group) const {
     auto load = [&](const consensus::Header& header) {
+        for (consensus::Body& each : bodies_of(header.slot)) {
+            if (membership_.owner(each->id.home) == group) log.bodies.emplace(each->rd, each);
+        }
         for (const consensus::EntryHeader& entry : header.entries) {
             if (membership_.owner(entry.rid.home) != group || log.bodies.contains(entry.rd))
                 continue;

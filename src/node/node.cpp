@@ -227,6 +227,7 @@ Result<void> Node::open_application() {
                                         " is not the one of this cluster: its digest is " +
                                         hex(application->digest()) + ", the cluster file says " +
                                         hex(cluster_.application.digest));
+    if (auto fits = application->fits(membership_.voters.size()); !fits) return fits;
     application_.emplace(std::move(*application));
     return {};
 }

@@ -65,7 +65,9 @@ bool ready(const StatusSource& source, const net::LinksReport& links) {
         if (count(group.members) < static_cast<std::ptrdiff_t>(all.quorum())) return false;
     auto voters = std::count_if(all.voters.begin(), all.voters.end(),
                                 [&](HostId host) { return up.contains(host); });
-    return count(all.primaries) > 0 && voters >= static_cast<std::ptrdiff_t>(all.database_quorum());
+    bool answering =
+        all.orders_only() || voters >= static_cast<std::ptrdiff_t>(all.database_quorum());
+    return count(all.primaries) > 0 && answering;
 }
 
 void add_links(json::object& status, const StatusSource& source, const net::LinksReport& report) {

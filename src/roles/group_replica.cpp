@@ -41,6 +41,9 @@ void GroupReplicaRole::receive(const consensus::Verified& message) {
     consensus::Now now = environment_.clock.now();
     if (const auto* body = std::get_if<consensus::Body>(&message.payload()))
         stages_.requested((*body)->id, now.mono);
+    if (const auto* bodies = std::get_if<consensus::Bodies>(&message.payload());
+        bodies != nullptr && message.from().role == Endpoint::Role::client)
+        for (const consensus::Body& each : bodies->bodies) stages_.requested(each->id, now.mono);
     host_.receive(message, now);
 }
 
@@ -73,6 +76,9 @@ void GroupReplicaRole::measure_answers(host::EngineHostHooks& hooks) {
                                                                   consensus::Send message) {
             if (const auto* reply = std::get_if<consensus::Reply>(&message.payload))
                 stages_.answered(reply->answer.rid, environment_.clock.mono());
+            if (const auto* replies = std::get_if<consensus::Replies>(&message.payload))
+                for (const consensus::Reply& each : replies->replies)
+                    stages_.answered(each.answer.rid, environment_.clock.mono());
             send(from, std::move(message));
         };
 }

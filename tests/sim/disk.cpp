@@ -125,6 +125,9 @@ void SimDisk::apply(const LogRecord& record) {
         const Membership& membership;
         State& state;
         void operator()(const BodyRecord& r) const { state.bodies[r.body->rd] = r.body; }
+        void operator()(const SlotBodiesRecord& r) const {
+            for (const Body& body : r.bodies) state.bodies[body->rd] = body;
+        }
         void operator()(const PrepareRecord& r) const {
             state.prepares[{membership.primary_of(r.prepare.view), r.prepare.ui.cv}] = r.prepare;
             state.by_digest[r.prepare.hd] = r.prepare.header;

@@ -47,6 +47,7 @@ struct SimDisk::Sweep {
     }
 
     bool operator()(const BodyRecord&) const { return young(); }
+    bool operator()(const SlotBodiesRecord& r) const { return r.slot >= mark.slot; }
     bool operator()(const HeaderRecord&) const { return young(); }
     bool operator()(const PrepareRecord& r) const {
         return ordering(r.prepare.view, r.prepare.ui.cv);

@@ -35,6 +35,12 @@ void GroupReplica::receive(const Verified& message, Now now) {
     if (const auto* status = std::get_if<VoterStatus>(&payload)) agreement_.note_voter(*status);
     if (for_executor) {
         executor_.receive(message, now);
+    } else if (const auto* bodies = std::get_if<Bodies>(&payload);
+               bodies != nullptr && message.from().role == Endpoint::Role::client) {
+        for (const Body& each : bodies->bodies)
+            if (agreement_.delivered_before(each->id))
+                executor_.answer_again(each->id, agreement_.finished(each->id), each->receipt);
+        agreement_.receive(message, now);
     } else if (body != nullptr && agreement_.delivered_before((*body)->id)) {
         // R1: a client that asks again gets its reply again.
         if (message.from().role == Endpoint::Role::client)

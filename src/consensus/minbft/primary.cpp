@@ -10,6 +10,10 @@ namespace bft::consensus::minbft {
 namespace {
 
 constexpr std::size_t header_overhead_bytes = 128;
+// Without databases: so many requests in a slot make the next one wait for T_batch, and at most
+// five times that.
+constexpr std::size_t crowd_of_interval = 64;
+constexpr std::size_t crowd_of_longest_interval = 5 * crowd_of_interval;
 
 }  // namespace
 
@@ -162,9 +166,14 @@ void Primary::ask_for_void(Now now) {
 // -----------------------------------------------------------------------------------------
 
 void Primary::receive(const Verified& message, Now now) {
-    if (const auto* body = std::get_if<Body>(&message.payload()))
+    const auto* bodies = std::get_if<Bodies>(&message.payload());
+    if (const auto* body = std::get_if<Body>(&message.payload())) {
         on_request(*body, now);
-    else if (const auto* status = std::get_if<Status>(&message.payload()))
+        order_if_due(now);
+    } else if (bodies != nullptr && message.from().role == Endpoint::Role::client) {
+        for (const Body& each : bodies->bodies) on_request(each, now);
+        order_if_due(now);
+    } else if (const auto* status = std::get_if<Status>(&message.payload()))
         on_status(message.from(), *status, now);
     else if (const auto* change = std::get_if<ViewChangePtr>(&message.payload())) {
         if (auto proof = equivocation_.inspect(message.payload())) convict(*proof);
@@ -175,7 +184,7 @@ void Primary::receive(const Verified& message, Now now) {
         leave_view(trigger->view);
     else if (const auto* headers = std::get_if<Headers>(&message.payload()))
         on_headers(*headers);
-    else if (const auto* bodies = std::get_if<Bodies>(&message.payload()))
+    else if (bodies != nullptr)
         on_bodies(*bodies);
     else if (const auto* promise = std::get_if<VoidPromise>(&message.payload()))
         on_void_promise(*promise);
@@ -217,7 +226,6 @@ void Primary::on_request(const Body& body, Now now) {
     }
     last_request_at_ = now.mono;
     starved_ = false;
-    order_if_due(now);
 }
 
 void Primary::on_status(const Endpoint& from, const Status& status, Now now) {
@@ -328,6 +336,13 @@ bool Primary::busy() const {
 // lately are here and no more come, they wait for each other, but not long. A lone client waits for
 // nobody.
 TimePoint Primary::batch_due_at() const {
+    if (membership_.orders_only()) {
+        // Nobody waits for a database: the more requests come, the fewer slots they need, and one
+        // that comes alone goes alone.
+        std::size_t crowd = std::min(crowd_, crowd_of_longest_interval);
+        return last_slot_at_ + options_.batch_interval * static_cast<std::int64_t>(crowd) /
+                                   static_cast<std::int64_t>(crowd_of_interval);
+    }
     bool all_here = pool_.size() >= crowd_;
     if (busy()) {
         Duration usual = std::max(options_.batch_interval, options_.busy_batch_interval);
@@ -366,6 +381,7 @@ void Primary::order_if_due(Now now) {
 
 HeaderPtr Primary::next_header(Now now) {
     auto header = std::make_shared<Header>();
+    SlotBodiesRecord bodies;
     header->slot = chain_.tip().next();
     header->previous = chain_.tip_digest();
     header->ts_ms = std::max(chain_.tip_ts_ms() + 1, now.wall_ms);
@@ -385,8 +401,13 @@ HeaderPtr Primary::next_header(Now now) {
         ++taken[*membership_.owner(request.id.home)];
         header->entries.push_back({request.id, request.parts, EntryKind::transaction, request.rd});
         note_ordered(request.id);  // a copy that comes while the counter works is one already
-        // P5: whoever misses a body may ask us for it.
-        out_.persist.push_back({BodyRecord{*body}, false});
+        bodies.bodies.push_back(std::move(*body));
+    }
+    // P5: whoever misses a body may ask us for it.
+    if (!bodies.bodies.empty()) {
+        bodies.slot = header->slot;
+        bodies.hd = header_digest(*header);
+        out_.persist.push_back({std::move(bodies), false});
     }
     return header;
 }

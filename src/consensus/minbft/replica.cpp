@@ -62,7 +62,8 @@ void Replica::receive(const Verified& message, Now now) {
     } else if (const auto* found = std::get_if<Certificates>(&payload)) {
         on_certificates(*found);
     } else if (const auto* bodies = std::get_if<Bodies>(&payload)) {
-        for (const Body& each : bodies->bodies) take_body(each);
+        bool asked_for = message.from().role != Endpoint::Role::client;
+        for (const Body& each : bodies->bodies) asked_for ? take_body(each) : on_request(each, now);
     } else {
         on_view_message(message, now);
     }
@@ -128,7 +129,8 @@ bool Replica::finished(const RequestId& rid) const {
     return window != windows_.end() && rid.cseq < window->second.low();
 }
 
-// R1. The body is logged before anything that counts on it, since outputs are performed in order.
+// R1. The body is logged with its slot, before anything that counts on it: a crash loses requests
+// that nobody has ordered, and their clients send them again.
 void Replica::on_request(const Body& body, Now now) {
     if (membership_.owner(body->id.home) != group_) return;
     if (missing_.contains(body->rd)) return take_body(body);
@@ -144,7 +146,6 @@ void Replica::on_request(const Body& body, Now now) {
         return;
     }
     wait_for_order(body, now, options_.forward_after);
-    out_.persist.push_back({BodyRecord{body}, false});
 }
 
 void Replica::wait_for_order(const Body& body, Now now, Duration forward_after) {
@@ -361,6 +362,7 @@ void Replica::append(Prepare prepare, Now now) {
     if (!link.own.empty()) tell_when_idle_ = true;
     std::uint64_t missing = 0;
     std::vector<LeaderWatch::OwnEntry> shown;
+    SlotBodiesRecord here{header.slot, link.prepare.hd, {}};
     for (const OwnEntry& own : link.own) {
         if (is_null(header.slot, own.index)) continue;
         const EntryHeader& entry = header.entries[own.index];
@@ -374,10 +376,15 @@ void Replica::append(Prepare prepare, Now now) {
             if (--count->second == 0) pending_count_.erase(count);
             pending_.erase(waiting);
         }
-        if (bodies_.contains(entry.rd) || missing_.contains(entry.rd)) continue;
-        missing_[entry.rd] = {now.mono + options_.retransmit / 4, 0};
+        if (auto body = bodies_.find(entry.rd); body != bodies_.end()) {
+            here.bodies.push_back(body->second);
+            continue;
+        }
+        if (missing_.contains(entry.rd)) continue;
+        missing_[entry.rd] = {now.mono + options_.retransmit / 4, header.slot, 0};
         ++missing;
     }
+    if (!here.bodies.empty()) out_.persist.push_back({std::move(here), false});
     show_slot(link, std::move(shown), now);
     out_.events.push_back(
         {Event::Kind::slot_appended, self(), header.slot, header.entries.size(), {}});

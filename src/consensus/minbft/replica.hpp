@@ -140,6 +140,7 @@ private:
     };
     struct Missing {
         TimePoint ask_at;
+        Slot slot{};
         std::uint32_t attempts = 0;
     };
     struct Gap {

@@ -121,6 +121,7 @@ void Replica::fetch_bodies(Now now) {
         FetchBodies& fetch = wanted[ask(missing.attempts, primary())];
         if (fetch.rds.size() >= fetch_bodies_max) continue;
         fetch.rds.push_back(rd);
+        fetch.slots.push_back(missing.slot);
         missing.ask_at = now.mono + options_.retransmit;
         ++missing.attempts;
     }

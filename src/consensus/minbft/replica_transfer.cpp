@@ -185,8 +185,10 @@ void Replica::note_voter(const VoterStatus& status) {
 }
 
 // f_D+1 databases, one of them correct, have executed everything of the own group that the state
-// covers: nobody needs our vote for it.
+// covers: nobody needs our vote for it. Without databases the state itself names the answers that
+// clients may still ask for.
 bool Replica::executed_by_databases(const DerivedState& state) const {
+    if (membership_.orders_only()) return true;
     std::size_t count = 0;
     for (const auto& next : voters_next_) {
         bool all = !next.empty();
@@ -272,7 +274,7 @@ void Replica::reindex(std::vector<Body> displaced, Now now) {
             const EntryHeader& entry = link.prepare.header->entries[own.index];
             in_chain_.insert(entry.rid);
             used.insert(entry.rd);
-            if (!bodies_.contains(entry.rd)) missing_[entry.rd] = {now.mono, 0};
+            if (!bodies_.contains(entry.rd)) missing_[entry.rd] = {now.mono, slot, 0};
         }
     }
     for (auto it = pending_.begin(); it != pending_.end();) {

@@ -26,6 +26,28 @@ Call transfer() {
     return {"transfer", {std::int64_t{7}, moves(3), std::string("10.00"), std::string("hello")}};
 }
 
+TEST(Application, OneThatOrdersOnlyIsACatalogAlone) {
+    const std::string catalog =
+        "[application]\nname = \"log\"\nversion = 1\nkind = \"ordering\"\n"
+        "[procedures.order]\nparams = [{name = \"p\", type = \"int\"}, "
+        "{name = \"what\", type = \"string\", max = 9}]\npartitions = [\"p\"]\n";
+    auto application = Application::parse("log", catalog, "", "");
+    ASSERT_TRUE(application) << application.error().what;
+    EXPECT_EQ(application->kind(), Kind::ordering);
+    EXPECT_TRUE(application->check_call({"order", {std::int64_t{1}, std::string()}}));
+    EXPECT_TRUE(application->fits(0));
+    EXPECT_FALSE(application->fits(3)) << "databases would get nothing";
+    EXPECT_FALSE(bank().fits(0)) << "nothing would run its procedures";
+    EXPECT_TRUE(bank().fits(3));
+
+    auto with_sql = Application::parse("log", catalog, sample::kSchema, "");
+    ASSERT_FALSE(with_sql);
+    EXPECT_THAT(with_sql.error().what, HasSubstr("nothing would run them"));
+    std::string other = catalog;
+    other.replace(other.find("ordering"), 8, "whatever");
+    EXPECT_THAT(Application::parse("log", other, "", "").error().what, HasSubstr("'kind' must be"));
+}
+
 TEST(Application, ReadsAWholeOne) {
     auto application = bank();
     EXPECT_EQ(application.name(), "bank");
