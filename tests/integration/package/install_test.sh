@@ -39,7 +39,7 @@ trap 'exit 130' INT TERM
 
 init_process() { pgrep -P "$container" | head -n 1; }
 inside() { # COMMAND...
-    nsenter --target "$(init_process)" --all --wd=/root env -i \
+    nsenter --target "$(init_process)" --all --wdns=/root env -i \
         PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
 }
 wait_until() { # SECONDS WHAT COMMAND...
