@@ -32,11 +32,13 @@ private:
 
     host::EngineHostHooks hooks();
     void receive(const consensus::Verified& message);
+    [[nodiscard]] Slot committed_by_others() const;
 
     Environment& environment_;
     GroupId group_;
     Position position_;
     host::DurableLog& log_;
+    std::vector<Slot> commits_;  ///< by position: the newest COMMIT that came from there
     ReplicaStages stages_;
     consensus::minbft::GroupReplica engine_;
     host::EngineHost host_;

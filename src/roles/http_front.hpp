@@ -41,7 +41,7 @@ struct HttpFrontSources {
     HostId self{};
     std::string manifest;                 ///< JSON
     std::function<std::string()> status;  ///< JSON
-    std::function<bool()> ready;
+    std::function<std::string()> not_ready;  ///< why; empty: it can serve
     std::function<std::string()> metrics;
 };
 

@@ -76,7 +76,6 @@ container=$!
 wait_until 60 "systemd runs" eval 'inside systemctl is-system-running --wait | grep -E "running|degraded"'
 
 say "install"
-before=$(inside dpkg-query -W -f='${Package}\n' | sort)
 inside apt-get update -qq
 inside sh -c 'apt-get install -y -qq --no-install-recommends /packages/*.deb mariadb-server swtpm' >"$work/apt.log" 2>&1 ||
     { tail "$work/apt.log" >&2; fail "the packages cannot be installed"; }
