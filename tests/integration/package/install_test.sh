@@ -26,6 +26,8 @@ container=""
 finish() {
     local status=$?
     if [ -n "$container" ]; then
+        # Of what failed, the reason is in the container's journal.
+        [ $status = 0 ] || inside journalctl --no-pager -n 60 -u 'bftnode*' -u mariadb >&2 || true
         kill -RTMIN+4 "$(init_process)" 2>/dev/null || true  # systemd: power off
         for _ in $(seq 100); do kill -0 "$container" 2>/dev/null || break; sleep 0.2; done
         kill -9 "$container" 2>/dev/null || true
