@@ -70,6 +70,7 @@ else
     [ -z "$keep" ] || tar -C "$machine" -cf "$keep" .
 fi
 cp /etc/resolv.conf "$machine/etc/resolv.conf"
+printf '127.0.0.1 localhost\n' >"$machine/etc/hosts"  # as Debian's installer does, and debootstrap does not
 mkdir -p "$machine/packages"
 cp "$packages"/*.deb "$machine/packages/"
 systemd-nspawn --directory "$machine" --register=no --keep-unit --boot --machine=bft-package \
