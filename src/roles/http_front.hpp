@@ -39,8 +39,8 @@ struct HttpFrontOptions {
 struct HttpFrontSources {
     std::string host;  ///< name
     HostId self{};
-    std::string manifest;                 ///< JSON
-    std::function<std::string()> status;  ///< JSON
+    std::string manifest;                    ///< JSON
+    std::function<std::string()> status;     ///< JSON
     std::function<std::string()> not_ready;  ///< why; empty: it can serve
     std::function<std::string()> metrics;
 };

@@ -27,7 +27,7 @@ finish() {
     local status=$?
     if [ -n "$container" ]; then
         # Of what failed, the reason is in the container's journal.
-        [ $status = 0 ] || inside journalctl --no-pager -n 60 -u 'bftnode*' -u mariadb >&2 || true
+        [ $status = 0 ] || explain >&2 || true
         kill -RTMIN+4 "$(init_process)" 2>/dev/null || true  # systemd: power off
         for _ in $(seq 100); do kill -0 "$container" 2>/dev/null || break; sleep 0.2; done
         kill -9 "$container" 2>/dev/null || true
@@ -39,6 +39,16 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
+explain() {
+    inside journalctl --no-pager -n 60 -u 'bftnode*' -u mariadb
+    inside bftctl status /etc/bftnode
+    # Answers that are not the same in all databases.
+    for host in host1 host2; do
+        inside mariadb -e "SELECT '$host, host3' AS what, slot, idx, a.status, b.status, a.code, b.code,
+            CONVERT(a.result USING latin1), CONVERT(b.result USING latin1)
+            FROM tpcc_$host.cbft_exec a JOIN tpcc_host3.cbft_exec b USING (slot, idx) WHERE a.rdig <> b.rdig LIMIT 8"
+    done
+}
 init_process() { pgrep -P "$container" | head -n 1; }
 inside() { # COMMAND...
     nsenter --target "$(init_process)" --all --wdns=/root env -i \
