@@ -22,13 +22,21 @@ void add(Bytes& script, const Message& message) {
     script.insert(script.end(), frame.begin(), frame.end());
 }
 
+/// As the wire has it: its bytes are what was signed.
+Body request(const Membership& m, std::uint64_t cseq) {
+    Request made = *test::make_request(m, cseq);
+    made.raw = wire::encode_request(made);
+    made.rd = request_digest(made.raw);
+    return std::make_shared<const Request>(std::move(made));
+}
+
 /// A primary's host that orders requests of the client, with time in between.
 Bytes ordering_script(const Endpoint& to, std::uint8_t attacker) {
     const Membership m = test::small_cluster(2, 4, 2);
     Bytes script{attacker};
     Digest previous;
     for (std::uint64_t slot = 1; slot <= 4; ++slot) {
-        Body body = test::make_request(m, slot);
+        Body body = request(m, slot);
         add(script, {Endpoint::of_client(ClientId(1)), to, body});
         Prepare prepare = test::make_prepare(m, Slot(slot), previous, {test::entry_of(body)},
                                              1'700'000'000'000 + slot);
