@@ -2,6 +2,9 @@
 
 #include <boost/json/array.hpp>
 
+#include <algorithm>
+#include <functional>
+
 namespace bft::roles {
 
 using consensus::Endpoint;
@@ -24,6 +27,7 @@ GroupReplicaRole::GroupReplicaRole(Environment& environment, GroupId group, Posi
       group_(group),
       position_(position),
       log_(log),
+      commits_(environment.membership.group(group)->members.size()),
       stages_(environment.stages),
       pages_(environment.loop, environment.page_cost),
       engine_(environment.membership, group, position, options, executor_options(environment),
@@ -44,7 +48,20 @@ void GroupReplicaRole::receive(const consensus::Verified& message) {
     if (const auto* bodies = std::get_if<consensus::Bodies>(&message.payload());
         bodies != nullptr && message.from().role == Endpoint::Role::client)
         for (const consensus::Body& each : bodies->bodies) stages_.requested(each->id, now.mono);
+    if (const auto* commit = std::get_if<consensus::Commit>(&message.payload());
+        commit != nullptr && commit->group == group_) {
+        Slot& newest = commits_.at(commit->position.value);
+        newest = std::max(newest, commit->to);
+    }
     host_.receive(message, now);
+}
+
+// Where the group is for sure: one of f+1 that say so is correct.
+Slot GroupReplicaRole::committed_by_others() const {
+    std::vector<Slot> slots = commits_;
+    std::sort(slots.begin(), slots.end(), std::greater<>());
+    const std::size_t quorum = environment_.membership.quorum();
+    return quorum <= slots.size() ? slots[quorum - 1] : Slot(0);
 }
 
 // As every engine's, and the stages of transactions are measured.
@@ -142,6 +159,8 @@ boost::json::object GroupReplicaRole::report() const {
         {"view", agreement.view.value},
         {"active", agreement.active},
         {"halted", agreement.halted},
+        {"hole", agreement.hole.has_value()},
+        {"committed_by_others", committed_by_others().value},
         {"leader", environment_.membership.primary_of(agreement.view).value},
         {"stable", agreement.stable.value},
         {"vote_log", agreement.vote_log},

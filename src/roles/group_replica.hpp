@@ -35,11 +35,13 @@ private:
     void measure_answers(host::EngineHostHooks& hooks);
     void make_pages(host::EngineHostHooks& hooks);
     void receive(const consensus::Verified& message);
+    [[nodiscard]] Slot committed_by_others() const;
 
     Environment& environment_;
     GroupId group_;
     Position position_;
     host::DurableLog& log_;
+    std::vector<Slot> commits_;  ///< by position: the newest COMMIT that came from there
     ReplicaStages stages_;
     PageGenerator pages_;
     consensus::minbft::GroupReplica engine_;

@@ -26,6 +26,8 @@ container=""
 finish() {
     local status=$?
     if [ -n "$container" ]; then
+        # Of what failed, the reason is in the container's journal.
+        [ $status = 0 ] || explain >&2 || true
         kill -RTMIN+4 "$(init_process)" 2>/dev/null || true  # systemd: power off
         for _ in $(seq 100); do kill -0 "$container" 2>/dev/null || break; sleep 0.2; done
         kill -9 "$container" 2>/dev/null || true
@@ -37,9 +39,19 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
+explain() {
+    inside journalctl --no-pager -n 60 -u 'bftnode*' -u mariadb
+    inside bftctl status /etc/bftnode
+    # Answers that are not the same in all databases.
+    for host in host1 host2; do
+        inside mariadb -e "SELECT '$host, host3' AS what, slot, idx, a.status, b.status, a.code, b.code,
+            CONVERT(a.result USING latin1), CONVERT(b.result USING latin1)
+            FROM tpcc_$host.cbft_exec a JOIN tpcc_host3.cbft_exec b USING (slot, idx) WHERE a.rdig <> b.rdig LIMIT 8"
+    done
+}
 init_process() { pgrep -P "$container" | head -n 1; }
 inside() { # COMMAND...
-    nsenter --target "$(init_process)" --all --wd=/root env -i \
+    nsenter --target "$(init_process)" --all --wdns=/root env -i \
         PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
 }
 wait_until() { # SECONDS WHAT COMMAND...
@@ -68,6 +80,7 @@ else
     [ -z "$keep" ] || tar -C "$machine" -cf "$keep" .
 fi
 cp /etc/resolv.conf "$machine/etc/resolv.conf"
+printf '127.0.0.1 localhost\n' >"$machine/etc/hosts"  # as Debian's installer does, and debootstrap does not
 mkdir -p "$machine/packages"
 cp "$packages"/*.deb "$machine/packages/"
 systemd-nspawn --directory "$machine" --register=no --keep-unit --boot --machine=bft-package \
@@ -76,7 +89,6 @@ container=$!
 wait_until 60 "systemd runs" eval 'inside systemctl is-system-running --wait | grep -E "running|degraded"'
 
 say "install"
-before=$(inside dpkg-query -W -f='${Package}\n' | sort)
 inside apt-get update -qq
 inside sh -c 'apt-get install -y -qq --no-install-recommends /packages/*.deb mariadb-server swtpm' >"$work/apt.log" 2>&1 ||
     { tail "$work/apt.log" >&2; fail "the packages cannot be installed"; }
