@@ -64,7 +64,8 @@ drive() { # NAME CLIENTS ARGUMENTS...
     printf '   %-22s' "$name"
     "$bin/tpcc_drive" --warehouses "$warehouses" --scale "$scale" --clients "$count" --seconds "$seconds" \
         --warmup "$warmup" --json "$out/$name.json" "$@" >"$dir/drive.log" 2>&1 ||
-        { failures=$((failures + 1)); tail -n 20 "$dir/drive.log" >&2; }
+        { failures=$((failures + 1)); echo; tail -n 20 "$dir/drive.log" >&2; }
+    [ -s "$out/$name.json" ] || fail "the run '$name' gave no result"
     python3 - "$out/$name.json" <<'PRINT'
 import json, sys
 run = json.load(open(sys.argv[1]))

@@ -80,7 +80,8 @@ drive() { # NAME ARGUMENTS...
     printf '   %-10s' "$name"
     "$bin/tpcc_drive" --warehouses "$warehouses" --scale "$scale" --clients "$clients" --seconds "$seconds" \
         --warmup "$warmup" --seed "$seed" --json "$out/$name.$round.json" "$@" >"$dir/drive.log" 2>&1 ||
-        { failures=$((failures + 1)); tail -n 20 "$dir/drive.log" >&2; }
+        { failures=$((failures + 1)); echo; tail -n 20 "$dir/drive.log" >&2; }
+    [ -s "$out/$name.$round.json" ] || fail "the run '$name' gave no result"
     python3 - "$out/$name.$round.json" <<'PRINT'
 import json, sys
 run = json.load(open(sys.argv[1]))
