@@ -21,6 +21,9 @@ std::string to_string(const Endpoint& endpoint) {
 
 RequestProof proof_of(const Request& request) {
     if (!request.bundle) return {request.bundle_path, request.signature};
+    // A place that the bundle has not: nothing proves it, and no Verifier takes it.
+    if (request.bundle_index >= request.bundle->tree.leaves().size())
+        return {{}, request.bundle->signature};
     return {request.bundle->tree.path(request.bundle_index), request.bundle->signature};
 }
 

@@ -281,7 +281,7 @@ void write(const std::vector<Body>& in, pb::Bodies* out) {
     std::vector<const SignedBundle*> order;
     for (const Body& body : in) {
         invariant(body != nullptr, "a body that is sent exists");
-        if (!body->bundle) {
+        if (!body->bundle || body->bundle_index >= body->bundle->tree.leaves().size()) {
             write(*body, out->add_bodies());
             continue;
         }
