@@ -2,6 +2,7 @@
 #include "../consensus/fixture.hpp"
 #include "engine_entry.hpp"
 #include "mutator.hpp"
+#include "samples.hpp"
 #include "wire/codec.hpp"
 
 #include <gtest/gtest.h>
@@ -87,13 +88,21 @@ TEST(EngineFuzz, TheBeginningsReachTheEngines) {
 TEST(EngineFuzz, Corpus) {
     const char* folder = std::getenv("BFT_WRITE_CORPUS");
     if (folder == nullptr) GTEST_SKIP() << "only to write the corpus";
+    auto write = [&](const std::string& place, std::size_t number, const Bytes& bytes) {
+        std::ofstream out(std::string(folder) + "/" + place + std::to_string(number));
+        out << as_text(bytes);
+        EXPECT_TRUE(out.good()) << place;
+    };
     for (const Case& each : cases())
-        for (std::size_t i = 0; i < each.beginnings.size(); ++i) {
-            std::ofstream out(std::string(folder) + "/" + each.name + "/ordering" +
-                              std::to_string(i));
-            out << as_text(each.beginnings[i]);
-            EXPECT_TRUE(out.good());
-        }
+        for (std::size_t i = 0; i < each.beginnings.size(); ++i)
+            write(std::string(each.name) + "/ordering", i, each.beginnings[i]);
+    const auto messages = wire::sample_messages();
+    for (std::size_t i = 0; i < messages.size(); ++i)
+        write("frame/message", i, wire::encode(messages[i]));
+    const auto records = wire::sample_records();
+    for (std::size_t i = 0; i < records.size(); ++i)
+        write("record/record", i, wire::encode_record(records[i]));
+    write("request/request", 0, request(test::small_cluster(), 7)->raw);
 }
 
 }  // namespace
