@@ -5,6 +5,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include <algorithm>
+
 namespace bft {
 
 namespace {
@@ -45,41 +47,58 @@ Digest hmac_sha256(ByteView key, ByteView bytes) {
     return digest;
 }
 
+namespace {
+
+template <class T>
+void store(std::uint8_t* to, T value) {
+    for (std::size_t i = sizeof value; i-- > 0; value = static_cast<T>(value >> 8))
+        to[i] = static_cast<std::uint8_t>(value);
+}
+
+}  // namespace
+
 Digester::Digester(std::string_view tag) {
-    buffer_.reserve(192);
     text(tag);
 }
 
+std::uint8_t* Digester::extend(std::size_t size) {
+    std::size_t at = size_;
+    size_ += size;
+    if (spilled_.empty() && size_ <= inline_.size()) return inline_.data() + at;
+    if (spilled_.empty())
+        spilled_.assign(inline_.begin(), inline_.begin() + static_cast<std::ptrdiff_t>(at));
+    spilled_.resize(size_);
+    return spilled_.data() + at;
+}
+
 Digester& Digester::u8(std::uint8_t value) {
-    buffer_.push_back(value);
+    *extend(1) = value;
     return *this;
 }
 
 Digester& Digester::u32(std::uint32_t value) {
-    for (int shift = 24; shift >= 0; shift -= 8)
-        buffer_.push_back(static_cast<std::uint8_t>(value >> shift));
+    store(extend(sizeof value), value);
     return *this;
 }
 
 Digester& Digester::u64(std::uint64_t value) {
-    for (int shift = 56; shift >= 0; shift -= 8)
-        buffer_.push_back(static_cast<std::uint8_t>(value >> shift));
+    store(extend(sizeof value), value);
     return *this;
 }
 
 Digester& Digester::digest(const Digest& value) {
-    buffer_.insert(buffer_.end(), value.bytes.begin(), value.bytes.end());
+    std::copy(value.bytes.begin(), value.bytes.end(), extend(value.bytes.size()));
     return *this;
 }
 
 Digester& Digester::bytes(ByteView value) {
     u64(value.size());
-    buffer_.insert(buffer_.end(), value.begin(), value.end());
+    std::copy(value.begin(), value.end(), extend(value.size()));
     return *this;
 }
 
 Digest Digester::finish() const {
-    return sha256(buffer_);
+    return sha256(spilled_.empty() ? ByteView(inline_.data(), size_) : ByteView(spilled_));
 }
 
 }  // namespace bft

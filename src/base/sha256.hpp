@@ -3,6 +3,7 @@
 
 #include "base/bytes.hpp"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -29,7 +30,12 @@ public:
     [[nodiscard]] Digest finish() const;
 
 private:
-    Bytes buffer_;
+    /// Room for `size` more bytes at the end.
+    std::uint8_t* extend(std::size_t size);
+
+    std::array<std::uint8_t, 320> inline_;  ///< nearly all structures fit: no allocation
+    Bytes spilled_;                         ///< everything, once it does not
+    std::size_t size_ = 0;
 };
 
 }  // namespace bft
