@@ -103,6 +103,8 @@ constexpr const char* campaign_must_reach[] = {
     "primary resigns: no certificate in time",
     "quarantined: it stands still while f_D+1 others are ahead: what it lacks is no "
     "longer sent",
+    "quarantined: it stands ahead of what f+1 replicas order: it takes for executed what it "
+    "never executed",
     "quarantined: own root",
     "real signatures and certificates",
     "record of a log rotten",
