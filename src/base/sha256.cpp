@@ -34,6 +34,16 @@ Digest hmac_sha256(ByteView key, ByteView bytes) {
     return digest;
 }
 
+namespace {
+
+template <class T>
+void store(std::uint8_t* to, T value) {
+    for (std::size_t i = sizeof value; i-- > 0; value = static_cast<T>(value >> 8))
+        to[i] = static_cast<std::uint8_t>(value);
+}
+
+}  // namespace
+
 Digester::Digester(std::string_view tag) {
     text(tag);
 }

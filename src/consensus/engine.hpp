@@ -5,6 +5,7 @@
 #include "base/time.hpp"
 #include "consensus/client_window.hpp"
 #include "consensus/messages.hpp"
+#include "consensus/quirks.hpp"
 #include "consensus/verify.hpp"
 
 #include <cstdint>

@@ -166,6 +166,7 @@ void DatabaseVoterRole::on_deadline() {
     if (guard_ && guard_->next_deadline() <= now.mono) {
         if (engine_) {
             auto standing = engine_->report();
+            guard_->asked_again(engine_->asked_again());
             guard_->standing(standing.next, engine_->checkpoint(), standing.in_flight > 0, now);
         }
         guard_->tick(now);

@@ -139,8 +139,7 @@ void SimDisk::keep_only(const std::vector<bool>& stays) {
     records_.resize(kept);
     generations_.resize(kept);
     synced_ = kept_synced;
-    state_ = {};
-    for (const LogRecord& record : records_) apply(record);
+    read_again();
 }
 
 }  // namespace bft::sim

@@ -128,6 +128,7 @@ Reply GroupExecutor::place_reply(const RequestId& rid, const Place& place) const
 // and so a fault. To other voters f+1 positions in turn send them along, so at least one correct
 // one does. Either way a voter that still lacks one asks for it.
 bool GroupExecutor::brings_bodies(Slot slot, VoterId voter) const {
+    if (strikes(options_.quirks, Quirk::bare_items)) return false;
     HostId host = membership_.voters[voter.value];
     for (std::uint32_t j = 0; const Member& member : membership_.group(group_)->members) {
         if (member.host == host) return Position(j) == position_;
@@ -154,7 +155,8 @@ CommitDb GroupExecutor::commit_db(Slot slot, const SlotState& state, bool bodies
 void GroupExecutor::tick(Now now) {
     for (std::uint32_t d = 0; d < voters_.size(); ++d) {
         VoterState& voter = voters_[d];
-        if (voter.unanswered.empty() || now.mono < voter.retry_at) continue;
+        if (voter.unanswered.empty()) continue;
+        if (now.mono < voter.retry_at && !strikes(options_.quirks, Quirk::early_resend)) continue;
         std::uint32_t sent = 0;
         for (Slot slot : voter.unanswered) {
             if (sent++ >= options_.resend_slots) break;
@@ -282,7 +284,9 @@ void GroupExecutor::reply(Slot slot, const DeliveredEntry& entry, ItemResult res
     if (options_.observed) out_.answered.push_back(reply);
     reply.receipt = entry.body && entry.body->receipt;
     // O6: f+1 positions in turn send the result, the others its digest; answer_again() sends all.
-    if (!in_rotation(slot) && !reply.receipt) {
+    bool full = in_rotation(slot);
+    if (strikes(options_.quirks, full ? Quirk::digest_reply : Quirk::full_reply)) full = !full;
+    if (!full && !reply.receipt) {
         reply.answer.result.clear();
         reply.answer.has_result = false;
     }

@@ -20,6 +20,7 @@ struct ExecutorOptions {
     std::uint64_t slots_behind = 65536;  ///< likewise, and no further behind than this
     std::uint32_t replies_kept = 256;    ///< per (home, client)
     bool observed = false;               ///< fill Output::answered
+    Quirks* quirks = nullptr;            ///< none in a product
 };
 
 class GroupExecutor {

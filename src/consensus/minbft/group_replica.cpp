@@ -9,6 +9,11 @@ namespace {
 
 template <class T>
 void append(std::vector<T>& to, std::vector<T>&& from) {
+    if (from.empty()) return;
+    if (to.empty()) {
+        to = std::move(from);
+        return;
+    }
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 

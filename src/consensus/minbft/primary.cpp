@@ -362,7 +362,8 @@ void Primary::order_if_due(Now now) {
     if (phase_ != Phase::active || !window_open() || quest_ || resign_due_) return;
     bool batch_due = !pool_.empty() && !starved_ &&
                      (now.mono >= batch_due_at() || pool_.size() >= options_.slot_entries);
-    bool heartbeat_due = now.mono - last_slot_at_ >= options_.heartbeat;
+    bool heartbeat_due = now.mono - last_slot_at_ >= options_.heartbeat ||
+                         strikes(options_.quirks, Quirk::early_heartbeat);
     if (!batch_due && !heartbeat_due) return;
 
     HeaderPtr header = next_header(now);
@@ -390,7 +391,8 @@ HeaderPtr Primary::next_header(Now now) {
     auto credit = [&](GroupId group) {
         return outstanding_entries_[group] + taken[group] < options_.group_credit;
     };
-    while (header->entries.size() < options_.slot_entries && bytes < options_.slot_bytes) {
+    std::uint32_t most = strikes(options_.quirks, Quirk::small_batch) ? 1 : options_.slot_entries;
+    while (header->entries.size() < most && bytes < options_.slot_bytes) {
         std::optional<Body> body = pool_.take(credit);
         if (!body) break;
         const Request& request = **body;

@@ -52,6 +52,9 @@ void Replica::receive(const Verified& message, Now now) {
     const Payload& payload = message.payload();
     inspect(payload);
     if (const auto* body = std::get_if<Body>(&payload)) {
+        // With requests only: what a STATUS sets off must not be more STATUS.
+        if (strikes(options_.quirks, Quirk::early_check)) check_at_ = now.mono;
+        if (strikes(options_.quirks, Quirk::early_status)) status_at_ = now.mono;
         on_request(*body, now);
     } else if (const auto* prepare = std::get_if<Prepare>(&payload)) {
         on_prepare(*prepare);
@@ -305,9 +308,10 @@ Replica::Step Replica::process(std::uint32_t p, const Prepare& prepare, Now now)
     track.tip_digest = prepare.hd;
     headers_.keep(prepare.hd, prepare.header);
     out_.persist.push_back({PrepareRecord{prepare}, false});
-    if (ours)
+    if (ours) {
+        if (strikes(options_.quirks, Quirk::lost_body)) lose_bodies(*prepare.header);
         append(prepare, now);
-    else if (later)
+    } else if (later)
         from.waiting.push_back(prepare);
     return Step::done;
 }
@@ -354,6 +358,12 @@ bool Replica::is_null(Slot slot, std::uint32_t index) const {
     if (!chain_cert_) return false;
     const auto& nullset = chain_cert_->new_view.nullset;
     return std::binary_search(nullset.begin(), nullset.end(), EntryRef{slot, index});
+}
+
+// Pooled bodies are a cache until a COMMIT relies on them: whoever ordered them serves them.
+void Replica::lose_bodies(const Header& header) {
+    for (const EntryHeader& entry : header.entries)
+        if (pending_.contains(entry.rid)) bodies_.erase(entry.rd);
 }
 
 void Replica::append(Prepare prepare, Now now) {

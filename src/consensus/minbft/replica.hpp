@@ -45,7 +45,8 @@ struct ReplicaOptions {
     /// Own entries ordered and not executed: the primary may order no more (L-NOFALSE). At most
     /// half of its group_credit.
     std::uint64_t backlog_entries = 4096;
-    WatchOptions watch;  ///< T6
+    WatchOptions watch;        ///< T6
+    Quirks* quirks = nullptr;  ///< none in a product
 };
 
 class Replica {
@@ -195,6 +196,7 @@ private:
     void kill_primary(std::uint32_t p, Slot slot, std::string why);
     void condemn_primary(std::uint32_t p, View view, Slot slot, std::string why);
     void append(Prepare prepare, Now now);
+    void lose_bodies(const Header& header);
     void drop_overtaken(const RequestId& rid, ClientSeq ack_low);
     void show_slot(const Link& link, std::vector<LeaderWatch::OwnEntry> own, Now now);
     void wait_for_order(const Body& body, Now now, Duration forward_after);

@@ -97,7 +97,8 @@ void Replica::fetch_gap(StreamId stream, std::optional<std::pair<Counter, Counte
     Gap& gap = found->second;
     if (fresh || gap.processed != processed) {
         // A gap that closes by itself in time was only a message on its way.
-        gap = {processed, now.mono + (fresh ? options_.retransmit / 4 : Duration{}), 0};
+        bool patient = fresh && !strikes(options_.quirks, Quirk::early_fetch);
+        gap = {processed, now.mono + (patient ? options_.retransmit / 4 : Duration{}), 0};
         transfer_.gone.erase(stream);
     }
     if (now.mono < gap.ask_at) return;

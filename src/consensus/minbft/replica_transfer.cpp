@@ -4,6 +4,7 @@
 // databases have not executed: they need the votes of those who come back.
 #include "base/invariant.hpp"
 #include "consensus/minbft/replica.hpp"
+#include "consensus/rules.hpp"
 #include "consensus/select.hpp"
 #include "consensus/signed_bytes.hpp"
 
@@ -324,9 +325,10 @@ Counter Replica::vouched_for(const StreamId& stream) const {
                                ? vouch->ordering[stream.primary.value]
                                : vouch->votes[stream.position.value]);
     }
-    if (counters.size() < membership_.quorum()) return Counter(0);
+    std::uint32_t quorum = rules::adoption_quorum(membership_);
+    if (counters.size() < quorum) return Counter(0);
     std::sort(counters.begin(), counters.end(), std::greater<>());
-    return counters[membership_.quorum() - 1];
+    return counters[quorum - 1];
 }
 
 // When the messages before are gone: the one that is vouched for says by itself where its sender
