@@ -25,7 +25,8 @@ const char* kind_of(const Payload& payload) {
         "VIEW-CHANGE", "NEW-VIEW", "NV-ACCEPT",  "VIEW-CERT",    "RESIGN",       "FETCH-HDR",
         "HEADERS",     "FETCH-NV", "FETCH-VC",   "VIEW-CHANGES", "VOID?",        "VOID-PROMISE",
         "VOID-CERT",   "DB-CKPT",  "DB-CUT",     "FETCH-LEAVES", "DB-LEAVES",    "FETCH-CHUNK",
-        "DB-CHUNK",    "DB-GONE",  "GONE",       "FETCH-STATE",  "STATE",        "EQUIV-PROOF"};
+        "DB-CHUNK",    "DB-GONE",  "GONE",       "FETCH-STATE",  "STATE",        "EQUIV-PROOF",
+        "REPLIES"};
     static_assert(std::size(names) == std::variant_size_v<Payload>);
     return names[payload.index()];
 }
