@@ -48,6 +48,7 @@ struct Procedure {
     std::vector<PartitionSource> partitions;
     /// The procedure that runs a row of such calls at once; empty: there is none.
     std::string batch;
+    std::uint32_t batch_from = 2;  ///< fewer calls run one by one: the batch form would cost more
     /// Calls of these may change places with a call of this one.
     std::set<std::string, std::less<>> commutes_with;
 };

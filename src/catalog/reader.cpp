@@ -136,7 +136,8 @@ private:
             problem(node, where + ": not a table with a procedure's name");
             return;
         }
-        allow(*table, {"read_only", "params", "partitions", "batch", "commutes_with"}, where);
+        allow(*table, {"read_only", "params", "partitions", "batch", "batch_from", "commutes_with"},
+              where);
         Procedure procedure;
         procedure.name = name;
         procedure.read_only =
@@ -164,6 +165,10 @@ private:
         procedure.batch = get<std::string>(table, "batch", where, "a string").value_or("");
         if (!procedure.batch.empty() && !good_name(procedure.batch))
             problem(table, where + ": 'batch' must be the name of a procedure");
+        procedure.batch_from =
+            static_cast<std::uint32_t>(get_integer(table, "batch_from", where, 2, 1000, 2));
+        if (procedure.batch.empty() && table.contains("batch_from"))
+            problem(*table.get("batch_from"), where + ": 'batch_from' is for a 'batch'");
         const toml::node* others = table.get("commutes_with");
         if (others == nullptr) return;
         if (!others->is_array()) {

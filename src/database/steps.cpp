@@ -54,8 +54,10 @@ std::deque<Step> plan_steps(const catalog::Application& application,
     std::deque<Step> steps;
     for (auto& [level, by_procedure] : together)
         for (auto& [name, step] : by_procedure) {
-            if (step.calls.size() == 1) step.together = nullptr;
-            steps.push_back(std::move(step));
+            if (step.calls.size() >= step.together->batch_from)
+                steps.push_back(std::move(step));
+            else
+                for (std::size_t number : step.calls) steps.push_back({level, nullptr, {number}});
         }
     for (auto& [level, single] : alone)
         for (Step& step : single) steps.push_back(std::move(step));

@@ -20,6 +20,7 @@ params = [{name="w", type="int"}]
 partitions = ["w"]
 [procedures.pay]
 batch = "pays"
+batch_from = 3
 params = [{name="w", type="int"}]
 partitions = ["w"]
 [procedures.close]
@@ -64,7 +65,14 @@ TEST_F(StepsTest, CallsThatMayChangePlacesGather) {
     call("pay", {1});
     call("order", {1});
     call("pay", {2});
-    EXPECT_EQ(plan(), "orders 0 2; pays 1 3");
+    EXPECT_EQ(plan(), "orders 0 2; pay 1; pay 3");
+}
+
+TEST_F(StepsTest, ARowThatIsTooShortRunsOneByOne) {
+    for (std::uint32_t partition : {1u, 2u}) call("pay", {partition});
+    EXPECT_EQ(plan(), "pay 0; pay 1");
+    call("pay", {1});
+    EXPECT_EQ(plan(), "pays 0 1 2");
 }
 
 TEST_F(StepsTest, WhatMayNotChangePlacesKeepsThem) {
