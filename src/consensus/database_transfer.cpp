@@ -57,9 +57,10 @@ void DatabaseGuard::choose_cut(Now now) {
     unable_.clear();
     std::uint64_t every = membership_.checkpoint_slots;
     std::size_t heard = 0;
-    for (const auto& [voter, peer] : peers_) heard += peer.heard ? 1 : 0;
+    for (const auto& [voter, peer] : peers_) heard += peer.checkpoint != Slot(0) ? 1 : 0;
     if (every == 0 || heard < membership_.database_quorum()) {
-        // Without cuts, or before we know where the others stand, there is nothing to ask for.
+        // Without cuts, or before we know where the others stand, there is nothing to ask for. Who
+        // was started again knows its place only from the next checkpoint on.
         cut_ = Slot(0);
         give_up_at_ = now.mono;
         return;

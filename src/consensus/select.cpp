@@ -122,7 +122,7 @@ bool on_chain(const Selected& selected, const Digest& genesis,
 
 }  // namespace
 
-std::size_t headers_needed(const std::vector<ViewChangePtr>& changes) {
+std::size_t headers_needed(const std::vector<ViewChangePtr>& changes, std::size_t fetched_at_once) {
     constexpr std::uint64_t headers_max = 4 * null_retention;
     Slot low(~std::uint64_t{0}), high{};
     std::map<Digest, std::uint64_t> longest;
@@ -135,6 +135,7 @@ std::size_t headers_needed(const std::vector<ViewChangePtr>& changes) {
     }
     std::uint64_t total = high <= low ? 0 : std::min(high - low, headers_max);
     for (const auto& [hd, length] : longest) total += std::min(length, headers_max);
+    total += fetched_at_once * (longest.size() + 1);
     return static_cast<std::size_t>(std::min(total, headers_max));
 }
 

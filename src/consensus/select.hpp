@@ -59,8 +59,10 @@ struct Selection {
 
 /// How many headers judging `changes` takes at once: of each chain, what lies beyond its sender's
 /// checkpoint. Groups may be far apart: a primary that withholds one group's bodies goes on with
-/// others until that group suspects it.
-[[nodiscard]] std::size_t headers_needed(const std::vector<ViewChangePtr>& changes);
+/// others until that group suspects it. They are fetched in pieces of `fetched_at_once`, and the
+/// last piece of each chain reaches below what is needed.
+[[nodiscard]] std::size_t headers_needed(const std::vector<ViewChangePtr>& changes,
+                                         std::size_t fetched_at_once);
 
 /// VC6: does `new_view` say what Select allows? Its VIEW-CHANGEs gave `selected`.
 [[nodiscard]] std::optional<std::string> why_invalid(const NewView& new_view,

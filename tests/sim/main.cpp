@@ -311,7 +311,8 @@ int main(int argc, char** argv) {
     std::string range;
     CLI::App app{"Runs whole simulated clusters with faults; exit status 1 when a property broke."};
     auto* seed = app.add_option("--seed", arguments.seed, "replay one seed");
-    app.add_flag("--log", arguments.log, "with --seed: print everything that happens");
+    app.add_flag("--log", arguments.log,
+                 "with --seed, --steady or --crash-points: print everything that happens");
     app.add_option("--seeds", range, "a range, A..B");
     app.add_option("--count", arguments.count, "number of seeds, from 1");
     app.add_option("--minutes", arguments.minutes,
@@ -341,7 +342,7 @@ int main(int argc, char** argv) {
                    "in every seed liars work together: loyal, late, back, rebase, two_prepares, "
                    "forged_view");
     CLI11_PARSE(app, argc, argv);
-    if (steady > 0) return bft::sim::run_steady(std::chrono::minutes(steady));
+    if (steady > 0) return bft::sim::run_steady(std::chrono::minutes(steady), arguments.log);
     if (plain > 0) return bft::sim::run_plain(std::chrono::seconds(plain));
     if (stride > 0) return bft::sim::run_crash_points(stride, arguments.log);
     if (seed->count() > 0) return replay(arguments);

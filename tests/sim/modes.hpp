@@ -19,6 +19,6 @@ int run_crash_points(std::uint64_t stride, bool log);
 
 /// Steady load for so long, with faults of all kinds for a while in every half
 /// hour: fails when anything grows.
-int run_steady(Duration virtual_time);
+int run_steady(Duration virtual_time, bool log);
 
 }  // namespace bft::sim

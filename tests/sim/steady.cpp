@@ -141,10 +141,10 @@ void trouble(World& world, Nemesis& nemesis) {
 
 }  // namespace
 
-int run_steady(Duration virtual_time) {
+int run_steady(Duration virtual_time, bool log) {
     auto start = std::chrono::steady_clock::now();
     Plan plan = steady_plan();
-    World world(plan, false);
+    World world(plan, log);
     world.heal();
     world.start();
     Nemesis nemesis(world);

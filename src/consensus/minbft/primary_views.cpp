@@ -81,7 +81,7 @@ std::vector<ViewChangePtr> Primary::valid_changes(Now now) {
     std::vector<ViewChangePtr> all;
     for (const auto& [sender, change] : changes_)
         if (change->view == view_) all.push_back(change);
-    headers_.reserve(headers_needed(all) + options_.window);
+    headers_.reserve(headers_needed(all, options_.window));
     for (auto it = changes_.begin(); it != changes_.end();) {
         const ViewChangePtr& change = it->second;
         Judgement judged;

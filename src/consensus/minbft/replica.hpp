@@ -225,7 +225,7 @@ private:
     void suspect_if_due(Now now);
     void trigger_if_quorum(Now now);
     void on_trigger(const TriggerCertificate& trigger, Now now);
-    void enter_view(View view, Now now);
+    void enter_view(View view, std::optional<TriggerCertificate> trigger, Now now);
     void view_change_if_due();
     [[nodiscard]] ViewChange make_view_change() const;
     void keep_change(const ViewChangePtr& change);

@@ -41,7 +41,7 @@ Replica::Step Replica::judge(Ordering& from, const NewView& new_view, Now now) {
         from.why_invalid = std::move(why);
         return Step::invalid;
     };
-    headers_.reserve(headers_needed(*changes) + options_.window);
+    headers_.reserve(headers_needed(*changes, options_.window));
     Endpoint sender = Endpoint::primary(membership_.primary_of(new_view.view));
     for (const ViewChangePtr& change : *changes) {
         if (change->view != new_view.view) return unfit("it names a VIEW-CHANGE of another view");
@@ -98,7 +98,7 @@ std::optional<std::vector<ViewChangePtr>> Replica::collect(const NewView& new_vi
 // R16: at most one NV-ACCEPT per view, ever; what others may ask us for is durable before it.
 void Replica::accept(const NewView& new_view, const std::vector<ViewChangePtr>& changes, Now now) {
     Ordering& from = ordering_[membership_.primary_of(new_view.view).value];
-    if (new_view.view > view_) enter_view(new_view.view, now);
+    if (new_view.view > view_) enter_view(new_view.view, std::nullopt, now);
     from.judged = true;
     accepted_ = from.candidate_nvd;
     accepted_cv_ = new_view.ui.cv;
@@ -158,7 +158,7 @@ void Replica::adopt_cert(const ViewCertPtr& cert, Now now) {
         Counter(std::min(new_view.ui.cv.value, stream.processed().value + options_.window)));
     if (new_view.view <= chain_view() || new_view.view < view_) return;
     if (activating_ && activating_->new_view.view >= new_view.view) return;
-    if (new_view.view > view_) enter_view(new_view.view, now);
+    if (new_view.view > view_) enter_view(new_view.view, std::nullopt, now);
     activating_ = cert;
     activate_if_ready(now);
 }

@@ -92,20 +92,21 @@ void Replica::trigger_if_quorum(Now now) {
 // VC2: whatever group complains, all leave the view; a TC floods by being sent on once.
 void Replica::on_trigger(const TriggerCertificate& trigger, Now now) {
     if (trigger.view <= view_) return;
-    enter_view(trigger.view, now);
-    trigger_ = trigger;
+    enter_view(trigger.view, trigger, now);
     view_change_due_ = true;
     resend_at_ = {};
     resend_view_messages(now);
 }
 
-void Replica::enter_view(View view, Now now) {
+// What is persisted names the TC: who comes back in this view, and nobody else in it yet, must be
+// able to bring the others along.
+void Replica::enter_view(View view, std::optional<TriggerCertificate> trigger, Now now) {
     invariant(view > view_, "views increase");
     if (failures_ < doublings_max) ++failures_;
     view_ = view;
     active_ = false;
     watch_.end();
-    trigger_.reset();
+    trigger_ = std::move(trigger);
     view_change_due_ = false;
     own_change_.reset();
     accepted_ = {};

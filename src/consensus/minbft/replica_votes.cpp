@@ -198,7 +198,7 @@ Replica::Step Replica::process(std::uint32_t j, const ViewChangePtr& change) {
     else if (rules::vote_log && change->last != track.last)
         why = "a VIEW-CHANGE that hides a COMMIT";
     if (!why) {
-        headers_.reserve(headers_needed({change}) + options_.window);
+        headers_.reserve(headers_needed({change}, options_.window));
         Judgement judged = judge_headers(membership_, *change, headers_);
         if (judged.missing) {
             want_header(*judged.missing, sender);
