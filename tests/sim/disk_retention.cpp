@@ -106,18 +106,33 @@ void SimDisk::forget_old_views(std::uint64_t retain) {
     for (const LogRecord& record : records_)
         if (const auto* prepare = std::get_if<PrepareRecord>(&record))
             newest = std::max(newest, prepare->prepare.slot);
+    auto young = [&](Slot slot) { return slot.value + retain > newest.value; };
+    // What was ordered comes from the first PREPARE on that is still served.
+    auto first = std::find_if(records_.begin(), records_.end(), [&](const LogRecord& record) {
+        const auto* prepare = std::get_if<PrepareRecord>(&record);
+        return prepare != nullptr && young(prepare->prepare.slot);
+    });
+    auto served_from = static_cast<std::size_t>(first - records_.begin());
     std::vector<bool> stays(records_.size(), true);
     bool older = false;
     bool intent = false;
+    bool standing = false;
     for (std::size_t i = records_.size(); i-- > 0;) {
         const LogRecord& record = records_[i];
-        bool of_intent = std::holds_alternative<PrepareIntent>(record) ||
-                         std::holds_alternative<NewViewIntent>(record);
-        if (of_intent) stays[i] = !std::exchange(intent, true);
+        if (std::holds_alternative<PrepareIntent>(record) ||
+            std::holds_alternative<NewViewIntent>(record))
+            stays[i] = !std::exchange(intent, true);
+        if (std::holds_alternative<StandingRecord>(record))
+            stays[i] = !std::exchange(standing, true);
+        if (std::holds_alternative<BodyRecord>(record) ||
+            std::holds_alternative<SlotBodiesRecord>(record) ||
+            std::holds_alternative<HeaderRecord>(record) ||
+            std::holds_alternative<ViewChangeRecord>(record))
+            stays[i] = i >= served_from;
         if (const auto* prepare = std::get_if<PrepareRecord>(&record))
-            stays[i] = !older || prepare->prepare.slot.value + retain > newest.value;
+            stays[i] = !older || young(prepare->prepare.slot);
         if (const auto* view = std::get_if<NewViewRecord>(&record)) {
-            stays[i] = !older || view->new_view.slot.value + retain > newest.value;
+            stays[i] = !older || young(view->new_view.slot);
             older = true;
         }
     }
