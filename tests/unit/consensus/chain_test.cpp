@@ -1,7 +1,9 @@
 #include "consensus/chain.hpp"
 
 #include "consensus/client_window.hpp"
+#include "consensus/header_store.hpp"
 #include "consensus/minbft/request_pool.hpp"
+#include "consensus/select.hpp"
 #include "fixture.hpp"
 
 #include <gtest/gtest.h>
@@ -157,6 +159,47 @@ TEST(RequestPool, BoundsAClient) {
     EXPECT_EQ(pool.add(GroupId(0), make_request(m, 1)), minbft::RequestPool::Added::yes);
     EXPECT_EQ(pool.add(GroupId(0), make_request(m, 2)), minbft::RequestPool::Added::yes);
     EXPECT_EQ(pool.add(GroupId(0), make_request(m, 3)), minbft::RequestPool::Added::full);
+}
+
+// Whoever lacks a chain fetches it from the last header down, in pieces. A store with too little
+// room drops the first piece when the last one comes, and a view never begins.
+TEST(HeaderStore, HasRoomForAllPiecesOfTheChainsThatAreJudged) {
+    constexpr std::uint64_t piece = 24;
+    auto chain_of = [](std::uint64_t length, UnixMillis ts_ms) {
+        std::vector<std::pair<Digest, HeaderPtr>> chain;
+        Digest previous;
+        for (std::uint64_t slot = 1; slot <= length; ++slot) {
+            auto header = std::make_shared<const Header>(
+                Header{Slot(slot), previous, ts_ms + static_cast<UnixMillis>(slot), {}});
+            previous = header_digest(*header);
+            chain.emplace_back(previous, header);
+        }
+        return chain;
+    };
+    auto ahead = chain_of(200, 0), behind = chain_of(130, 1000);
+    auto change = [](std::uint64_t stable, const auto& chain) {
+        auto made = std::make_shared<ViewChange>();
+        made->stable = StableCert{{}, Slot(stable), {}, 0, {}, {}};
+        made->last = {View(1), chain.back().second->slot, chain.back().first, {}};
+        return ViewChangePtr(made);
+    };
+    HeaderStore store(0);
+    store.reserve(headers_needed({change(200, ahead), change(103, behind)}, piece));
+    auto fetch = [&](const auto& chain, Slot from) {
+        Slot to = chain.back().second->slot;
+        auto found = store.segment(from, to, chain.back().first);
+        for (int questions = 0; found.missing && questions < 20; ++questions) {
+            for (std::uint64_t i = 0; i < piece; ++i) {
+                const auto& [hd, header] = chain[found.missing->to.value - 1 - i];
+                store.keep(hd, header);
+            }
+            found = store.segment(from, to, chain.back().first);
+        }
+        return found.segment.has_value();
+    };
+    EXPECT_TRUE(fetch(behind, Slot(103)));
+    EXPECT_TRUE(fetch(ahead, Slot(103)));
+    EXPECT_TRUE(store.segment(Slot(103), Slot(130), behind.back().first).segment);
 }
 
 }  // namespace

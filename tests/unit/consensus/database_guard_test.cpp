@@ -40,8 +40,9 @@ struct Node {
     Tables tables;
     bool running = true;
     bool down = false;
-    bool busy = false;   ///< its database has work
-    bool stuck = false;  ///< its voter executes nothing
+    bool busy = false;        ///< its database has work
+    bool stuck = false;       ///< its voter executes nothing
+    bool lost_place = false;  ///< was started again: no checkpoint since
     std::map<PartitionId, Seq> next;
     Slot passed{};
     std::set<Slot> cuts;
@@ -137,7 +138,7 @@ protected:
             if (n.scan_done && n.snapshot && *n.scan_done <= time_) finish_scan(d);
             if (n.running && !n.stuck) reach(n, d);
             n.guard.standing(n.next, n.passed, n.busy, now());
-            VoterStatus status{VoterId(d), {}, n.passed};
+            VoterStatus status{VoterId(d), {}, n.lost_place ? Slot(0) : n.passed};
             for (auto& [p, s] : n.next) status.next.push_back({p, s});
             if (n.running)
                 for (std::uint32_t to = 0; to < 3; ++to)
@@ -460,6 +461,19 @@ TEST_F(GuardTest, AnInterruptedTransferBeginsAgain) {
     ASSERT_TRUE(healed(1));
     step();
     all_equal();
+}
+
+// Those who were started again say that they have passed no checkpoint: a cut chosen from that lies
+// in the past, and each one in vain doubles the distance of the next.
+TEST_F(GuardTest, NoCutIsChosenBeforeTheOthersKnowWhereTheyStand) {
+    for (int i = 0; i < 200; ++i) step();
+    for (std::uint32_t d : {0u, 1u}) node(d).lost_place = true;
+    nodes_[2] =
+        std::make_unique<Node>(m_, VoterId(2), options_, DatabaseGuard::Condition::half_built);
+    perform(2);
+    for (int i = 0; i < 20; ++i) step();
+    for (std::uint32_t d : {0u, 1u}) node(d).lost_place = false;
+    EXPECT_TRUE(steps_until([&] { return node(2).guard.report().transfers > 0; }, 20));
 }
 
 TEST_F(GuardTest, CutsCostTheirAskerABudget) {
