@@ -64,6 +64,7 @@ static std::uint64_t finished(const World& world) {
 }
 
 int run_plain(Duration virtual_time) {
+    constexpr Duration forget_every = 30s;
     Plan plan = plain_plan();
     World world(plan, false);
     world.cluster.nobody_to_blame = true;
@@ -75,8 +76,8 @@ int run_plain(Duration virtual_time) {
     std::uint64_t events = world.cluster.time.steps();
     auto start = std::chrono::steady_clock::now();
     // As the product's retention does, and as checkers do in a run without end.
-    for (Duration spent{}; spent < virtual_time; spent += 10s) {
-        world.advance(std::min<Duration>(10s, virtual_time - spent));
+    for (Duration spent{}; spent < virtual_time; spent += forget_every) {
+        world.advance(std::min<Duration>(forget_every, virtual_time - spent));
         world.forget_old(512, 512);
     }
     double cpu = cpu_seconds() - before;
