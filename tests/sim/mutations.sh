@@ -43,7 +43,7 @@ link=$(ninja -C "$build" -t commands sim_run | tail -1)
 # The plot (tests/sim/plan.hpp) that is the counter-example to a rule; "-": any seed shows it.
 plot_of() {
     case $1 in
-    null_free | claim_lvonly | null_notsticky) echo loyal ;;
+    null_free | claim_lvonly | null_notsticky | timers_run) echo loyal ;;
     commit_after_vc) echo late ;;
     nonmono) echo back ;;
     self_base | vouch_f | vc_nolog) echo rebase ;;
