@@ -11,7 +11,7 @@
 #   deploy/cluster.sh start-host DIR HOST     start whatever of one host does not run
 #   deploy/cluster.sh status DIR [OPTIONS]    `bftctl status`
 #   deploy/cluster.sh sockets DIR             the database servers' sockets, one a line
-#   deploy/cluster.sh pids DIR                every process: PID and daemon, usig, tpm or database
+#   deploy/cluster.sh pids DIR                every process: PID; daemon, usig, tpm or database; host
 #   deploy/cluster.sh hosts DIR               the hosts' names, one a line
 #
 # Options of init:
@@ -183,10 +183,10 @@ list_pids() {
     local host run name
     for host in $hosts; do
         run=$dir/hosts/$host/run
-        ! process_alive "$run/node.pid" || echo "$(cut -d' ' -f1 "$run/node.pid") daemon"
-        ! process_alive "$run/usig.pid" || echo "$(cut -d' ' -f1 "$run/usig.pid") usig"
-        ! process_alive "$run/tpm.pid" || echo "$(cut -d' ' -f1 "$run/tpm.pid") tpm"
-        ! [ -s "$dir/hosts/$host/mariadb/mysqld.pid" ] || echo "$(cat "$dir/hosts/$host/mariadb/mysqld.pid") database"
+        ! process_alive "$run/node.pid" || echo "$(cut -d' ' -f1 "$run/node.pid") daemon $host"
+        ! process_alive "$run/usig.pid" || echo "$(cut -d' ' -f1 "$run/usig.pid") usig $host"
+        ! process_alive "$run/tpm.pid" || echo "$(cut -d' ' -f1 "$run/tpm.pid") tpm $host"
+        ! [ -s "$dir/hosts/$host/mariadb/mysqld.pid" ] || echo "$(cat "$dir/hosts/$host/mariadb/mysqld.pid") database $host"
     done
 }
 

@@ -10,6 +10,8 @@
 #   --clients "A B .." numbers of clients (15)
 #   --seconds N        of each run, after --warmup (20)
 #   --warmup N         seconds before it (5)
+#   --per-minute N     calls a minute of all clients, due whatever is answered; latency counts from when a call
+#                      is due (0: each answer makes the client's next call)
 #   --tpm-delay-ms N   make the TPMs as slow as chips (0)
 #   --scale X          size of a warehouse (0.1)
 #   --out DIR          where the results go, one JSON file a run (build/bench/thesis)
@@ -19,7 +21,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export BFT_BUILD=${BFT_BUILD:-$root/build/release}
-page_cost_ms=200 page_workers=1 groups="1 2 3 4 5" clients=15 seconds=20 warmup=5 tpm_delay_ms=0 scale=0.1
+page_cost_ms=200 page_workers=1 groups="1 2 3 4 5" clients=15 seconds=20 warmup=5 per_minute=0 tpm_delay_ms=0 scale=0.1
 out=$root/build/bench/thesis warehouses=5
 
 fail() { echo "thesis.sh: $*" >&2; exit 1; }
@@ -28,7 +30,7 @@ say() { printf '== %s\n' "$*"; }
 while [ $# -gt 0 ]; do
     case "$1" in
         -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
-        --page-cost-ms | --page-workers | --groups | --clients | --seconds | --warmup | --tpm-delay-ms | --scale | --out) ;;
+        --page-cost-ms | --page-workers | --groups | --clients | --seconds | --warmup | --per-minute | --tpm-delay-ms | --scale | --out) ;;
         *) echo "thesis.sh: unknown option '$1'; see: bench/cluster/thesis.sh --help" >&2; exit 2 ;;
     esac
     [ $# -ge 2 ] || { echo "thesis.sh: $1 needs a value" >&2; exit 2; }
@@ -63,7 +65,7 @@ drive() { # NAME CLIENTS ARGUMENTS...
     shift 2
     printf '   %-22s' "$name"
     "$bin/tpcc_drive" --warehouses "$warehouses" --scale "$scale" --clients "$count" --seconds "$seconds" \
-        --warmup "$warmup" --json "$out/$name.json" "$@" >"$dir/drive.log" 2>&1 ||
+        --warmup "$warmup" --per-minute "$per_minute" --json "$out/$name.json" "$@" >"$dir/drive.log" 2>&1 ||
         { failures=$((failures + 1)); echo; tail -n 20 "$dir/drive.log" >&2; }
     [ -s "$out/$name.json" ] || fail "the run '$name' gave no result"
     python3 - "$out/$name.json" <<'PRINT'
@@ -93,6 +95,7 @@ for g in $groups; do
         drive "unreplicated.$g.$c" "$c" --direct "$dir/one/mysqld.sock" --user root --servers "$g" \
             --page-cost-ms "$page_cost_ms"
         drive "groups.$g.$c" "$c" --config "$dir/cluster/clients/bench"
+        "$root/deploy/cluster.sh" status "$dir/cluster" --json >"$out/groups.$g.$c.status" || true
     done
     "$bin/tpcc_check" "${sockets[@]}" --user root >"$dir/check.log" ||
         { cat "$dir/check.log" >&2; failures=$((failures + 1)); }

@@ -97,6 +97,7 @@ for ((round = 1; round <= rounds; round++)); do
     drive text --direct "$one" --user root --way text --pids-file "$dir/one.pids"
     drive prepared --direct "$one" --user root --way prepared --pids-file "$dir/one.pids"
     drive cluster --config "$dir/cluster/clients/bench" --pids-file "$dir/pids"
+    "$root/deploy/cluster.sh" status "$dir/cluster" --json >"$out/status.$round.json" || true
 done
 
 say "checking the databases"
