@@ -64,7 +64,7 @@ say "a cluster of $groups groups, and one server without replication; $warehouse
 "$root/deploy/cluster.sh" init "$dir/cluster" --groups "$groups" --partitions "$warehouses" --pool-mb "$pool_mb" \
     --workers "$workers" "${timing[@]}"
 "$root/deploy/cluster.sh" start-databases "$dir/cluster"
-"$root/deploy/mariadb.sh" start "$dir/one" --pool-mb "$pool_mb"
+"$root/deploy/mariadb.sh" start "$dir/one" --pool-mb "$pool_mb" --connections $((2 * clients + 16))
 one=$dir/one/mysqld.sock
 mapfile -t sockets < <("$root/deploy/cluster.sh" sockets "$dir/cluster" | sed 's/^/--socket=/')
 "$bin/tpcc_load" "${sockets[@]}" --socket "$one" --user root --warehouses "$warehouses" --scale "$scale" \

@@ -76,7 +76,7 @@ std::string verdict(const Request& request, const bftnode::CallResult& result) {
 Driver::Driver(CallTarget& target, const DriveOptions& options, const std::atomic<bool>& stop)
     : target_(target), options_(options), stop_(stop), cpu_(options.pids_file) {
     for (std::size_t i = 0; i < options_.clients; ++i)
-        seats_.push_back({Terminal(options_.scale, options_.seed, i), std::nullopt, std::nullopt});
+        seats_.push_back({Terminal(options_.scale, options_.seed, i), {}, {}, {}});
 }
 
 bool Driver::may_issue() const {
