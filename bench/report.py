@@ -127,9 +127,13 @@ class Report:
                     "<= 0.06", lambda v: v <= 0.06)
         yield ratio("transactions per CPU second", "transactions per CPU second of one database / unreplicated by CALL", "1.0",
                     ">= 0.95 plain, >= 1.6 with batch forms", lambda v: v >= 1.6)
+        many = {what: value for what, value, _ in tpcc_table.ratios(tpcc_table.read(self.results / "tpcc-256"))}
         for way in ("text", "prepared"):
             yield ratio(f"transactions/s of everything / {tpcc_table.WAYS[way]}", f"transactions/s of everything / unreplicated, {way}",
                         "1.0", ">= 1.0", lambda v: v >= 1)
+            value = many.get(f"transactions/s of everything / {tpcc_table.WAYS[way]}")
+            yield (f"the same, 256 clients, {way}", "1.0", ">= 1.0", value and f"{value:.2f}", value and value >= 1,
+                   "bench/cluster/tpcc.sh --clients 256")
         runs = thesis_table.read(self.results / "thesis")
         counts = sorted(g for system, g, c in runs if system == "groups" and c == 15)
         rates = {key: run["per_second"] for key, run in runs.items()}
@@ -186,12 +190,17 @@ class Report:
             return
         self.say("### TPC-C\n")
         self.conditions("tpcc")
-        self.say(captured(tpcc_table.print_tables, found))
-        for way, figures in found.items():
-            for figure, value in figures.items():
-                self.note("tpcc", way, figure, value)
-        for what, value, _ in tpcc_table.ratios(found):
-            self.note("tpcc", "ratio", what, value)
+        for part, clients in (("tpcc", 64), ("tpcc-256", 256)):
+            found = tpcc_table.read(self.results / part)
+            if not found:
+                continue
+            self.say(f"{clients} clients, 5 warehouses:\n")
+            self.say(captured(tpcc_table.print_tables, found))
+            for way, figures in found.items():
+                for figure, value in figures.items():
+                    self.note(part, way, figure, value)
+            for what, value, _ in tpcc_table.ratios(found):
+                self.note(part, "ratio", what, value)
 
     def thesis(self):
         runs = thesis_table.read(self.results / "thesis")

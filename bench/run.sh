@@ -53,8 +53,8 @@ expected() { # PART
     local full quick_time
     case "$1" in
         micro) full=60 quick_time=15 ;;
-        ordering) full=240 quick_time=150 ;;
-        tpcc) full=420 quick_time=100 ;;
+        ordering) full=180 quick_time=130 ;;
+        tpcc) full=330 quick_time=180 ;;
         thesis) full=1500 quick_time=260 ;;
         growth) full=420 quick_time=30 ;;
     esac
@@ -71,7 +71,7 @@ conditions() {
 }
 
 micro() {
-    local name time=0.5
+    local name time=0.2
     [ -z "$quick" ] || time=0.05
     mkdir -p "$out/micro"
     for name in codec digests signatures engines; do
@@ -84,7 +84,7 @@ micro() {
         --benchmark_format=json >"$out/micro/usig.json" 2>/dev/null
 }
 ordering() {
-    local seconds=10
+    local seconds=8
     [ -z "$quick" ] || seconds=4
     mkdir -p "$out/ordering"
     run_ordering() { # NAME ARGUMENTS...
@@ -106,8 +106,10 @@ ordering() {
     python3 bench/cluster/ordering_table.py "$out/ordering"
 }
 tpcc() {
-    if [ -n "$quick" ]; then set -- --rounds 1 --seconds 10; else set --; fi
+    if [ -n "$quick" ]; then set -- --rounds 1 --seconds 10; else set -- --rounds 2 --seconds 15; fi
     bench/cluster/tpcc.sh "$@" --out "$out/tpcc"
+    # The more clients, the more calls meet in a row of the executor.
+    bench/cluster/tpcc.sh "$@" --rounds 1 --clients 256 --out "$out/tpcc-256"
 }
 thesis() {
     if [ -n "$quick" ]; then set -- --clients 15 --seconds 10; else set -- --clients "1 3 7 11 15 20" --seconds 12; fi
