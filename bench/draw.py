@@ -40,7 +40,7 @@ def rate(run):
 
 def save(figure, into, name):
     figure.tight_layout()
-    figure.savefig(into / f"{name}.svg", metadata={"Date": None})
+    figure.savefig(into / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)
     print(into / f"{name}.svg")
 
@@ -98,19 +98,20 @@ def against_clients(runs, into):
     save(second, into, "latency-clients")
 
 
-def histogram(axes, run, colour, label):
+def histogram(axes, run, colour, label, width):
     """From quantiles: each step of the curve holds the same share of the calls."""
     curve = [value / 1000 for value in run["latency_curve_us"]]
-    axes.hist(curve, bins=40, weights=[100 / len(curve)] * len(curve), color=colour, alpha=0.6, label=label)
+    axes.hist(curve, bins=[width * i for i in range(int(curve[-1] / width) + 2)], weights=[100 / len(curve)] * len(curve), color=colour, alpha=0.6, label=label)
     return curve
 
 
 def distribution(runs, into):
     """`runs`: [(label, run)]"""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.8))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 4.4))
+    width = max(run["latency_us"]["p99"] for _, run in runs) / 1000 / 40
     for number, (label, run) in enumerate(runs):
         colour = COLOURS[(0, 2, 3)[number]]
-        curve = histogram(left, run, colour, label)
+        curve = histogram(left, run, colour, label, width)
         shares = [100 * i / (len(curve) - 1) for i in range(len(curve))]
         p95 = run["latency_us"]["p95"] / 1000
         right.plot(curve, shares, color=colour, label=f"{label}: 95 % within {p95:.0f} ms")
@@ -121,29 +122,30 @@ def distribution(runs, into):
     left.set(xlabel="latency, ms", ylabel="% of calls", title="Latencies (thesis, figure 5.8)", xlim=(0, None))
     right.set(xlabel="latency, ms", ylabel="% of calls", title="Cumulative (thesis, figure 5.9)", ylim=(0, 100),
               xlim=(0, None))
-    left.legend()
-    right.legend(loc="lower right")
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15))
+    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15))
     save(figure, into, "latency-distribution")
 
 
 def time_per_stage(found, into):
     """`found`: [(name, {stage: (count, mean ms)})]"""
-    figure, axes = plt.subplots(figsize=(7.4, 4.4))
+    figure, axes = plt.subplots(figsize=(7.4, 6.0 if len(found) > 2 else 4.8))
     shown = [stage for stage in stages.ORDER if any(stage in values for _, values in found)]
     height = 0.8 / len(found)
     for number, (name, values) in enumerate(found):
         places = [row + (number - (len(found) - 1) / 2) * height for row in range(len(shown))]
         means = [values[stage][1] if stage in values else 0 for stage in shown]
         bars = axes.barh(places, means, height * 0.92, color=COLOURS[number], label=name)
-        axes.bar_label(bars, [f"{mean:.3g}" if mean else "" for mean in means], fontsize=7, padding=2)
+        axes.bar_label(bars, [(f"{mean:.0f}" if mean >= 100 else f"{mean:.2g}") if mean else "" for mean in means],
+                       fontsize=7, padding=2)
     axes.axvline(THESIS["signatures"], color=COLOURS[5], linestyle=":", linewidth=1,
-                 label="thesis: signing and verifying, 115 of 389 ms")
+                 label="the thesis: signing and verifying take 115 ms of a transaction's 389")
     axes.set(yticks=range(len(shown)), yticklabels=shown, xlabel="mean, ms (logarithmic)", xscale="log",
-             title="Time per stage (thesis, figure 5.4); verify, sign, commit_db, execute and render are parts of others")
+             title="Mean time per stage (thesis, figure 5.4)")
     axes.set_xlim(right=axes.get_xlim()[1] * 3)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.12), ncol=2)
     save(figure, into, "stages")
 
 
@@ -167,7 +169,7 @@ def cpu(found, into):
 
 
 def growth(model, into):
-    names = [name for name in ("groups", "faults", "bytes", "crowd") if name in model]
+    names = [name for name in ("groups", "faults", "bytes", "crowd") if model.get(name)]
     figure, all_axes = plt.subplots(2, 2, figsize=(9.4, 6.4))
     words = {"groups": "groups", "faults": "f", "bytes": "bytes of an operation", "crowd": "requests that share a slot"}
     for axes, name in zip(all_axes.flat, names):
@@ -181,20 +183,23 @@ def growth(model, into):
             with_databases = model["groups-databases"]
             axes.plot([row[key] for row in with_databases], [row["cpu_us"] for row in with_databases], "o--",
                       color=COLOURS[2], markersize=4, label="CPU, all, with databases")
-        axes.set(xlabel=words[name], ylabel="us per request", ylim=(0, None))
+        axes.set(xlabel=words[name], ylabel="us per request")
         other = axes.twinx()
         other.plot(places, [row["frame_bytes"] for row in rows], "s:", color=GREY, markersize=3, label="bytes sent")
-        other.set(ylabel="bytes per request", ylim=(0, None))
+        other.set(ylabel="bytes per request")
         other.grid(False)
         other.spines["right"].set_visible(True)
         if name in ("bytes", "crowd"):
-            axes.set(xscale="log", yscale="log", ylim=(None, None))
+            axes.set(xscale="log", yscale="log")
             other.set(yscale="log")
         else:
             axes.set_xticks(places)
+            axes.set_ylim(bottom=0)
+            other.set_ylim(bottom=0)
         if axes is all_axes.flat[0]:
             handles = [each.get_legend_handles_labels() for each in (axes, other)]
-            axes.legend(handles[0][0] + handles[1][0], handles[0][1] + handles[1][1], loc="center right")
+            figure.legend(handles[0][0] + handles[1][0], handles[0][1] + handles[1][1], loc="lower center", ncol=4,
+                          bbox_to_anchor=(0.5, -0.04))
     for axes in all_axes.flat[len(names):]:
         axes.set_visible(False)
     figure.suptitle("What a request costs as the cluster grows (engines, codec, signatures; without certificates)",

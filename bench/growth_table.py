@@ -33,11 +33,12 @@ def read_real(folder):
     """{name: (run, footprint)}"""
     found = {}
     for file in sorted(folder.glob("real-*.json")):
-        if file.stem.count("."):
+        if "." in file.stem or file.stat().st_size == 0:
             continue
         footprint = file.with_suffix(".footprint.json")
         found[file.stem.removeprefix("real-")] = (json.loads(file.read_text()),
-                                                  json.loads(footprint.read_text()) if footprint.exists() else None)
+                                                  json.loads(footprint.read_text())
+                                                  if footprint.exists() and footprint.stat().st_size else None)
     return found
 
 

@@ -112,7 +112,7 @@ tpcc() {
     bench/cluster/tpcc.sh "$@" --rounds 1 --clients 256 --out "$out/tpcc-256"
 }
 thesis() {
-    if [ -n "$quick" ]; then set -- --clients 15 --seconds 10; else set -- --clients "1 3 7 11 15 20" --seconds 12; fi
+    if [ -n "$quick" ]; then set -- --clients 15 --seconds 10; else set -- --clients "1 5 11 15" --seconds 12; fi
     bench/cluster/thesis.sh "$@" --out "$out/thesis"
     # Latency at the rate of the thesis's section 5.4, from when each call was due.
     local workers
