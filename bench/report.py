@@ -150,7 +150,7 @@ class Report:
             p95 = run and run["latency_us"]["p95"] / 1000
             yield (f"its p95 at 1,000 a minute, {workers} page{'s' if workers > 1 else ''} at once per replica", "870 ms", "<= 260 ms",
                    p95 and f"{p95:.0f} ms", p95 and p95 <= 260,
-                   f"bench/cluster/thesis.sh --groups 5 --per-minute 1000 --page-workers {workers}")
+                   "bench/run.sh --only paced")
         slow = sorted((int(name.rsplit("-", 1)[1]), pair) for name, pair in growth_table.read_real(self.results / "growth").items()
                       if name.startswith("slow-tpm-"))
         per_second = [run["per_second"] for _, (run, _) in slow]

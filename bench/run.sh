@@ -3,8 +3,9 @@
 #
 #   bench/run.sh [OPTIONS]
 #
-#   --only "A B .."   parts: micro ordering tpcc thesis growth (all); what other parts left in DIR stays
+#   --only "A B .."   parts: micro ordering tpcc thesis growth (all) paced (a part of thesis); what other parts left in DIR stays
 #   --quick           a pass of some minutes instead of most of an hour
+#   --rounds N        of TPC-C, whose table shows medians (3; with --quick 1)
 #   --out DIR         results: JSON and CSV files, report.md, *.svg (build/bench/results)
 #   --docs            put tables and figures into docs/benchmarks.md and docs/images/bench
 #   --report-only     measure nothing; make tables and figures of what DIR has
@@ -20,26 +21,27 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-parts="micro ordering tpcc thesis growth" quick="" out=$root/build/bench/results docs="" report_only=""
+parts="micro ordering tpcc thesis growth" quick="" rounds="" out=$root/build/bench/results docs="" report_only=""
 while [ $# -gt 0 ]; do
     case "$1" in
         -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
         --quick) quick=yes; shift; continue ;;
         --docs) docs=yes; shift; continue ;;
         --report-only) report_only=yes; shift; continue ;;
-        --only | --out) [ $# -ge 2 ] || { echo "run.sh: $1 needs a value" >&2; exit 2; } ;;
+        --only | --out | --rounds) [ $# -ge 2 ] || { echo "run.sh: $1 needs a value" >&2; exit 2; } ;;
         *) echo "run.sh: unknown option '$1'; see: bench/run.sh --help" >&2; exit 2 ;;
     esac
-    if [ "$1" = --only ]; then parts=$2; else out=$2; fi
+    case "$1" in --only) parts=$2 ;; --rounds) rounds=$2 ;; --out) out=$2 ;; esac
     shift 2
 done
 for name in $parts; do
     case "$name" in
-        micro | ordering | tpcc | thesis | growth) ;;
+        micro | ordering | tpcc | thesis | paced | growth) ;;
         *) echo "run.sh: no part is called '$name'" >&2; exit 2 ;;
     esac
 done
 
+[ -n "$rounds" ] || { if [ -n "$quick" ]; then rounds=1; else rounds=3; fi; }
 cd "$root"
 mkdir -p "$out"
 out=$(realpath "$out")
@@ -54,8 +56,9 @@ expected() { # PART
     case "$1" in
         micro) full=60 quick_time=15 ;;
         ordering) full=180 quick_time=130 ;;
-        tpcc) full=330 quick_time=180 ;;
-        thesis) full=1500 quick_time=260 ;;
+        tpcc) full=$((90 + 190 * rounds)) quick_time=$((90 + 100 * rounds)) ;;
+        thesis) full=900 quick_time=260 ;;
+        paced) full=100 quick_time=100 ;;
         growth) full=420 quick_time=30 ;;
     esac
     if [ -n "$quick" ]; then echo "$quick_time"; else echo "$full"; fi
@@ -70,6 +73,10 @@ conditions() {
         "${quick:+quick}"
 }
 
+# A part goes on when one of its runs fails, and has failed then.
+bad=0
+try() { "$@" || bad=1; }
+
 micro() {
     local name time=0.2
     [ -z "$quick" ] || time=0.05
@@ -77,10 +84,10 @@ micro() {
     for name in codec digests signatures engines; do
         echo "== micro: $name"
         "$BFT_BUILD/bench/micro/${name}_micro" --benchmark_min_time="$time" --benchmark_format=json \
-            >"$out/micro/$name.json" 2>"$out/micro/$name.err" || { cat "$out/micro/$name.err" >&2; return 1; }
+            >"$out/micro/$name.json" 2>"$out/micro/$name.err" || { cat "$out/micro/$name.err" >&2; bad=1; }
     done
     echo "== micro: counters"
-    "$BFT_BUILD/bench/engine/usig_bench" --benchmark_min_time="$time" --benchmark_filter='verify|create_software' \
+    try "$BFT_BUILD/bench/engine/usig_bench" --benchmark_min_time="$time" --benchmark_filter='verify|create_software' \
         --benchmark_format=json >"$out/micro/usig.json" 2>/dev/null
 }
 ordering() {
@@ -91,7 +98,7 @@ ordering() {
         local name=$1
         shift
         echo "== ordering: $name"
-        bench/cluster/ordering.sh --seconds "$seconds" --json "$out/ordering/$name.json" "$@"
+        try bench/cluster/ordering.sh --seconds "$seconds" --json "$out/ordering/$name.json" "$@"
     }
     run_ordering saturated-0 --clients 4 --outstanding 1024
     run_ordering saturated-1024 --clients 4 --outstanding 512 --bytes 1024
@@ -106,22 +113,26 @@ ordering() {
     python3 bench/cluster/ordering_table.py "$out/ordering"
 }
 tpcc() {
-    if [ -n "$quick" ]; then set -- --rounds 1 --seconds 10; else set -- --rounds 2 --seconds 15; fi
-    bench/cluster/tpcc.sh "$@" --out "$out/tpcc"
+    local seconds=20
+    [ -z "$quick" ] || seconds=10
+    try bench/cluster/tpcc.sh --seconds "$seconds" --rounds "$rounds" --out "$out/tpcc"
     # The more clients, the more calls meet in a row of the executor.
-    bench/cluster/tpcc.sh "$@" --rounds 1 --clients 256 --out "$out/tpcc-256"
+    try bench/cluster/tpcc.sh --seconds "$seconds" --rounds "$rounds" --clients 256 --out "$out/tpcc-256"
 }
 thesis() {
     if [ -n "$quick" ]; then set -- --clients 15 --seconds 10; else set -- --clients "1 5 11 15" --seconds 12; fi
-    bench/cluster/thesis.sh "$@" --out "$out/thesis"
-    # Latency at the rate of the thesis's section 5.4, from when each call was due.
+    try bench/cluster/thesis.sh "$@" --out "$out/thesis"
+    paced
+}
+# Latency at the rate of the thesis's section 5.4, from when each call was due. Slots do not wait for company.
+paced() {
     local workers
     for workers in 1 4; do
-        bench/cluster/thesis.sh --groups 5 --clients 15 --seconds 20 --per-minute 1000 --page-workers "$workers" \
-            --out "$out/thesis-paced-$workers"
+        try bench/cluster/thesis.sh --groups 5 --clients 15 --seconds 20 --per-minute 1000 --page-workers "$workers" \
+            --timing 'busy_batch_interval_ms = 10' --timing 'gather_interval_ms = 5' --out "$out/thesis-paced-$workers"
     done
 }
-growth() { bench/growth.sh ${quick:+--quick} --out "$out/growth"; }
+growth() { try bench/growth.sh ${quick:+--quick} --out "$out/growth"; }
 
 if [ -z "$report_only" ]; then
     deploy/install-packages.sh build run bench
@@ -138,7 +149,7 @@ if [ -z "$report_only" ]; then
         number=$((number + 1))
         printf '\n#### %s: part %d of %d, %s; about %d min left\n' "$name" "$number" "$count" "$(date +%T)" $(((left + 59) / 60))
         conditions >"$out/conditions/$name.json"
-        "$name" 2>&1 | tee "$out/$name.log" || failed="$failed $name"
+        { "$name"; exit "$bad"; } 2>&1 | tee "$out/$name.log" || failed="$failed $name"
         left=$((left - $(expected "$name")))
     done
 fi
