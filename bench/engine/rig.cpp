@@ -5,6 +5,7 @@
 #include "consensus/signed_bytes.hpp"
 #include "wire/codec.hpp"
 
+#include <cstdlib>
 #include <ctime>
 #include <set>
 
