@@ -51,7 +51,7 @@ if [[ " $only " == *" model "* ]]; then
     model groups-databases --groups 1,2,3,4,5,6,7,8 --databases
     model faults --f 1,2,3
     requests=$((requests / 8)) model bytes --bytes 0,64,256,1024,4096,16384,65536 --crowd 64
-    model crowd --crowd 1,4,16,64,256,1024,2000
+    model crowd --crowd 1,4,16,64,256,1000
 fi
 if [ -z "$quick" ] && [[ " $only " == *" real "* ]]; then
     rm -f "$out"/real-*.json

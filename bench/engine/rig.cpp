@@ -5,6 +5,7 @@
 #include "consensus/signed_bytes.hpp"
 #include "wire/codec.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <ctime>
 #include <set>
@@ -19,6 +20,8 @@ namespace {
 // A client has at most 256 requests under way in one partition.
 constexpr std::size_t per_partition = 200;
 constexpr std::uint32_t partitions_per_group = 16;
+// A client signs at most so many requests at once.
+constexpr std::size_t per_bundle = 512;
 constexpr ClientId client(1);
 
 /// Adds the CPU time of a scope to `sum` and `also`.
@@ -157,12 +160,13 @@ Now Rig::now() const {
     return {now_, static_cast<UnixMillis>(ms.count())};
 }
 
-std::vector<Body> Rig::make_requests(GroupId group, std::size_t count) {
+std::vector<Body> Rig::make_requests(GroupId group, std::size_t first, std::size_t count) {
     std::vector<std::shared_ptr<Request>> requests;
     std::vector<Digest> rds;
     for (std::size_t i = 0; i < count; ++i) {
         Request fields;
-        auto number = static_cast<std::uint32_t>(i / per_partition % partitions_per_group);
+        auto number =
+            static_cast<std::uint32_t>((first + i) / per_partition % partitions_per_group);
         PartitionId home(1 + group.value + number * options_.groups);
         std::uint64_t cseq = ++cseqs_[home];
         fields.id = {client, home, ClientSeq(cseq)};
@@ -194,11 +198,12 @@ bool Rig::serve(std::size_t count) {
         std::size_t share =
             (count + (g + options_.groups - turn_ % options_.groups) % options_.groups) /
             options_.groups;
-        if (share == 0) continue;
-        std::vector<Body> bodies = make_requests(GroupId(g), share);
         std::vector<Endpoint> to = membership_.replicas(GroupId(g));
         for (const Endpoint& each : membership_.all_primaries()) to.push_back(each);
-        send(Endpoint::of_client(client), {to, Bodies{bodies}});
+        for (std::size_t first = 0; first < share; first += per_bundle) {
+            std::size_t size = std::min(per_bundle, share - first);
+            send(Endpoint::of_client(client), {to, Bodies{make_requests(GroupId(g), first, size)}});
+        }
     }
     ++turn_;
     cost_.requests += waiting_.size();

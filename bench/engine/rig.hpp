@@ -66,7 +66,8 @@ private:
 
     void make_membership();
     void make_nodes();
-    [[nodiscard]] std::vector<consensus::Body> make_requests(GroupId group, std::size_t count);
+    [[nodiscard]] std::vector<consensus::Body> make_requests(GroupId group, std::size_t first,
+                                                             std::size_t count);
     void perform(Node& node);
     void perform_voter(Node& node);
     void send(const consensus::Endpoint& from, const consensus::Send& send);
