@@ -215,6 +215,7 @@ class Report:
         paced = [(workers, thesis_table.read(self.results / f"thesis-paced-{workers}").get(("groups", 5, 15)))
                  for workers in (1, 4)]
         if any(run for _, run in paced):
+            self.conditions("paced")
             self.say("15 clients with 1,000 calls a minute between them, five groups; latency from when a call was due:\n")
             self.say("| pages at once, per replica | a minute | p50 ms | p95 ms | p95 / page (goal 1.3; thesis 4.35) |\n|---|---|---|---|---|")
             for workers, run in paced:

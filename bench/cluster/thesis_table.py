@@ -38,7 +38,7 @@ def print_tables(runs, page_cost_ms):
         if system == "groups" and ("unreplicated", servers, clients) in runs:
             by_clients[clients].append(servers)
     for clients, groups in sorted(by_clients.items()):
-        print(f"\n{clients} clients, a page of {page_cost_ms:.0f} ms; the thesis: one group "
+        print(f"\n{clients} client{'s' if clients > 1 else ''}, a page of {page_cost_ms:.0f} ms; the thesis: one group "
               f"{THESIS_ONE_GROUP} a minute, speed-up {THESIS_SPEED_UP} at five\n")
         print("| groups | a minute | unreplicated | overhead | speed-up | p50 ms | p95 ms | p95 / page |")
         print("|---|---|---|---|---|---|---|---|")
