@@ -11,7 +11,7 @@
 #   deploy/cluster.sh start-host DIR HOST     start whatever of one host does not run
 #   deploy/cluster.sh status DIR [OPTIONS]    `bftctl status`
 #   deploy/cluster.sh sockets DIR             the database servers' sockets, one a line
-#   deploy/cluster.sh pids DIR                every process: PID and daemon, usig, tpm or database
+#   deploy/cluster.sh pids DIR                every process: PID; daemon, usig, tpm or database; host
 #   deploy/cluster.sh hosts DIR               the hosts' names, one a line
 #
 # Options of init:
@@ -24,6 +24,7 @@
 #   --app FOLDER       the application (config/apps/tpcc); one of kind "ordering" has no databases
 #   --pool-mb N        buffer pool of each database server (64)
 #   --workers N        database sessions of each voter (1)
+#   --batch N          ordered transactions that share an SQL transaction, at most (the daemon's default)
 #   --tpm-delay-ms N   make the TPMs slower (0)
 #   --software-usig yes   counters without TPM, which whoever breaks into a host can forge: for trials
 #   --http tls|plain   an HTTP front for each host with replicas (none)
@@ -183,10 +184,10 @@ list_pids() {
     local host run name
     for host in $hosts; do
         run=$dir/hosts/$host/run
-        ! process_alive "$run/node.pid" || echo "$(cut -d' ' -f1 "$run/node.pid") daemon"
-        ! process_alive "$run/usig.pid" || echo "$(cut -d' ' -f1 "$run/usig.pid") usig"
-        ! process_alive "$run/tpm.pid" || echo "$(cut -d' ' -f1 "$run/tpm.pid") tpm"
-        ! [ -s "$dir/hosts/$host/mariadb/mysqld.pid" ] || echo "$(cat "$dir/hosts/$host/mariadb/mysqld.pid") database"
+        ! process_alive "$run/node.pid" || echo "$(cut -d' ' -f1 "$run/node.pid") daemon $host"
+        ! process_alive "$run/usig.pid" || echo "$(cut -d' ' -f1 "$run/usig.pid") usig $host"
+        ! process_alive "$run/tpm.pid" || echo "$(cut -d' ' -f1 "$run/tpm.pid") tpm $host"
+        ! [ -s "$dir/hosts/$host/mariadb/mysqld.pid" ] || echo "$(cat "$dir/hosts/$host/mariadb/mysqld.pid") database $host"
     done
 }
 
@@ -243,7 +244,7 @@ write_topology() {
 }
 
 init() { # DIR OPTIONS...
-    local primaries=0 timing=() groups=2 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 tpm_delay_ms=0 scan_slots=4096 replicas host name
+    local primaries=0 timing=() groups=2 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 batch="" tpm_delay_ms=0 scan_slots=4096 replicas host name
     local http=none origins="" more_clients="" web_clients=0 client_keys=""
     software=""
     dir=$(realpath -m "$1")
@@ -253,7 +254,7 @@ init() { # DIR OPTIONS...
         [ $# -ge 2 ] || fail "$1 needs a value"
         name=${1#--}
         case "$1" in
-            --groups | --partitions | --f | --primaries | --pool-mb | --workers | --tpm-delay-ms | --scan-slots | --web-clients)
+            --groups | --partitions | --f | --primaries | --pool-mb | --workers | --batch | --tpm-delay-ms | --scan-slots | --web-clients)
                 [[ $2 =~ ^[0-9]+$ ]] || fail "$1 must be a number, not '$2'"
                 printf -v "${name//-/_}" %s "$2"
                 ;;
@@ -296,6 +297,11 @@ init() { # DIR OPTIONS...
     trap 'for host in $hosts; do process_stop 5 "$dir/hosts/$host/run/tpm.pid"; done' EXIT
     for host in $hosts; do start_tpm "$host"; done
     "$(program bftctl)" init --topology "$dir/topology.toml" --dir "$dir" $software
+    if [ -n "$batch" ]; then
+        for host in $database_hosts; do
+            sed -i "s/^batch = .*/batch = $batch/" "$dir/hosts/$host/node.toml"
+        done
+    fi
     if [ ${#timing[@]} -gt 0 ]; then
         for host in $hosts; do
             printf '\n[timing]\n' >>"$dir/hosts/$host/node.toml"

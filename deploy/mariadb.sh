@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A private MariaDB server in a directory of its own, for the demo and the tests.
 #
-#   deploy/mariadb.sh start DIR [--pool-mb N] [--flush 0|1|2] [--user NAME]
+#   deploy/mariadb.sh start DIR [--pool-mb N] [--flush 0|1|2] [--user NAME] [--connections N]
 #                                        make DIR when it is missing, start its server, wait until it answers
 #   deploy/mariadb.sh stop DIR           orderly shutdown
 #   deploy/mariadb.sh kill DIR           kill -9, as a crash would
@@ -126,7 +126,7 @@ start() {
         --innodb-buffer-pool-load-at-startup=0 --innodb-flush-log-at-trx-commit="$flush" \
         --innodb-adaptive-hash-index=ON --innodb-stats-auto-recalc=ON --innodb-read-io-threads=1 \
         --innodb-write-io-threads=2 --query-cache-type=0 --query-cache-size=0 --key-buffer-size=1M \
-        --aria-pagecache-buffer-size=1M --aria-log-file-size=8M --table-open-cache=400 --max-connections=64 \
+        --aria-pagecache-buffer-size=1M --aria-log-file-size=8M --table-open-cache=$((6 * connections + 16)) --max-connections="$connections" \
         --max-allowed-packet=64M --thread-cache-size=16 \
         </dev/null >>"$dir/error.log" 2>&1 9>&- &
     pid=$!
@@ -158,17 +158,20 @@ pool_mb=16
 log_mb=48
 flush=1
 wanted_user=""
+connections=64
 while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || usage
     case "$1" in
         --pool-mb) pool_mb=$2 ;;
         --flush) flush=$2 ;;
         --user) wanted_user=$2 ;;
+        --connections) connections=$2 ;;
         *) usage ;;
     esac
     shift 2
 done
 [[ $pool_mb =~ ^[0-9]+$ && $pool_mb -ge 5 ]] || fail "--pool-mb must be a number of at least 5"
+[[ $connections =~ ^[0-9]+$ && $connections -ge 1 ]] || fail "--connections must be a number"
 [[ $flush =~ ^[012]$ ]] || fail "--flush must be 0, 1 or 2"
 # A small redo log makes a large pool flush all the time.
 [ "$pool_mb" -lt 256 ] || log_mb=512

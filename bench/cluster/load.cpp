@@ -71,6 +71,7 @@ public:
         total.signatures += now.signatures - before_.signatures;
     }
 
+    [[nodiscard]] std::uint64_t answered_at_all() const { return answered_; }
     /// No callback comes from then on.
     void close() { client_.reset(); }
 
@@ -84,7 +85,7 @@ private:
                 ++failed_;
                 if (failure_.empty())
                     failure_ = result.error ? result.error->what : "not taken as ordered";
-            } else if (phase == Phase::measured) {
+            } else if (++answered_; phase == Phase::measured) {
                 latency_.add(static_cast<std::uint64_t>(
                     duration_cast<microseconds>(now - intended).count()));
             }
@@ -101,6 +102,7 @@ private:
     std::atomic<std::uint64_t> under_way_{0};
     std::mutex mutex_;
     tpcc::Histogram latency_;
+    std::atomic<std::uint64_t> answered_{0};
     std::uint64_t failed_ = 0;
     std::string failure_;
     bftnode::Statistics before_;
@@ -138,7 +140,10 @@ public:
         result.cpu = cpu_.by_role();
         for (auto& session : sessions_) session->add_to(result);
         drain();
-        for (auto& session : sessions_) session->close();
+        for (auto& session : sessions_) {
+            result.answered_at_all += session->answered_at_all();
+            session->close();
+        }
         return result;
     }
 

@@ -28,6 +28,7 @@ struct LoadOptions {
 struct LoadResult {
     std::chrono::duration<double> elapsed{};
     std::uint64_t answered = 0;
+    std::uint64_t answered_at_all = 0;  ///< warm-up and what came after the end included
     std::uint64_t failed = 0;
     std::uint64_t sent_again = 0;
     std::uint64_t signatures = 0;

@@ -15,7 +15,8 @@
 #   --tpm-delay-ms N   make the TPMs as slow as chips (0)
 #   --timing LINE      for [timing] of every node.toml; may be given several times
 #   --software-usig    counters of the HMAC kind instead of TPMs: for comparison, not secure
-#   --json FILE        the result
+#   --json FILE        the result; with it FILE less .json and .status.json (stages), .footprint.json
+#                      (memory, disk, CPU of each daemon; of all requests, warm-up included)
 #   --dir DIR          where the cluster lives (a fresh folder under /tmp, removed at the end)
 #   --profile FILE     record all processes with `perf` during the measured run
 #   --keep             leave the cluster running
@@ -88,7 +89,10 @@ cluster start "$dir"
 cluster pids "$dir" >"$dir/pids"
 arguments=()
 for ((i = 1; i <= clients; ++i)); do arguments+=(--config "$dir/clients/load$i"); done
-[ -z "$json" ] || arguments+=(--json "$json")
+if [ -n "$json" ]; then
+    arguments+=(--json "$json")
+    python3 "$root/bench/cluster/footprint.py" "$dir" "$dir/pids" >"$dir/before.json"
+fi
 "$BFT_BUILD/bench/cluster/ordering_bench" "${arguments[@]}" --outstanding "$outstanding" --partitions "$partitions" \
     --bytes "$bytes" --seconds "$seconds" --warmup "$warmup" --rate "$rate" --pids-file "$dir/pids" &
 load=$!
@@ -98,3 +102,10 @@ if [ -n "$profile" ]; then
         -p "$load,$(awk '{printf "%s%s", sep, $1; sep=","}' "$dir/pids")" -- sleep "$((seconds > 4 ? seconds - 3 : 1))" || true
 fi
 wait "$load"
+if [ -n "$json" ]; then
+    python3 "$root/bench/cluster/footprint.py" "$dir" "$dir/pids" >"$dir/after.json"
+    all=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["answered_at_all"])' "$json")
+    python3 "$root/bench/cluster/footprint.py" --difference "$dir/before.json" "$dir/after.json" "$all" \
+        >"${json%.json}.footprint.json"
+    "$root/deploy/cluster.sh" status "$dir" --json >"${json%.json}.status.json" || true
+fi

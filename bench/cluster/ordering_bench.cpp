@@ -2,6 +2,7 @@
 #include "load.hpp"
 
 #include <CLI/CLI.hpp>
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
@@ -58,12 +59,16 @@ std::string json_of(const LoadOptions& options, const LoadResult& result) {
     boost::json::object cpu = {{"clients", result.per_request(result.own_cpu)}};
     for (const auto& [role, time] : result.cpu) cpu[role] = result.per_request(time);
     if (!result.cpu.empty()) cpu["nodes"] = result.per_request(nodes_cpu(result));
+    boost::json::array curve;
+    for (std::uint64_t permille = 0; permille <= 1000; permille += 5)
+        curve.push_back(latency.quantile(permille));
     boost::json::object all = {{"clients", options.clients.size()},
                                {"outstanding", options.outstanding},
                                {"bytes", options.bytes},
                                {"rate", options.rate},
                                {"seconds", result.elapsed.count()},
                                {"answered", result.answered},
+                               {"answered_at_all", result.answered_at_all},
                                {"failed", result.failed},
                                {"sent_again", result.sent_again},
                                {"client_signatures", result.signatures},
@@ -74,6 +79,7 @@ std::string json_of(const LoadOptions& options, const LoadResult& result) {
                                  {"p99", latency.quantile(990)},
                                  {"max", latency.max()},
                                  {"mean", latency.mean()}}},
+                               {"latency_curve_us", std::move(curve)},
                                {"cpu_us_per_request", std::move(cpu)}};
     return boost::json::serialize(all) + "\n";
 }

@@ -12,7 +12,7 @@ def main():
     if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
         print(__doc__.strip())
         return 0 if len(sys.argv) == 2 else 2
-    files = sorted(pathlib.Path(sys.argv[1]).glob("*.json"))
+    files = sorted(file for file in pathlib.Path(sys.argv[1]).glob("*.json") if "." not in file.stem)
     if not files:
         print(f"ordering_table.py: no results in {sys.argv[1]}", file=sys.stderr)
         return 1
@@ -21,7 +21,7 @@ def main():
     for file in files:
         run = json.loads(file.read_text())
         cpu = run["cpu_us_per_request"]
-        nodes = sum(value for role, value in cpu.items() if role != "clients")
+        nodes = cpu.get("nodes", sum(value for role, value in cpu.items() if role != "clients"))
         latency = run["latency_us"]
         print(f"| {file.stem} | {run['bytes']} | {run['clients'] * run['outstanding']} | {run['per_second']:.0f} "
               f"| {latency['p50'] / 1000:.2f} | {latency['p99'] / 1000:.2f} | {nodes:.1f} | {cpu['clients']:.1f} | {run['failed']} |")

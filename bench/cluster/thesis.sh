@@ -10,8 +10,11 @@
 #   --clients "A B .." numbers of clients (15)
 #   --seconds N        of each run, after --warmup (20)
 #   --warmup N         seconds before it (5)
+#   --per-minute N     calls a minute of all clients, due whatever is answered; latency counts from when a call
+#                      is due (0: each answer makes the client's next call)
 #   --tpm-delay-ms N   make the TPMs as slow as chips (0)
 #   --scale X          size of a warehouse (0.1)
+#   --timing LINE      for [timing] of every node.toml; may be given several times
 #   --out DIR          where the results go, one JSON file a run (build/bench/thesis)
 #
 # BFT_BUILD names the folder of the built programs (build/release). Exit status: 0 when no request failed.
@@ -19,8 +22,8 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export BFT_BUILD=${BFT_BUILD:-$root/build/release}
-page_cost_ms=200 page_workers=1 groups="1 2 3 4 5" clients=15 seconds=20 warmup=5 tpm_delay_ms=0 scale=0.1
-out=$root/build/bench/thesis warehouses=5
+page_cost_ms=200 page_workers=1 groups="1 2 3 4 5" clients=15 seconds=20 warmup=5 per_minute=0 tpm_delay_ms=0 scale=0.1
+out=$root/build/bench/thesis warehouses=5 timing=()
 
 fail() { echo "thesis.sh: $*" >&2; exit 1; }
 say() { printf '== %s\n' "$*"; }
@@ -28,10 +31,11 @@ say() { printf '== %s\n' "$*"; }
 while [ $# -gt 0 ]; do
     case "$1" in
         -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
-        --page-cost-ms | --page-workers | --groups | --clients | --seconds | --warmup | --tpm-delay-ms | --scale | --out) ;;
+        --page-cost-ms | --page-workers | --groups | --clients | --seconds | --warmup | --per-minute | --tpm-delay-ms | --scale | --timing | --out) ;;
         *) echo "thesis.sh: unknown option '$1'; see: bench/cluster/thesis.sh --help" >&2; exit 2 ;;
     esac
     [ $# -ge 2 ] || { echo "thesis.sh: $1 needs a value" >&2; exit 2; }
+    if [ "$1" = --timing ]; then timing+=(--timing "$2"); shift 2; continue; fi
     name=${1#--}
     printf -v "${name//-/_}" %s "$2"
     shift 2
@@ -63,7 +67,7 @@ drive() { # NAME CLIENTS ARGUMENTS...
     shift 2
     printf '   %-22s' "$name"
     "$bin/tpcc_drive" --warehouses "$warehouses" --scale "$scale" --clients "$count" --seconds "$seconds" \
-        --warmup "$warmup" --json "$out/$name.json" "$@" >"$dir/drive.log" 2>&1 ||
+        --warmup "$warmup" --per-minute "$per_minute" --json "$out/$name.json" "$@" >"$dir/drive.log" 2>&1 ||
         { failures=$((failures + 1)); echo; tail -n 20 "$dir/drive.log" >&2; }
     [ -s "$out/$name.json" ] || fail "the run '$name' gave no result"
     python3 - "$out/$name.json" <<'PRINT'
@@ -83,7 +87,7 @@ done
 for g in $groups; do
     say "$g group(s), and $g unreplicated server(s)"
     "$root/deploy/cluster.sh" init "$dir/cluster" --groups "$g" --partitions "$warehouses" --pool-mb 64 \
-        --tpm-delay-ms "$tpm_delay_ms" >"$dir/init.log" 2>&1 || { cat "$dir/init.log" >&2; fail "cannot make a cluster"; }
+        --tpm-delay-ms "$tpm_delay_ms" "${timing[@]}" >"$dir/init.log" 2>&1 || { cat "$dir/init.log" >&2; fail "cannot make a cluster"; }
     "$root/deploy/cluster.sh" start-databases "$dir/cluster"
     mapfile -t sockets < <("$root/deploy/cluster.sh" sockets "$dir/cluster" | sed 's/^/--socket=/')
     "$bin/tpcc_load" "${sockets[@]}" --user root --warehouses "$warehouses" --scale "$scale" \
@@ -93,6 +97,7 @@ for g in $groups; do
         drive "unreplicated.$g.$c" "$c" --direct "$dir/one/mysqld.sock" --user root --servers "$g" \
             --page-cost-ms "$page_cost_ms"
         drive "groups.$g.$c" "$c" --config "$dir/cluster/clients/bench"
+        "$root/deploy/cluster.sh" status "$dir/cluster" --json >"$out/groups.$g.$c.status" || true
     done
     "$bin/tpcc_check" "${sockets[@]}" --user root >"$dir/check.log" ||
         { cat "$dir/check.log" >&2; failures=$((failures + 1)); }

@@ -17,6 +17,8 @@ def read(folder):
     """{(system, servers or groups, clients): result}"""
     runs = {}
     for file in folder.glob("*.json"):
+        if file.stat().st_size == 0:
+            continue  # a run that was interrupted
         system, servers, clients = file.stem.split(".")
         runs[system, int(servers), int(clients)] = json.loads(file.read_text())
     return runs
@@ -27,13 +29,16 @@ def main():
     options.add_argument("folder", type=pathlib.Path)
     options.add_argument("--page-cost-ms", type=float, default=200)
     arguments = options.parse_args()
-    runs = read(arguments.folder)
+    print_tables(read(arguments.folder), arguments.page_cost_ms)
+
+
+def print_tables(runs, page_cost_ms):
     by_clients = collections.defaultdict(list)
     for system, servers, clients in runs:
         if system == "groups" and ("unreplicated", servers, clients) in runs:
             by_clients[clients].append(servers)
     for clients, groups in sorted(by_clients.items()):
-        print(f"\n{clients} clients, a page of {arguments.page_cost_ms:.0f} ms; the thesis: one group "
+        print(f"\n{clients} client{'s' if clients > 1 else ''}, a page of {page_cost_ms:.0f} ms; the thesis: one group "
               f"{THESIS_ONE_GROUP} a minute, speed-up {THESIS_SPEED_UP} at five\n")
         print("| groups | a minute | unreplicated | overhead | speed-up | p50 ms | p95 ms | p95 / page |")
         print("|---|---|---|---|---|---|---|---|")
@@ -44,7 +49,7 @@ def main():
             first = first or rate / count
             p50, p95 = (ours["latency_us"][name] / 1000 for name in ("p50", "p95"))
             print(f"| {count} | {rate:.0f} | {base:.0f} | {100 * (1 - rate / base):+.1f} % | {rate / first:.2f} "
-                  f"| {p50:.0f} | {p95:.0f} | {p95 / arguments.page_cost_ms:.2f} |")
+                  f"| {p50:.0f} | {p95:.0f} | {p95 / page_cost_ms:.2f} |")
 
 
 if __name__ == "__main__":

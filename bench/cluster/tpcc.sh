@@ -12,6 +12,8 @@
 #   --scale X        size of a warehouse (1)
 #   --groups N       groups of replicas (2)
 #   --workers N      database sessions of each voter (1)
+#   --batch N        ordered transactions that share an SQL transaction, at most (the daemon's default)
+#   --ways "A B .."  which of the four: call text prepared cluster (all)
 #   --out DIR        where the results go, one JSON file a run (build/bench/tpcc)
 #   --timing LINE    a line for [timing] of every node.toml; may be given several times
 #
@@ -22,7 +24,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export BFT_BUILD=${BFT_BUILD:-$root/build/release}
-rounds=3 seconds=20 warmup=3 clients=64 warehouses=5 scale=1 groups=2 workers=1 out=$root/build/bench/tpcc
+rounds=3 seconds=20 warmup=3 clients=64 warehouses=5 scale=1 groups=2 workers=1 batch="" ways="call text prepared cluster" out=$root/build/bench/tpcc
 timing=()
 
 fail() { echo "tpcc.sh: $*" >&2; exit 1; }
@@ -31,7 +33,7 @@ say() { printf '== %s\n' "$*"; }
 while [ $# -gt 0 ]; do
     case "$1" in
         -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
-        --rounds | --seconds | --warmup | --clients | --warehouses | --scale | --groups | --workers | --out | --timing) ;;
+        --rounds | --seconds | --warmup | --clients | --warehouses | --scale | --groups | --workers | --batch | --ways | --out | --timing) ;;
         *) echo "tpcc.sh: unknown option '$1'; see: bench/cluster/tpcc.sh --help" >&2; exit 2 ;;
     esac
     [ $# -ge 2 ] || { echo "tpcc.sh: $1 needs a value" >&2; exit 2; }
@@ -62,9 +64,9 @@ trap 'exit 143' TERM
 pool_mb=$((128 + 110 * warehouses))
 say "a cluster of $groups groups, and one server without replication; $warehouses warehouses"
 "$root/deploy/cluster.sh" init "$dir/cluster" --groups "$groups" --partitions "$warehouses" --pool-mb "$pool_mb" \
-    --workers "$workers" "${timing[@]}"
+    --workers "$workers" ${batch:+--batch "$batch"} "${timing[@]}"
 "$root/deploy/cluster.sh" start-databases "$dir/cluster"
-"$root/deploy/mariadb.sh" start "$dir/one" --pool-mb "$pool_mb"
+"$root/deploy/mariadb.sh" start "$dir/one" --pool-mb "$pool_mb" --connections $((2 * clients + 16))
 one=$dir/one/mysqld.sock
 mapfile -t sockets < <("$root/deploy/cluster.sh" sockets "$dir/cluster" | sed 's/^/--socket=/')
 "$bin/tpcc_load" "${sockets[@]}" --socket "$one" --user root --warehouses "$warehouses" --scale "$scale" \
@@ -93,10 +95,14 @@ PRINT
 for ((round = 1; round <= rounds; round++)); do
     say "round $round of $rounds, $((warmup + seconds)) s each"
     seed=$round
-    drive call --direct "$one" --user root --way call --pids-file "$dir/one.pids"
-    drive text --direct "$one" --user root --way text --pids-file "$dir/one.pids"
-    drive prepared --direct "$one" --user root --way prepared --pids-file "$dir/one.pids"
-    drive cluster --config "$dir/cluster/clients/bench" --pids-file "$dir/pids"
+    for way in $ways; do
+        if [ "$way" = cluster ]; then
+            drive cluster --config "$dir/cluster/clients/bench" --pids-file "$dir/pids"
+            "$root/deploy/cluster.sh" status "$dir/cluster" --json >"$out/status.$round.json" || true
+        else
+            drive "$way" --direct "$one" --user root --way "$way" --pids-file "$dir/one.pids"
+        fi
+    done
 done
 
 say "checking the databases"

@@ -76,27 +76,35 @@ std::string verdict(const Request& request, const bftnode::CallResult& result) {
 Driver::Driver(CallTarget& target, const DriveOptions& options, const std::atomic<bool>& stop)
     : target_(target), options_(options), stop_(stop), cpu_(options.pids_file) {
     for (std::size_t i = 0; i < options_.clients; ++i)
-        seats_.push_back({Terminal(options_.scale, options_.seed, i), std::nullopt, std::nullopt});
+        seats_.push_back({Terminal(options_.scale, options_.seed, i), {}, {}, {}});
 }
 
 bool Driver::may_issue() const {
     return !closing_ && !stop_ && (options_.transactions == 0 || issued_ < options_.transactions);
 }
 
+// Between two calls of one terminal that has a rate.
+Driver::Clock::duration Driver::interval() const {
+    double seconds = 60 * static_cast<double>(seats_.size()) / options_.per_minute;
+    return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
 void Driver::issue(std::size_t seat) {
     Request request;
+    Clock::time_point sent = Clock::now();
     {
         std::lock_guard lock(mutex_);
         if (!may_issue()) return;
         ++issued_;
         ++outstanding_;
+        if (options_.per_minute > 0) sent = seats_[seat].intended;
         request = seats_[seat].terminal.next();
         if (record_.is_open()) seats_[seat].outstanding = request;
     }
     auto args = request.args;
     auto procedure = request.procedure();
     target_.call(seat, procedure, std::move(args),
-                 [this, seat, sent = Clock::now(), request = std::move(request)](
+                 [this, seat, sent, request = std::move(request)](
                      const bftnode::CallResult& result) { answered(seat, request, sent, result); });
 }
 
@@ -128,6 +136,13 @@ void Driver::answered(std::size_t seat, const Request& request, Clock::time_poin
         record_.answered(request, result);
         count(measuring_ ? tally_ : late_, request, latency_us, result);
         stretch_.add(latency_us);
+        if (options_.per_minute > 0 && may_issue()) {
+            // A late answer makes the next call late, and that counts as its latency.
+            seats_[seat].intended += interval();
+            seats_[seat].due = seats_[seat].intended;
+            changed_.notify_all();
+            return;
+        }
         at_once = may_issue() && options_.think == 0 && !result.error;
         if (!at_once && may_issue()) {
             // A call without an outcome is not repeated at full speed.
@@ -222,7 +237,18 @@ Result<DriveResult> Driver::run(const std::function<void(const Progress&)>& prog
     measuring_ = options_.warmup.count() == 0;
     if (auto begun = cpu_.begin(); !begun) return begun.error();
     auto own_cpu_before = own_cpu_time();
-    for (std::size_t seat = 0; seat < seats_.size(); ++seat) issue(seat);
+    for (std::size_t seat = 0; seat < seats_.size(); ++seat) {
+        if (options_.per_minute == 0) {
+            issue(seat);
+            continue;
+        }
+        // Terminals begin one after the other, evenly.
+        std::lock_guard lock(mutex_);
+        auto number = static_cast<Clock::rep>(seat);
+        auto count = static_cast<Clock::rep>(seats_.size());
+        seats_[seat].intended = stretch_begin_ + interval() * number / count;
+        seats_[seat].due = seats_[seat].intended;
+    }
     Result<void> ran;
     if (!measuring_) {
         ran = run_until(measured_from_, progress);

@@ -29,7 +29,10 @@ struct DriveOptions {
     std::chrono::seconds seconds{60};  ///< of the measured run
     std::uint64_t transactions = 0;    ///< end after so many; 0: by time only
     double think = 0;                  ///< share of the specification's keying and think times
-    std::chrono::seconds drain{60};    ///< for the answers that are missing at the end
+    /// Calls per minute of all terminals together, due at times that depend on no answer; latency
+    /// counts from when a call was due (no coordinated omission). 0: each answer makes the next.
+    double per_minute = 0;
+    std::chrono::seconds drain{60};  ///< for the answers that are missing at the end
     std::string pids_file;
     std::string record_file;  ///< what was acknowledged (record.hpp); empty: is not kept
 };
@@ -88,10 +91,12 @@ private:
     struct Seat {
         Terminal terminal;
         std::optional<Clock::time_point> due;  ///< waits for its next request until then
+        Clock::time_point intended;            ///< with a rate: when the request was, or is, due
         std::optional<Request> outstanding;    ///< only with a record
     };
 
     void issue(std::size_t seat);
+    [[nodiscard]] Clock::duration interval() const;
     void answered(std::size_t seat, const Request& request, Clock::time_point sent,
                   const bftnode::CallResult& result);
     void count(Tally& tally, const Request& request, std::uint64_t latency_us,

@@ -122,6 +122,10 @@ void declare(CLI::App& app, Options& options) {
                    "share of the specification's keying and think times")
         ->capture_default_str()
         ->check(CLI::Range(0.0, 100.0));
+    app.add_option("--per-minute", options.drive.per_minute,
+                   "calls per minute of all terminals, due whatever is answered; latency counts "
+                   "from when a call is due (0: each answer makes the next call)")
+        ->check(CLI::Range(0.0, 1e7));
     app.add_option("--pids-file", options.drive.pids_file,
                    "lines \"PID daemon|usig|tpm|database\": processes whose CPU time is counted");
     app.add_option("--record", options.drive.record_file,

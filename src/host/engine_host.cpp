@@ -78,6 +78,7 @@ void EngineHost::perform(Output output) {
     if (output.voided) forsake(*output.voided);
     if (output.seal) {
         watch();
+        sealing_since_ = clock_.mono();
         seal(*output.seal);
     }
     for (consensus::Send& send : output.send) hooks_.transmit(self_, std::move(send));
@@ -113,7 +114,9 @@ void EngineHost::forsake(Counter cv) {
 
 void EngineHost::sealed(consensus::Ui ui) {
     watch_.cancel();
-    engine_.sealed(std::move(ui), clock_.now());
+    consensus::Now now = clock_.now();
+    if (hooks_.stages != nullptr) hooks_.stages->add(Stage::sign, now.mono - sealing_since_);
+    engine_.sealed(std::move(ui), now);
     pump();
 }
 

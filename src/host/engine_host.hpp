@@ -6,6 +6,7 @@
 #include "consensus/engine.hpp"
 #include "host/clock.hpp"
 #include "host/durable_log.hpp"
+#include "host/stages.hpp"
 #include "host/ticker.hpp"
 #include "usig/certifier.hpp"
 
@@ -32,6 +33,7 @@ struct EngineHostHooks {
     /// A draft has waited for its certificate for `patience` (T5). May be empty.
     std::function<void()> counter_away = {};
     Duration counter_patience = 1500ms;
+    Stages* stages = nullptr;  ///< where certificates are measured
 };
 
 /// Everything runs on the loop's thread.
@@ -87,6 +89,7 @@ private:
     boost::asio::steady_timer watch_;  ///< likewise
     std::deque<std::shared_ptr<Queued>> outputs_;
     bool draining_ = false;
+    TimePoint sealing_since_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -117,10 +117,11 @@ void Exchange::on_frame(ByteView key, Bytes frame) {
     bool room = pool_.submit(lane, bytes,
                              [this, lane, peer = lanes_[lane].peer, since = begin(),
                               frame = std::move(frame)]() -> std::function<void()> {
-                                 auto outcomes =
-                                     std::make_shared<Outcomes>(check_frame(peer, frame));
-                                 return [this, lane, since, outcomes] {
+                                 auto outcomes = std::make_shared<Outcomes>();
+                                 Duration verified = check_frame(peer, frame, *outcomes);
+                                 return [this, lane, since, outcomes, verified] {
                                      end(Stage::receive, since);
+                                     if (stages_) stages_->add(Stage::verify, verified);
                                      for (const Outcome& outcome : *outcomes)
                                          conclude(lane, outcome);
                                  };
@@ -143,16 +144,26 @@ void Exchange::watch_overload() {
     });
 }
 
-// On a worker: reads only what does not change after start().
-Exchange::Outcomes Exchange::check_frame(const Peer& peer, ByteView frame) const {
+// On a worker: reads only what does not change after start(). Returns how long verifying took.
+Duration Exchange::check_frame(const Peer& peer, ByteView frame, Outcomes& outcomes) const {
     auto message = wire::decode(frame);
-    if (!message) return {Dropped{Drop::malformed, message.error().what}};
-    if (!peers_.may_speak(peer, message->from))
-        return {Dropped{Drop::impersonation, "spoke as " + consensus::to_string(message->from)}};
+    if (!message) {
+        outcomes = {Dropped{Drop::malformed, message.error().what}};
+        return {};
+    }
+    if (!peers_.may_speak(peer, message->from)) {
+        outcomes = {
+            Dropped{Drop::impersonation, "spoke as " + consensus::to_string(message->from)}};
+        return {};
+    }
+    TimePoint since = begin();
     // A client's requests come many to a frame; each is judged by itself.
     const auto* requests = std::get_if<consensus::Bodies>(&message->payload);
-    if (peer.host || requests == nullptr) return {check(std::move(*message))};
-    return check_requests(message->from, message->to, requests->bodies);
+    if (peer.host || requests == nullptr)
+        outcomes = {check(std::move(*message))};
+    else
+        outcomes = check_requests(message->from, message->to, requests->bodies);
+    return stages_ ? clock_.mono() - since : Duration();
 }
 
 // Together, since one signature covers them; where that fails, or the application takes some of

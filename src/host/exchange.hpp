@@ -124,7 +124,7 @@ private:
     void end(Stage stage, TimePoint since) {
         if (stages_) stages_->add(stage, clock_.mono() - since);
     }
-    [[nodiscard]] Outcomes check_frame(const Peer& peer, ByteView frame) const;
+    Duration check_frame(const Peer& peer, ByteView frame, Outcomes& outcomes) const;
     [[nodiscard]] Outcome check(consensus::Message message) const;
     void conclude(VerifyPool::Lane lane, const Outcome& outcome);
     Outcomes check_requests(const consensus::Endpoint& from, const consensus::Endpoint& to,

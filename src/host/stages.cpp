@@ -6,10 +6,16 @@ const char* to_string(Stage stage) {
     switch (stage) {
         case Stage::receive:
             return "receive";
+        case Stage::verify:
+            return "verify";
         case Stage::order:
             return "order";
+        case Stage::sign:
+            return "sign";
         case Stage::commit:
             return "commit";
+        case Stage::commit_db:
+            return "commit_db";
         case Stage::execute:
             return "execute";
         case Stage::vote:

@@ -151,6 +151,7 @@ void DatabaseVoterRole::end_service() {
     waiting_.clear();
     lookups_.clear();
     given_.clear();
+    asked_.clear();
 }
 
 void DatabaseVoterRole::start() {
@@ -179,6 +180,7 @@ void DatabaseVoterRole::receive(const consensus::Verified& message) {
     if (message.from().role == Endpoint::Role::voter) {
         if (guard_) guard_->receive(message, now);
     } else if (engine_ && !halted_) {
+        asked(message, now.mono);
         engine_->receive(message, now);
     }
     pump();
@@ -246,7 +248,12 @@ void DatabaseVoterRole::pump() {
 
 void DatabaseVoterRole::pump_voter() {
     consensus::VoterOutput output = engine_->take_output();
-    for (consensus::Execution& execution : output.execute) waiting_.push_back(std::move(execution));
+    TimePoint now = output.execute.empty() ? TimePoint() : environment_.clock.mono();
+    for (consensus::Execution& execution : output.execute) {
+        if (auto since = asked_.find({execution.slot, execution.group}); since != asked_.end())
+            environment_.stages.add(host::Stage::commit_db, now - since->second);
+        waiting_.push_back(std::move(execution));
+    }
     for (consensus::Lookup& lookup : output.lookup) lookups_.push_back(std::move(lookup));
     give_to_executor();
     transmit(output.send);
@@ -287,6 +294,13 @@ void DatabaseVoterRole::give_to_executor() {
         waiting_.pop_front();
     }
     while (!lookups_.empty() && executor_->lookup(lookups_.front())) lookups_.pop_front();
+}
+
+void DatabaseVoterRole::asked(const consensus::Verified& message, TimePoint now) {
+    const auto* commit = std::get_if<consensus::CommitDb>(&message.payload());
+    if (commit == nullptr) return;
+    asked_.try_emplace({commit->slot, commit->group}, now);
+    if (asked_.size() > asked_max) asked_.erase(asked_.begin());
 }
 
 void DatabaseVoterRole::measure(const std::vector<consensus::Executed>& results, TimePoint now) {

@@ -51,6 +51,7 @@ private:
     void pump_voter();
     void pump_guard();
     void give_to_executor();
+    void asked(const consensus::Verified& message, TimePoint now);
     void measure(const std::vector<consensus::Executed>& results, TimePoint now);
     void transmit(std::vector<consensus::Send>& messages);
     void note(const std::vector<consensus::Event>& events);
@@ -69,6 +70,9 @@ private:
     std::deque<consensus::Lookup> lookups_;
     /// When the executor was given an item; bounded as what is in flight.
     std::map<std::tuple<GroupId, Slot, std::uint32_t>, TimePoint> given_;
+    /// When a slot's first COMMIT-DB came; at most `asked_max`, the oldest are given up.
+    std::map<std::pair<Slot, GroupId>, TimePoint> asked_;
+    static constexpr std::size_t asked_max = 1024;
     std::string trouble_;  ///< the last alarm that is not over
     bool halted_ = false;
     /// Counts executors: what an earlier one still says is about a database that is no more.

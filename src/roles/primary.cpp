@@ -7,7 +7,7 @@ namespace bft::roles {
 using consensus::Endpoint;
 
 host::EngineHostHooks engine_hooks(Environment& environment) {
-    return {
+    host::EngineHostHooks hooks{
         [&environment](const Endpoint& from, consensus::Send send) {
             environment.exchange.transmit(from, std::move(send));
         },
@@ -20,6 +20,8 @@ host::EngineHostHooks engine_hooks(Environment& environment) {
         },
         environment.fatal,
     };
+    hooks.stages = &environment.stages;
+    return hooks;
 }
 
 // P7, T5: who cannot certify cannot lead; others can.

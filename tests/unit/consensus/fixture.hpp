@@ -95,8 +95,8 @@ inline std::vector<Body> make_bundle(const Membership& m, const std::vector<Body
     for (const Body& body : alone) rds.push_back(body->rd);
     SignedBundle bundle{MerkleTree(rds), {}};
     ClientId client = alone.front()->id.client;
-    bundle.signature = HashChecker::sign(
-        m.clients.at(client), bundle_digest(m.cluster, client, bundle.tree.root()));
+    bundle.signature = HashChecker::sign(m.clients.at(client),
+                                         bundle_digest(m.cluster, client, bundle.tree.root()));
     auto shared = std::make_shared<const SignedBundle>(std::move(bundle));
     std::vector<Body> together;
     for (std::size_t i = 0; i < alone.size(); ++i) {

@@ -98,7 +98,8 @@ protected:
                 {},
                 [this](const Error& error) { trace.push_back("fatal " + error.what); },
                 [this] { trace.push_back("away"); },
-                20ms}) {}
+                20ms,
+                &stages}) {}
 
     static consensus::Send message(std::uint64_t number) {
         consensus::Status status;
@@ -139,6 +140,7 @@ protected:
     std::vector<std::string> trace;
     FakeSink sink{trace};
     FakeCertifier certifier{trace};
+    Stages stages;
     EngineHost host;
     using Trace = std::vector<std::string>;
 };
@@ -202,10 +204,13 @@ TEST_F(EngineHostTest, TheCertificateGoesBackToTheEngine) {
     output.seal = consensus::Draft{};
     input(std::move(output));
     engine.outputs.push_back(sends(2));
+    clock.at += 7ms;
     certifier.creates.front()(consensus::Ui{Counter(5), 0, {}});
     ASSERT_EQ(engine.certificates.size(), 1u);
     EXPECT_EQ(engine.certificates[0].cv, Counter(5));
     EXPECT_EQ(trace, (Trace{"seal", "send 2"}));
+    EXPECT_EQ(stages.of(Stage::sign).count(), 1u);
+    EXPECT_EQ(stages.of(Stage::sign).sum_us(), 7000u);
 }
 
 TEST_F(EngineHostTest, ARefusingCounterStopsTheNode) {
