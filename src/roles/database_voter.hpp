@@ -11,6 +11,8 @@
 #include "roles/role.hpp"
 
 #include <deque>
+#include <functional>
+#include <optional>
 
 namespace bft::roles {
 
@@ -34,12 +36,22 @@ public:
     Result<void> audit(Slot slot);
     Result<void> resync();
 
+    // For the operator, see `bftctl snapshot save`: a copy of the database as it is at `slot`.
+    Result<void> save(Slot slot);
+    void end_save();
+    /// Errc::unavailable: not yet; Errc::refused: never, begin again at a later slot.
+    Result<consensus::DatabaseGuard::Saved> saved(Slot slot);
+    /// `take` is called once: with the canonical rows, or nothing when they cannot be had.
+    void read_saved(Slot slot, std::uint32_t leaf, std::uint32_t chunk,
+                    std::function<void(std::optional<Bytes>)> take);
+
 private:
     DatabaseVoterRole(Environment& environment, VoterId self, consensus::VoterOptions options,
                       database::ExecutorOptions executor_options,
                       const catalog::Application& application);
 
     Result<void> open_guarded();
+    [[nodiscard]] Result<void> may_cut(Slot slot) const;
     Result<void> open_executor();
     void begin_service();
     void end_service();
@@ -47,6 +59,7 @@ private:
     void receive(const consensus::Verified& message);
     void alarm(const database::Alarm& alarm);
     void on_rebuilt();
+    void on_exported(const consensus::ChunkExport& asked, std::optional<Bytes> rows);
     void pump();
     void pump_voter();
     void pump_guard();
@@ -69,6 +82,8 @@ private:
     std::deque<consensus::Lookup> lookups_;
     /// When the executor was given an item; bounded as what is in flight.
     std::map<std::tuple<GroupId, Slot, std::uint32_t>, TimePoint> given_;
+    /// Who waits for chunks of save(), in the order in which they were asked for.
+    std::deque<std::function<void(std::optional<Bytes>)>> readers_;
     std::string trouble_;  ///< the last alarm that is not over
     bool halted_ = false;
     /// Counts executors: what an earlier one still says is about a database that is no more.
