@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <tss2/tss2_mu.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -140,6 +141,36 @@ TEST_F(EndorsementTest, AKeyOfAnotherTpmIsRefused) {
     auto mixed = own;
     mixed.blob = challenge.blob;
     EXPECT_FALSE(certified->answer(real.key, mixed));
+}
+
+// A TPM loads anybody's public area under its right name. It has no authorization to give for one,
+// for it lacks the private part; and the pinned template has no policy either.
+TEST_F(EndorsementTest, TheNameAloneIsNotTheKey) {
+    Connection& tpm = *certified->connection;
+    TPM2B_PUBLIC area{};
+    std::size_t offset = 0;
+    const Bytes& key = plain->identity.key;
+    ASSERT_EQ(Tss2_MU_TPMT_PUBLIC_Unmarshal(key.data(), key.size(), &offset, &area.publicArea), 0u);
+    ESYS_TR loaded = ESYS_TR_NONE;
+    ASSERT_EQ(Esys_LoadExternal(tpm.esys(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr,
+                                &area, ESYS_TR_RH_OWNER, &loaded),
+              0u);
+    TPM2_HANDLE handle = 0;
+    ASSERT_EQ(Esys_TR_GetTpmHandle(tpm.esys(), loaded, &handle), 0u);
+    TPM2B_NAME* name = nullptr;
+    ASSERT_EQ(Esys_TR_GetName(tpm.esys(), loaded, &name), 0u);
+    EXPECT_EQ(Bytes(name->name, name->name + name->size), plain->identity.key_name());
+    Esys_Free(name);
+    const auto real = read_endorsement(tpm, {}).value();
+    const auto challenge = make_challenge(real.key, plain->identity.key_name()).value();
+    for (const ByteView auth : {ByteView(), plain->options.secrets.key_auth().view()}) {
+        const auto answer = answer_challenge(tpm, real.key.kind, {}, handle, auth, challenge);
+        ASSERT_FALSE(answer);
+        EXPECT_EQ(answer.error().code, Errc::refused) << answer.error().what;
+    }
+    Esys_FlushContext(tpm.esys(), loaded);
+    const auto own = make_challenge(real.key, certified->identity.key_name()).value();
+    EXPECT_TRUE(certified->answer(real.key, own));
 }
 
 TEST_F(EndorsementTest, AChangedChallengeIsRefused) {
