@@ -33,6 +33,7 @@
 #   --web-clients N    and web1..webN with P-256 keys (0)
 #   --client-keys "NAME=HEX ..."   and clients whose keys were made elsewhere, such as by a browser
 #   --scan-slots N     slots between two comparisons of all databases, a multiple of 32 (4096)
+#   --snapshot FILE --snapshot-cluster FILE   the databases begin with a snapshot: see `bftctl init --help`
 #
 # BFT_BUILD names the folder of the built programs (build/release). BFT_NODE_ARGS_<host> holds further
 # arguments for that host's daemon. Only what these commands started is ever stopped: each process has a
@@ -245,6 +246,7 @@ write_topology() {
 
 init() { # DIR OPTIONS...
     local primaries=0 timing=() groups=2 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 batch="" tpm_delay_ms=0 scan_slots=4096 replicas host name
+    local snapshot="" snapshot_cluster="" begin=()
     local http=none origins="" more_clients="" web_clients=0 client_keys=""
     software=""
     dir=$(realpath -m "$1")
@@ -268,6 +270,8 @@ init() { # DIR OPTIONS...
                 case "$2" in tls | plain) http=$2 ;; *) fail "--http must be tls or plain, not '$2'" ;; esac
                 ;;
             --origins) origins=$2 ;;
+            --snapshot) snapshot=$2 ;;
+            --snapshot-cluster) snapshot_cluster=$2 ;;
             --clients) more_clients=$2 ;;
             --client-keys)
                 for name in $2; do
@@ -296,7 +300,8 @@ init() { # DIR OPTIONS...
     trap 'exit 143' TERM
     trap 'for host in $hosts; do process_stop 5 "$dir/hosts/$host/run/tpm.pid"; done' EXIT
     for host in $hosts; do start_tpm "$host"; done
-    "$(program bftctl)" init --topology "$dir/topology.toml" --dir "$dir" $software
+    [ -z "$snapshot$snapshot_cluster" ] || begin=(--snapshot "$snapshot" --snapshot-cluster "$snapshot_cluster")
+    "$(program bftctl)" init --topology "$dir/topology.toml" --dir "$dir" $software "${begin[@]}"
     if [ -n "$batch" ]; then
         for host in $database_hosts; do
             sed -i "s/^batch = .*/batch = $batch/" "$dir/hosts/$host/node.toml"

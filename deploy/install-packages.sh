@@ -8,7 +8,7 @@ build="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libssl-dev libts
        prometheus-cpp-dev libjemalloc-dev libkainjow-mustache-dev libsystemd-dev libgtest-dev libgmock-dev libbenchmark-dev"
 run="mariadb-server-core mariadb-client-core swtpm libtss2-tctildr0 libtss2-tcti-swtpm0 libtss2-tcti-mssim0
      libtss2-tcti-device0 openssl curl"
-test="clang-format clang-tidy python3 spin"
+test="clang-format clang-tidy python3 spin swtpm-tools gnutls-bin"
 package="help2man dpkg-dev file lintian"
 bench="python3-matplotlib python3"
 web="chromium"  # the tests in a browser; Node 20 and npm are not of Debian 12

@@ -30,11 +30,19 @@ page() { # FOLDER NAME DESCRIPTION COMMAND...
 }
 page man-bftnode bftnode "host of a Byzantine fault-tolerant database cluster" "$programs/bftnode"
 page man-bftctl bftctl "makes, watches and calls a bftnode cluster" "$programs/bftctl"
-"$programs/bftctl" --help | sed -n '/^Subcommands:/,/^$/{s/^  \([a-z-]*\)  *\(.*\)/\1 \2/p}' |
-    while read -r command description; do
-        # Under the page's own name, which help2man takes from the program's.
-        printf '#!/bin/sh\nexec "%s/bftctl" %s "$@"\n' "$programs" "$command" >"$out/bftctl-$command"
-        chmod +x "$out/bftctl-$command"
-        page man-bftctl "bftctl-$command" "$description" "$out/bftctl-$command"
-        rm "$out/bftctl-$command"
-    done
+below() { # COMMAND...: "name description" of each command below it
+    "$programs/bftctl" "$@" --help | sed -n '/^Subcommands:/,/^$/{s/^  \([a-z-]*\)  *\(.*\)/\1 \2/p}'
+}
+page_of() { # DESCRIPTION COMMAND...: under the page's own name, which help2man takes from the program's
+    local description=$1 name
+    shift
+    name=bftctl-$(tr ' ' '-' <<<"$*")
+    printf '#!/bin/sh\nexec "%s/bftctl" %s "$@"\n' "$programs" "$*" >"$out/$name"
+    chmod +x "$out/$name"
+    page man-bftctl "$name" "$description" "$out/$name"
+    rm "$out/$name"
+}
+below | while read -r command description; do
+    page_of "$description" "$command"
+    below "$command" | while read -r part about; do page_of "$about" "$command" "$part"; done
+done

@@ -61,6 +61,11 @@ DatabaseGuard::DatabaseGuard(const Membership& membership, VoterId self, GuardOp
         out_.stop = true;
     } else if (condition == Condition::half_built) {
         quarantine("a transfer was interrupted", Now{});
+    } else if (condition == Condition::unseeded) {
+        quarantine(
+            "the database is empty, and this cluster begins with a snapshot: `bftctl snapshot "
+            "restore` loads it, or f_D+1 others do",
+            Now{});
     }
 }
 
@@ -289,14 +294,18 @@ void DatabaseGuard::on_fetch_chunk(const Endpoint& from, const FetchDbChunk& fet
 }
 
 void DatabaseGuard::exported(const ChunkExport& asked, std::optional<Bytes> rows, Now) {
-    Peer& peer = peers_.at(VoterId(asked.asker.index));
-    if (peer.exports > 0) --peer.exports;
+    bool ours = asked.asker == self();  // lend(): whoever asked has the rows
+    if (!ours) {
+        Peer& peer = peers_.at(VoterId(asked.asker.index));
+        if (peer.exports > 0) --peer.exports;
+    }
     if (!rows) {
         held_.reset();
         out_.release = true;
-        out_.send.push_back({{asked.asker}, DbGone{self_, asked.slot}});
+        if (!ours) out_.send.push_back({{asked.asker}, DbGone{self_, asked.slot}});
         return;
     }
+    if (ours) return;
     out_.send.push_back(
         {{asked.asker}, DbChunk{self_, asked.slot, asked.leaf, asked.chunk, std::move(*rows)}});
 }

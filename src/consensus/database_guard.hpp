@@ -77,6 +77,7 @@ public:
         sound,
         empty,       ///< just created: is the cluster as new as it?
         half_built,  ///< a transfer was interrupted
+        unseeded,    ///< empty, in a cluster that begins with a snapshot
     };
     DatabaseGuard(const Membership& membership, VoterId self, GuardOptions options, Signer& signer,
                   Condition condition);
@@ -107,6 +108,24 @@ public:
     void audit(Slot slot, Now now);
     /// Rebuild without being in doubt.
     void resync(Now now);
+
+    /// Somebody on this host wants to copy the database as it is at `slot`: every voter is asked to
+    /// scan there, and the own snapshot stays open until end_save(), or until it is not read for
+    /// `lease`.
+    void save(Slot slot, Now now);
+    void end_save();
+    struct Saved {
+        Digest root;
+        DbLeavesPtr leaves;
+        std::vector<DbCheckpoint> votes;  ///< at least f_D+1 for `root`, by voter; own included
+    };
+    /// Nothing while `slot` is still to come, or f_D+1 have not signed the own root there yet.
+    /// Renews the lease.
+    [[nodiscard]] std::optional<Saved> saved(Slot slot, Now now);
+    /// May saved() have something later? False: it was skipped, or let go.
+    [[nodiscard]] bool saving(Slot slot) const;
+    /// Is this chunk of the open snapshot there to be read? Renews the lease.
+    [[nodiscard]] bool lend(Slot slot, std::uint32_t leaf, std::uint32_t chunk, Now now);
 
     void tick(Now now);
     [[nodiscard]] TimePoint next_deadline() const { return check_at_; }

@@ -1,6 +1,10 @@
 #include "database/executor.hpp"
 
 #include "base/invariant.hpp"
+#include "base/log.hpp"
+#include "consensus/signed_bytes.hpp"
+#include "database/scan.hpp"
+#include "database/server_version.hpp"
 #include "database/setup.hpp"
 #include "database/worker.hpp"
 
@@ -89,12 +93,31 @@ private:
     Result<std::map<PartitionId, Seq>> prepare(Session& control) {
         const auto& options = shared_.options;
         if (auto locked = lock_database(control); !locked) return locked.error();
+        if (auto hole = determinism_hole(control.version()); !hole.empty())
+            log::warn("server_version version={} what=\"{}\"", control.version(), hole);
         if (auto created = create_bookkeeping(control); !created) return created.error();
         if (auto bound = bind(control, options.cluster, options.self); !bound) return bound.error();
         auto installed = options.install ? install(control, shared_.application)
                                          : check_installed(control, shared_.application);
         if (!installed) return installed.error();
-        return next_sequences(control);
+        auto next = next_sequences(control);
+        if (!next || !next->empty() || !options.genesis) return next;
+        if (auto right = check_genesis(*options.genesis); !right) return right.error();
+        return next;
+    }
+
+    // On a session of its own, for a scan leaves its session in a snapshot.
+    Result<void> check_genesis(const Digest& genesis) {
+        auto session = Session::connect(shared_.options.connect);
+        if (!session) return session.error();
+        if (auto begun = begin_snapshot(*session); !begun) return begun;
+        auto found = scan(*session, tables_of(shared_.application), [] { return true; });
+        if (!found) return found.error();
+        if (consensus::database_root(*found->leaves) == genesis) return {};
+        return error(Errc::refused,
+                     "this cluster begins with a snapshot, and database '" +
+                         shared_.options.connect.database +
+                         "' is not what that says: load it with `bftctl snapshot restore`");
     }
 
     ExecutorShared shared_;

@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ struct ExecutorOptions {
     std::chrono::milliseconds retry_max{1000};
     std::chrono::milliseconds disk_full_retry{2000};
     bool install = false;  ///< create the application's tables when there are none
+    /// The cluster begins with a snapshot: a database that has executed nothing yet must have this
+    /// root, or is not opened.
+    std::optional<Digest> genesis;
 };
 
 /// What an operator has to look at.

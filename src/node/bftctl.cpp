@@ -18,6 +18,7 @@ constexpr const char* footer = R"(A first cluster:
   bftctl top cluster                                     what costs time, every two seconds
   bftctl call --client cluster/clients/admin stock_level 1 1 15
   bftctl audit cluster                                   compare all databases now
+  bftctl snapshot save cluster                           a backup that proves itself
 
 Exit status: 0 done; 1 it did not work; 2 wrong command line or file; 3 call: aborted by a rule of the
 application; 4 call: no f+1 equal answers in time; 5 status, audit, check: a host is down,
@@ -51,6 +52,8 @@ int main(int argc, char** argv) {
         {"drain", add_drain(app)},
         {"log-level", add_log_level(app)},
         {"debug", add_debug(app)},
+        {"snapshot", add_snapshot(app)},
+        {"enroll", add_enroll(app)},
     };
     try {
         app.parse(argc, argv);

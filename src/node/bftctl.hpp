@@ -36,5 +36,7 @@ Command add_rolling_restart(CLI::App& app);
 Command add_drain(CLI::App& app);
 Command add_log_level(CLI::App& app);
 Command add_debug(CLI::App& app);
+Command add_snapshot(CLI::App& app);
+Command add_enroll(CLI::App& app);
 
 }  // namespace bft::node

@@ -273,7 +273,9 @@ Command add_debug(CLI::App& app) {
         "Exit status: 0 written, its name is printed; 1 it could not be; 2 wrong command line or "
         "file.\n"
         "Example:\n  bftctl debug bundle /etc/bftnode");
-    debug->footer("See `bftctl debug bundle --help`.");
+    debug->footer(
+        "See `bftctl debug bundle --help`, also for the exit status.\n"
+        "Example:\n  bftctl debug bundle /etc/bftnode");
     return [options] { return run(*options); };
 }
 

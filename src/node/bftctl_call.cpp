@@ -133,6 +133,11 @@ Command add_call(CLI::App& app) {
                         "[[1,\"a\"],[2,\"b\"]]; after -- where one begins with a dash");
     command->footer(
         "Rows go to standard output, tab-separated; what is said about them to standard error.\n"
+        "Exit status: 0 executed; 1 it did not work; 2 wrong procedure, arguments or file: nothing "
+        "was "
+        "sent;\n"
+        "3 ended by a rule of the application; 4 no f+1 equal answers in time: it may have been "
+        "executed.\n"
         "Examples:\n"
         "  bftctl call --client cluster/clients/admin stock_level 1 1 15\n"
         "  bftctl call --client cluster/clients/admin order_status -- 1 1 -5 NULL");

@@ -63,6 +63,7 @@ Command add_generate(CLI::App& app) {
     command->add_option("PLACE", options->places,
                         "prometheus: a cluster's folder, /etc/bftnode, or node.toml files");
     command->footer(
+        "Exit status: 0 written to standard output; 2 wrong command line or file.\n"
         "Example:\n  bftctl generate prometheus cluster > prometheus.yml\n"
         "  bftctl generate alerts > alerts.yml\n"
         "  bftctl generate dashboard > dashboard.json");

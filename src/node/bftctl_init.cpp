@@ -3,7 +3,9 @@
 #include "crypto/signing_key.hpp"
 #include "crypto/web_key.hpp"
 #include "node/bftctl.hpp"
+#include "node/bftctl_snapshot.hpp"
 #include "node/cluster_file.hpp"
+#include "node/enrolment.hpp"
 #include "node/host_tpm.hpp"
 #include "node/manifest.hpp"
 #include "node/render.hpp"
@@ -29,12 +31,16 @@ struct Options {
     std::string dir;
     bool force = false;
     bool software_usig = false;
+    std::string snapshot;
+    std::string snapshot_cluster;
+    std::vector<fs::path> tpm_authorities;
+    std::vector<std::string> tpm_keys;
 };
 
-std::atomic<bool> interrupted = false;
+std::atomic<bool> stop_wanted = false;
 
 void on_signal(int /*signal*/) {
-    interrupted = true;
+    stop_wanted = true;
 }
 
 /// SIGINT and SIGTERM are noted, and obeyed between two steps.
@@ -50,10 +56,13 @@ const Error stopped = error(Errc::unavailable, "interrupted: nothing was made");
 
 class Maker {
 public:
-    Maker(const Topology& topology, Staging& staging, bool force)
+    Maker(const Topology& topology, Staging& staging, bool force,
+          const std::optional<CheckedSnapshot>& snapshot, const TpmTrust& trust)
         : topology_(topology),
           staging_(staging),
           force_(force),
+          snapshot_(snapshot),
+          trust_(trust),
           steps_(topology.hosts.size() + 1) {}
 
     Result<ClusterFile> make() {
@@ -98,6 +107,25 @@ private:
         cluster_.scan_slots = topology_.scan_slots;
         cluster_.application = {application->name(), application->digest(), "app"};
         cluster_.voters = topology_.hosts_with(Role::voter);
+        return snapshot_ ? begin_with(snapshot_->head) : Result<void>();
+    }
+
+    /// The rows have to mean something here: one application, and an owner for each partition.
+    Result<void> begin_with(const database::SnapshotHead& head) {
+        if (head.application != cluster_.application.digest)
+            return error(Errc::refused,
+                         "the snapshot is of another application, or of another version of it, "
+                         "than " +
+                             topology_.application.string());
+        std::set<PartitionId> owned;
+        for (const TopologyGroup& group : topology_.groups)
+            owned.insert(group.partitions.begin(), group.partitions.end());
+        for (const consensus::DbLeaf& leaf : database::application_leaves(*head.leaves))
+            if (leaf.partition.value != 0 && !owned.contains(leaf.partition))
+                return error(Errc::refused, "the snapshot has rows of partition " +
+                                                std::to_string(leaf.partition.value) +
+                                                ", which no group of the topology owns");
+        cluster_.genesis = genesis_of(head);
         return {};
     }
 
@@ -109,7 +137,7 @@ private:
     }
 
     Result<void> make_host(const TopologyHost& host) {
-        if (interrupted) return stopped;
+        if (stop_wanted) return stopped;
         const fs::path home = fs::path("hosts") / host.name;
         const Result<fs::path> key_file = staging_.place(home / "identity.key");
         if (!key_file) return key_file.error();
@@ -124,10 +152,28 @@ private:
             Result<HostTpm> tpm =
                 make_counters(host, counters, cluster_.id, force_, staging_, home);
             if (!tpm) return error(tpm.error().code, host.name + ": " + tpm.error().what);
-            tpms_.emplace(host.name, std::move(*tpm));
+            const HostTpm& made = tpms_.emplace(host.name, std::move(*tpm)).first->second;
+            if (Result<void> done = enroll(host.name, made); !done) return done;
         }
         say(host.name + ": key and " + std::to_string(counters) + " counter(s)" +
             (counters > 0 ? " in " + host.provision_tcti : ""));
+        return {};
+    }
+
+    /// The TPM shows that it is real, and that the new key is in it and nowhere else.
+    Result<void> enroll(const std::string& host, const HostTpm& tpm) {
+        if (!trust_.wanted) return {};
+        if (!tpm.provisioned)
+            return error(Errc::refused, host + ": its counters are made by software: no TPM");
+        auto connection = usig::Connection::open(tpm.tcti);
+        if (!connection)
+            return error(connection.error().code, host + ": " + connection.error().what);
+        const auto enrolled = enrol(**connection, tpm.provisioned->secrets, tpm.provisioned->layout,
+                                    tpm.identities.front(), host, trust_);
+        if (!enrolled) return error(enrolled.error().code, host + ": " + enrolled.error().what);
+        enrolments_ += host + " " + hex(tpm.identities.front().key_name()) + " " +
+                       hex(enrolled->fingerprint) + " " +
+                       (enrolled->certificate.empty() ? "-" : hex(enrolled->certificate)) + "\n";
         return {};
     }
 
@@ -154,7 +200,7 @@ private:
     }
 
     Result<void> make_client(const TopologyClient& client) {
-        if (interrupted) return stopped;
+        if (stop_wanted) return stopped;
         Bytes public_key = client.key;
         const auto make = [&](const auto& key) -> Result<void> {
             const Result<fs::path> file =
@@ -219,7 +265,7 @@ private:
                 return done;
         }
         if (Result<void> done = write_for_all(); !done) return done;
-        if (interrupted) return stopped;
+        if (stop_wanted) return stopped;
         say("files of " + std::to_string(topology_.hosts.size()) + " hosts and " +
             std::to_string(cluster_.clients.size()) + " clients");
         return {};
@@ -227,6 +273,12 @@ private:
 
     /// What HTTP clients pin: the manifest, and the authority of the certificates.
     Result<void> write_for_all() {
+        if (!enrolments_.empty()) {
+            const std::string head =
+                "# host, name of its key, fingerprint of its endorsement key, certificate (DER)\n";
+            if (Result<void> done = staging_.write("enrolments.txt", head + enrolments_); !done)
+                return done;
+        }
         const Result<catalog::Application> application =
             catalog::Application::load(topology_.application);
         if (!application) return application.error();
@@ -244,6 +296,9 @@ private:
     Staging& staging_;
     std::optional<crypto::WebAuthority> authority_;
     bool force_;
+    const std::optional<CheckedSnapshot>& snapshot_;
+    const TpmTrust& trust_;
+    std::string enrolments_;
     ClusterFile cluster_;
     std::map<std::string, HostTpm> tpms_;
     std::map<std::string, std::size_t> used_;
@@ -288,6 +343,24 @@ bool usig_is_wanted(const Options& options, const Topology& topology) {
     return true;
 }
 
+/// Reads all of it, and believes it only if f_D+1 databases of its cluster signed it.
+bool read_snapshot(const Options& options, std::optional<CheckedSnapshot>& into) {
+    if (options.snapshot.empty()) return true;
+    const Loaded<ClusterFile> cluster = load_cluster_file(options.snapshot_cluster);
+    for (const Diagnostic& wrong : cluster.errors)
+        std::fprintf(stderr, "%s\n", to_string(wrong).c_str());
+    if (!cluster.value) return false;
+    auto checked = check_snapshot(options.snapshot, &*cluster.value,
+                                  [](std::uint64_t) { return !stop_wanted; });
+    if (!checked) {
+        std::fprintf(stderr, "bftctl: %s: %s\n", options.snapshot.c_str(),
+                     checked.error().what.c_str());
+        return false;
+    }
+    into = std::move(*checked);
+    return true;
+}
+
 int run(const Options& options) {
     const Loaded<Topology> topology = load_topology(options.topology);
     for (const Diagnostic& wrong : topology.errors)
@@ -295,12 +368,19 @@ int run(const Options& options) {
     if (!topology.value || !usig_is_wanted(options, *topology.value)) return exit_usage;
     if (!target_is_free(options, *topology.value)) return exit_failed;
     catch_signals();
+    const Result<TpmTrust> trust = TpmTrust::make(options.tpm_authorities, options.tpm_keys);
+    if (!trust) {
+        std::fprintf(stderr, "bftctl: %s\n", trust.error().what.c_str());
+        return exit_usage;
+    }
+    std::optional<CheckedSnapshot> snapshot;
+    if (!read_snapshot(options, snapshot)) return stop_wanted ? exit_interrupted : exit_failed;
     Result<Staging> staging = Staging::open(options.dir);
     if (!staging) {
         std::fprintf(stderr, "bftctl: %s\n", staging.error().what.c_str());
         return exit_failed;
     }
-    Maker maker(*topology.value, *staging, options.force);
+    Maker maker(*topology.value, *staging, options.force, snapshot, *trust);
     const Result<ClusterFile> cluster = maker.make();
     const Result<void> committed =
         cluster ? staging->commit("before-" + std::to_string(std::time(nullptr)))
@@ -308,13 +388,19 @@ int run(const Options& options) {
     if (!committed) {
         std::fprintf(stderr, "bftctl: %s\n", committed.error().what.c_str());
         maker.undo();
-        return interrupted ? exit_interrupted : exit_failed;
+        return stop_wanted ? exit_interrupted : exit_failed;
     }
     std::printf(
         "cluster '%s' is in %s, digest %s\n"
         "each host needs its own folder hosts/NAME and nothing else; each client its own "
         "folder clients/NAME\n",
         cluster->name.c_str(), options.dir.c_str(), hex(cluster->digest()).c_str());
+    if (cluster->genesis)
+        std::printf(
+            "its databases begin with slot %llu of cluster %s: load each of them with `bftctl "
+            "snapshot restore %s hosts/NAME` before its first start\n",
+            static_cast<unsigned long long>(cluster->genesis->slot.value),
+            hex(cluster->genesis->cluster).c_str(), options.snapshot.c_str());
     return exit_done;
 }
 
@@ -332,10 +418,23 @@ Command add_init(CLI::App& app) {
                       "even if DIR holds a cluster already: its files are moved aside");
     command->add_flag("--insecure-software-usig", options->software_usig,
                       "allow hosts without TPM (tcti = \"software:FILE\"), for trials");
+    CLI::Option* snapshot =
+        command->add_option("--snapshot", options->snapshot,
+                            "the databases begin with this file of `bftctl snapshot save`");
+    CLI::Option* snapshot_cluster =
+        command->add_option("--snapshot-cluster", options->snapshot_cluster,
+                            "cluster.toml of the cluster that the snapshot is of, for its keys");
+    command->add_option("--tpm-ca", options->tpm_authorities,
+                        "TPM manufacturers' authorities (PEM): every host's TPM must prove itself");
+    command->add_option("--tpm-ek", options->tpm_keys,
+                        "HOST=FINGERPRINT: by an endorsement key that you know, see enroll");
+    snapshot->needs(snapshot_cluster);
+    snapshot_cluster->needs(snapshot);
     command->footer(
         "A topology with every key explained: config/topology.toml. The TPMs must be reachable "
         "from "
-        "here.\nExample:\n  bftctl init --topology topology.toml --dir cluster");
+        "here.\nExit status: 0 made; 1 it could not be, and nothing was; 2 wrong command line or "
+        "file; 130 interrupted.\nExample:\n  bftctl init --topology topology.toml --dir cluster");
     return [options] { return run(*options); };
 }
 

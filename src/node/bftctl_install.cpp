@@ -138,7 +138,10 @@ Command add_install(CLI::App& app) {
     command->footer(
         "Run it as root on the host itself. Secrets are readable for root alone: systemd hands "
         "them to\n"
-        "the daemons.\nExample:\n  bftctl install hosts/host1");
+        "the daemons.\n"
+        "Exit status: 0 installed; 1 it could not be, and nothing was changed; 2 wrong command "
+        "line or "
+        "file.\nExample:\n  bftctl install hosts/host1");
     return [options] { return run(*options); };
 }
 

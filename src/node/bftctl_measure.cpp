@@ -1,6 +1,8 @@
 #include "node/bftctl_measure.hpp"
 
+#include "database/server_version.hpp"
 #include "database/session.hpp"
+#include "node/bftctl_database.hpp"
 #include "node/bftctl_survey.hpp"
 
 #include <algorithm>
@@ -9,7 +11,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
-#include <fstream>
 #include <map>
 #include <sys/timex.h>
 #include <unistd.h>
@@ -165,7 +166,40 @@ void check_versions(Findings& all, const Survey& survey) {
                        hosts, version.empty() ? "says none" : version});
 }
 
+/// Each link's two ends have agreed on one; all links of a cluster that is not amid an upgrade on
+/// the same.
+void check_protocols(Findings& all, const Survey& survey) {
+    std::map<std::string, std::string> links_by_protocol;
+    for (const HostStatus& host : survey.hosts)
+        for (const auto& [name, link] : host.status.link_details) {
+            if (link.protocol.empty()) continue;
+            std::string& links = links_by_protocol[link.protocol];
+            links += (links.empty() ? "" : ", ") + host.host + "-" + name;
+        }
+    if (links_by_protocol.size() == 1) {
+        all.push_back(
+            {Verdict::good, "version", "links", "all speak " + links_by_protocol.begin()->first});
+        return;
+    }
+    for (const auto& [protocol, links] : links_by_protocol)
+        all.push_back({Verdict::wrong, "version", links,
+                       "speak " + protocol + ", others another one: finish the upgrade"});
+}
+
 // --- databases ---
+
+/// Servers of one version give one answer; of two, nobody has tried.
+void check_server_versions(Findings& all, const std::map<std::string, std::string>& servers) {
+    std::map<std::string, std::string> hosts_by_version;
+    for (const auto& [host, version] : servers) {
+        std::string& hosts = hosts_by_version[version.substr(0, version.find('-'))];
+        hosts += (hosts.empty() ? "" : ", ") + host;
+    }
+    if (hosts_by_version.size() < 2) return;
+    for (const auto& [version, hosts] : hosts_by_version)
+        all.push_back({Verdict::wrong, "database", hosts,
+                       "run server version " + version + ", others another one"});
+}
 
 struct Flag {
     const char* name;
@@ -185,23 +219,14 @@ std::string normal(std::string value) {
 }
 
 Result<database::Session> connect_to(const DatabaseConfig& config) {
-    database::ConnectOptions options;
-    options.socket = config.socket.string();
-    options.host = config.host;
-    options.port = config.port;
-    options.user = config.user;
-    options.database = config.name;
-    options.server = config.flavour == Flavour::mysql ? database::Server::mysql_8
-                                                      : database::Server::mariadb_10_11;
-    if (!config.password_file.empty()) {
-        std::ifstream in(config.password_file);
-        std::getline(in, options.password);
-    }
-    return database::Session::connect(options);
+    auto options = connect_options_of(config);
+    if (!options) return options.error();
+    return database::Session::connect(*options);
 }
 
 // Session::connect() has verified what determinism rests on.
-void check_database(Findings& all, const Target& target) {
+void check_database(Findings& all, const Target& target,
+                    std::map<std::string, std::string>& servers) {
     if (!target.config.database) return;
     const std::string& host = target.config.host;
     auto session = connect_to(*target.config.database);
@@ -209,8 +234,10 @@ void check_database(Findings& all, const Target& target) {
         all.push_back({Verdict::wrong, "database", host, session.error().what});
         return;
     }
-    std::string list;
-    bool good = true;
+    servers[host] = session->version();
+    const std::string hole = database::determinism_hole(session->version());
+    std::string list = hole.empty() ? std::string() : " (" + hole + ")";
+    bool good = hole.empty();
     for (const Flag& flag : flags) {
         auto value = session->value(std::string("SELECT @@GLOBAL.") + flag.name);
         if (!value || !*value) continue;  // another server has another name for it
@@ -253,8 +280,11 @@ std::vector<Finding> measure(const std::vector<Target>& targets) {
     for (const Target& target : targets) check_disk(all, target);
     check_links(all, survey);
     check_certificates(all, survey);
-    for (const Target& target : targets) check_database(all, target);
+    std::map<std::string, std::string> servers;
+    for (const Target& target : targets) check_database(all, target, servers);
+    check_server_versions(all, servers);
     check_versions(all, survey);
+    check_protocols(all, survey);
     return all;
 }
 

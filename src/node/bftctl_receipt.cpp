@@ -141,7 +141,9 @@ Command add_manifest(CLI::App& app) {
         "manifest", "Prints the manifest of a cluster: what HTTP clients pin, as JSON");
     auto file = std::make_shared<std::string>();
     command->add_option("FILE", *file, "cluster.toml of any host")->required();
-    command->footer("Example:\n  bftctl manifest cluster/hosts/host1/cluster.toml > manifest.json");
+    command->footer(
+        "Exit status: 0 written to standard output; 2 wrong command line or file.\n"
+        "Example:\n  bftctl manifest cluster/hosts/host1/cluster.toml > manifest.json");
     return [file] { return run_manifest(*file); };
 }
 

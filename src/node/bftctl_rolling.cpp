@@ -105,9 +105,10 @@ std::vector<std::string> order_of(const Survey& survey) {
 
 bool restart(const Options& options, const std::vector<Target>& targets, const std::string& host) {
     for (const Target& target : targets) {
-        if (target.config.host != host || options.drain_s <= 0) continue;
-        if (send_control(control_socket_of(target.config.status_socket), "drain"))
-            pause(options.drain_s);
+        if (target.config.host != host) continue;
+        const auto socket = control_socket_of(target.config.status_socket);
+        (void)send_control(socket, "restart");  // for its admin log; an older one does not know it
+        if (options.drain_s > 0 && send_control(socket, "drain")) pause(options.drain_s);
     }
     const int status = std::system(for_host(options.command, host).c_str());
     return status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;

@@ -55,6 +55,12 @@ Digest ClusterFile::digest() const {
     count(clients);
     for (const ClusterClient& client : clients)
         d.u64(client.id.value).text(client.name).bytes(client.key);
+    if (genesis)
+        d.text("genesis")
+            .digest(genesis->root)
+            .digest(genesis->snapshot)
+            .digest(genesis->cluster)
+            .u64(genesis->slot.value);
     return d.finish();
 }
 
@@ -133,6 +139,12 @@ std::string render(const ClusterFile& cluster) {
         << quoted(
                cluster.application.folder.lexically_proximate(cluster.file.parent_path()).string())
         << "\n";
+    if (cluster.genesis)
+        out << "\n# The databases begin with this snapshot of an earlier cluster.\n[genesis]\n"
+            << "root = " << quoted(hex(cluster.genesis->root)) << "\n"
+            << "snapshot = " << quoted(hex(cluster.genesis->snapshot)) << "\n"
+            << "cluster = " << quoted(hex(cluster.genesis->cluster)) << "\n"
+            << "slot = " << cluster.genesis->slot.value << "\n";
     for (const ClusterHost& host : cluster.hosts)
         out << "\n[[host]]\n"
             << "name = " << quoted(host.name) << "\n"

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +52,15 @@ struct ClusterApplication {
     std::filesystem::path folder;  ///< absolute; not part of the digest
 };
 
+/// What the databases of a new cluster begin with: a snapshot of an earlier one
+/// (docs/adr/0020).
+struct ClusterGenesis {
+    Digest root;      ///< of the application's tables, database::application_leaves()
+    Digest snapshot;  ///< root of everything, as f_D+1 databases of `cluster` signed it at `slot`
+    Digest cluster;
+    Slot slot{};
+};
+
 struct ClusterFile {
     std::filesystem::path file;
     std::string name;
@@ -68,6 +78,7 @@ struct ClusterFile {
     std::vector<std::string>
         voters;  ///< host names, 2f_database+1, by VoterId; none: f_database is 0
     std::vector<ClusterClient> clients;  ///< sorted by id
+    std::optional<ClusterGenesis> genesis;
 
     /// Of all fields except addresses and folders, in the order of this struct.
     [[nodiscard]] Digest digest() const;

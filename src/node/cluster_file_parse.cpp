@@ -59,6 +59,7 @@ public:
                                          std::to_string(cluster_.checkpoint_slots));
         if (auto application = root.table("application", Need::required))
             read_application(*application);
+        if (auto genesis = root.table("genesis")) read_genesis(*genesis);
         for (TableReader& host : root.tables("host", Need::required)) read_host(host);
         std::vector<TableReader> primaries = root.tables("primary", Need::required);
         Names primary_hosts;
@@ -84,6 +85,23 @@ private:
             cluster_.application.digest = *Digest::from(digest);
         table.path("folder", cluster_.application.folder, Need::required);
         table.finish();
+    }
+
+    void read_genesis(TableReader& table) {
+        ClusterGenesis genesis;
+        const auto digest = [&](const char* key, Digest& into) {
+            Bytes bytes;
+            if (table.hex_bytes(key, 32, bytes, Need::required)) into = *Digest::from(bytes);
+        };
+        digest("root", genesis.root);
+        digest("snapshot", genesis.snapshot);
+        digest("cluster", genesis.cluster);
+        table.number("slot", genesis.slot.value, 1, std::numeric_limits<std::int64_t>::max(),
+                     Need::required);
+        table.finish();
+        if (cluster_.f_database == 0)
+            table.error("root", "a cluster without databases cannot begin with a snapshot");
+        cluster_.genesis = genesis;
     }
 
     void once(TableReader& table, std::string_view key, Names& seen, const std::string& value,

@@ -5,6 +5,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 
+#include <fstream>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 namespace bft::node {
@@ -16,6 +18,22 @@ namespace {
 constexpr std::uint32_t open_max = 8;
 constexpr std::size_t line_bytes_max = 256;
 constexpr auto patience = std::chrono::seconds(5);
+constexpr auto answer_patience = std::chrono::seconds(120);  // a chunk is read from the database
+
+Caller caller_of(stream_protocol::socket& socket) {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    Caller caller;
+    caller.uid = static_cast<std::uint32_t>(-1);
+    if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return caller;
+    caller.uid = peer.uid;
+    caller.pid = peer.pid;
+    std::ifstream in("/proc/" + std::to_string(peer.pid) + "/loginuid");
+    std::string login;
+    if (in >> login && login != "4294967295") caller.login_uid = login;
+    return caller;
+}
 }  // namespace
 
 struct ControlServer::Connection {
@@ -24,11 +42,18 @@ struct ControlServer::Connection {
     stream_protocol::socket socket;
     boost::asio::steady_timer timer;
     std::string line;
-    std::string reply;
+    Bytes reply;
+
+    void close_after(std::chrono::seconds time, const std::shared_ptr<Connection>& self) {
+        timer.expires_after(time);
+        timer.async_wait([self](const error_code& cancelled) {
+            error_code ignored;
+            if (!cancelled) self->socket.close(ignored);
+        });
+    }
 };
 
-ControlServer::ControlServer(boost::asio::io_context& loop,
-                             std::function<Result<void>(const std::string&)> command)
+ControlServer::ControlServer(boost::asio::io_context& loop, Command command)
     : loop_(loop), command_(std::move(command)), acceptor_(loop) {}
 
 ControlServer::~ControlServer() {
@@ -61,11 +86,7 @@ void ControlServer::accept() {
             if (open_ < open_max) {
                 ++open_;
                 auto connection = std::make_shared<Connection>(std::move(socket), loop_);
-                connection->timer.expires_after(patience);
-                connection->timer.async_wait([connection](const error_code& cancelled) {
-                    error_code ignored;
-                    if (!cancelled) connection->socket.close(ignored);
-                });
+                connection->close_after(patience, connection);
                 answer(connection);
             }
             accept();
@@ -82,14 +103,25 @@ void ControlServer::answer(const std::shared_ptr<Connection>& connection) {
                 --open_;
                 return;
             }
-            auto done = command_(connection->line.substr(0, size - 1));
-            connection->reply = (done ? "ok" : done.error().what) + "\n";
-            boost::asio::async_write(connection->socket, boost::asio::buffer(connection->reply),
-                                     [this, alive, connection](const error_code&, std::size_t) {
-                                         connection->timer.cancel();
-                                         if (*alive) --open_;
-                                     });
+            connection->close_after(answer_patience, connection);
+            command_(caller_of(connection->socket), connection->line.substr(0, size - 1),
+                     [this, alive, connection](const Result<Bytes>& result) {
+                         if (*alive) reply(connection, result);
+                     });
         });
+}
+
+void ControlServer::reply(const std::shared_ptr<Connection>& connection,
+                          const Result<Bytes>& result) {
+    connection->reply = to_bytes(as_bytes(result ? "ok" : result.error().what));
+    connection->reply.push_back('\n');
+    if (result) connection->reply.insert(connection->reply.end(), result->begin(), result->end());
+    connection->close_after(answer_patience, connection);
+    boost::asio::async_write(connection->socket, boost::asio::buffer(connection->reply),
+                             [this, alive = alive_, connection](const error_code&, std::size_t) {
+                                 connection->timer.cancel();
+                                 if (*alive) --open_;
+                             });
 }
 
 }  // namespace bft::node

@@ -1,13 +1,14 @@
 #include "node/node.hpp"
 
 #include "base/log.hpp"
-#include "base/log_level.hpp"
 #include "catalog/application.hpp"
 #include "crypto/signing_key.hpp"
 #include "crypto/tls.hpp"
 #include "host/exchange.hpp"
 #include "host/signature_cache.hpp"
 #include "metrics/exporter.hpp"
+#include "node/admin_log.hpp"
+#include "node/commands.hpp"
 #include "node/control_server.hpp"
 #include "node/manifest.hpp"
 #include "node/measured_counters.hpp"
@@ -31,7 +32,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json/serialize.hpp>
 
-#include <charconv>
 #include <csignal>
 #include <fstream>
 #include <sys/resource.h>
@@ -88,6 +88,7 @@ private:
     Result<void> open_engines();
     Result<void> open_voter();
     Result<void> open_windows_to_outside();
+    Result<void> open_admin_log();
     Result<void> open_http();
     Result<void> start();
 
@@ -105,7 +106,6 @@ private:
     void stop(int exit_code);
     void fatal(const Error& error);
     void publish_metrics();
-    Result<void> obey(const std::string& line);
 
     void watch_database();
 
@@ -149,6 +149,8 @@ private:
     std::unique_ptr<StatusServer> status_server_;
     ServiceManager service_manager_{
         loop_, [this] { return on_network() ? summary(status()) : "lends the TPM's counters"; }};
+    std::optional<AdminLog> admin_log_;
+    std::unique_ptr<Commands> commands_;
     std::unique_ptr<ControlServer> control_server_;
     std::unique_ptr<metrics::Exporter> exporter_;
     boost::asio::steady_timer metrics_timer_{loop_};
@@ -400,6 +402,7 @@ Result<database::ExecutorOptions> Node::executor_options(VoterId self) const {
     options.workers = database.workers;
     options.batch_max = database.batch;
     options.install = true;
+    if (cluster_.genesis) options.genesis = cluster_.genesis->root;
     return options;
 }
 
@@ -425,8 +428,12 @@ Result<void> Node::open_windows_to_outside() {
         std::make_unique<StatusServer>(loop_, [this] { return json::serialize(status()); });
     if (auto done = status_server_->listen(config_.status_socket); !done) return done;
     if (auto done = open_http(); !done) return done;
+    if (auto done = open_admin_log(); !done) return done;
+    commands_ = std::make_unique<Commands>(*admin_log_, readiness_, voter_.get(),
+                                           membership_.cluster, cluster_.application.digest);
     control_server_ = std::make_unique<ControlServer>(
-        loop_, [this](const std::string& line) { return obey(line); });
+        loop_, [this](const Caller& caller, const std::string& line,
+                      const ControlServer::Reply& reply) { commands_->obey(caller, line, reply); });
     if (auto done = control_server_->listen(control_socket_of(config_.status_socket)); !done)
         return done;
     if (config_.metrics.empty()) return {};
@@ -435,6 +442,13 @@ Result<void> Node::open_windows_to_outside() {
     exporter_ = std::move(*exporter);
     publish_metrics();
     return {};
+}
+
+Result<void> Node::open_admin_log() {
+    auto opened = AdminLog::open(config_.data_dir / "admin.log", config_.host);
+    if (!opened) return opened.error();
+    admin_log_.emplace(std::move(*opened));
+    return admin_log_->record("start " BFT_VERSION, "ok");
 }
 
 // The replicas' front: a process without replicas has nothing to answer with.
@@ -476,33 +490,6 @@ Result<void> Node::open_http() {
     if (!front) return front.error();
     http_ = std::move(*front);
     return {};
-}
-
-// "drain", "undrain"; "log-level LEVEL"; "audit SLOT": have all databases scanned at that
-// checkpoint slot; "resync": rebuild ours.
-Result<void> Node::obey(const std::string& line) {
-    log::info("control line=\"{}\"", line);
-    if (line == "drain" || line == "undrain") {
-        readiness_.drain(line == "drain");
-        return {};
-    }
-    constexpr std::string_view log_level = "log-level ";
-    if (line.starts_with(log_level)) {
-        const std::string level = line.substr(log_level.size());
-        if (level != "debug" && level != "info" && level != "warn" && level != "error")
-            return error(Errc::malformed, "a level is debug, info, warn or error");
-        log::set_level(level);
-        return {};
-    }
-    if (!voter_) return error(Errc::refused, "this daemon has no database voter");
-    if (line == "resync") return voter_->resync();
-    constexpr std::string_view audit = "audit ";
-    std::uint64_t slot = 0;
-    const char* end = line.data() + line.size();
-    if (!line.starts_with(audit) ||
-        std::from_chars(line.data() + audit.size(), end, slot).ptr != end || slot == 0)
-        return error(Errc::malformed, "unknown command");
-    return voter_->audit(Slot(slot));
 }
 
 // A database that works on something and finishes nothing is seen only by looking again and again.
@@ -553,6 +540,8 @@ int Node::run() {
     }
     if (!stopping_) loop_.run();
     log::info("node_stopped host={} exit={}", config_.host, exit_code_);
+    if (admin_log_ && !admin_log_->record("stop", "exit " + std::to_string(exit_code_)))
+        log::warn("admin_log_not_written");
     return exit_code_;
 }
 

@@ -180,6 +180,13 @@ std::filesystem::path control_socket_of(const std::filesystem::path& status_sock
 }
 
 Result<void> send_control(const std::filesystem::path& socket, const std::string& line) {
+    auto answer = ask_control(socket, line, 4096, patience);
+    if (!answer) return answer.error();
+    return {};
+}
+
+Result<std::string> ask_control(const std::filesystem::path& socket, const std::string& line,
+                                std::size_t most, std::chrono::milliseconds how_long) {
     using boost::asio::local::stream_protocol;
     boost::asio::io_context io;
     stream_protocol::socket stream(io);
@@ -191,15 +198,16 @@ Result<void> send_control(const std::filesystem::path& socket, const std::string
                      "no daemon answers at " + socket.string() + " (" + failure.message() + ")");
     std::string answer;
     boost::system::error_code ended = boost::asio::error::would_block;
-    boost::asio::async_read(stream, boost::asio::dynamic_buffer(answer, 4096),
+    boost::asio::async_read(stream, boost::asio::dynamic_buffer(answer, most),
                             [&](const boost::system::error_code& e, std::size_t) { ended = e; });
-    io.run_for(patience);
+    io.run_for(how_long);
     if (ended != boost::asio::error::eof)
-        return error(Errc::unavailable, "the daemon at " + socket.string() +
-                                            " accepts, but does not answer within 3 s");
+        return error(Errc::unavailable,
+                     "the daemon at " + socket.string() + " accepts, but does not answer in time");
+    constexpr std::string_view good = "ok\n";
+    if (answer.starts_with(good)) return answer.substr(good.size());
     while (!answer.empty() && answer.back() == '\n') answer.pop_back();
-    if (answer != "ok") return error(Errc::refused, answer);
-    return {};
+    return error(Errc::refused, answer);
 }
 
 Result<std::string> read_status(const std::filesystem::path& socket) {

@@ -4,6 +4,7 @@
 
 #include "base/result.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -97,5 +98,8 @@ Result<std::string> read_status(const std::filesystem::path& socket);
 std::filesystem::path control_socket_of(const std::filesystem::path& status_socket);
 /// Gives a running daemon a command. Errc::refused: it does not do that; the sentence says why.
 Result<void> send_control(const std::filesystem::path& socket, const std::string& line);
+/// The same for a command that is answered with something: at most `most` bytes of it.
+Result<std::string> ask_control(const std::filesystem::path& socket, const std::string& line,
+                                std::size_t most, std::chrono::milliseconds patience);
 
 }  // namespace bft::node

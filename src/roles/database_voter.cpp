@@ -76,8 +76,7 @@ Result<void> DatabaseVoterRole::open_guarded() {
                 pump();
             },
             [this](const consensus::ChunkExport& asked, std::optional<Bytes> rows) {
-                guard_->exported(asked, std::move(rows), environment_.clock.now());
-                pump();
+                on_exported(asked, std::move(rows));
             }});
     rebuilder_ = std::make_unique<database::Rebuilder>(
         loop, executor_options_, application_,
@@ -94,9 +93,14 @@ Result<void> DatabaseVoterRole::open_guarded() {
                                       guard_->rebuild_failed(why, environment_.clock.now());
                                       pump();
                                   }});
+    // Nothing has been executed: only the snapshot is right, and that is not here.
+    if (condition == DatabaseGuard::Condition::empty && executor_options_.genesis)
+        condition = DatabaseGuard::Condition::unseeded;
     guard_.emplace(environment_.membership, self_, consensus::GuardOptions{}, environment_.signer,
                    condition);
-    if (condition == DatabaseGuard::Condition::half_built) return {};
+    if (condition == DatabaseGuard::Condition::half_built ||
+        condition == DatabaseGuard::Condition::unseeded)
+        return {};
     return open_executor();
 }
 
@@ -217,11 +221,16 @@ void DatabaseVoterRole::on_rebuilt() {
     pump();
 }
 
-Result<void> DatabaseVoterRole::audit(Slot slot) {
+Result<void> DatabaseVoterRole::may_cut(Slot slot) const {
     if (!guard_) return error(Errc::refused, "this cluster has no database checkpoints");
     if (guard_->quarantined()) return error(Errc::unavailable, "the database is in quarantine");
     if (!environment_.membership.is_checkpoint(slot))
         return error(Errc::malformed, "not a checkpoint slot");
+    return {};
+}
+
+Result<void> DatabaseVoterRole::audit(Slot slot) {
+    if (auto may = may_cut(slot); !may) return may;
     guard_->audit(slot, environment_.clock.now());
     pump();
     return {};
@@ -234,6 +243,56 @@ Result<void> DatabaseVoterRole::resync() {
     guard_->resync(environment_.clock.now());
     pump();
     return {};
+}
+
+// --- a copy for the operator ---
+
+namespace {
+constexpr std::size_t readers_max = 4;
+}
+
+Result<void> DatabaseVoterRole::save(Slot slot) {
+    if (auto may = may_cut(slot); !may) return may;
+    guard_->save(slot, environment_.clock.now());
+    pump();
+    return {};
+}
+
+void DatabaseVoterRole::end_save() {
+    if (guard_) guard_->end_save();
+    pump();
+}
+
+Result<DatabaseGuard::Saved> DatabaseVoterRole::saved(Slot slot) {
+    if (!guard_) return error(Errc::refused, "this cluster has no database checkpoints");
+    if (guard_->quarantined())
+        return error(Errc::refused, "the database is in quarantine: " + guard_->report().reason);
+    if (auto saved = guard_->saved(slot, environment_.clock.now())) return *saved;
+    if (guard_->saving(slot)) return error(Errc::unavailable, "wait: f_D+1 roots are not there");
+    return error(Errc::refused,
+                 "skipped: another snapshot was in use, or f_D+1 databases did not "
+                 "sign the same in time");
+}
+
+void DatabaseVoterRole::read_saved(Slot slot, std::uint32_t leaf, std::uint32_t chunk,
+                                   std::function<void(std::optional<Bytes>)> take) {
+    bool there = guard_ && readers_.size() < readers_max &&
+                 guard_->lend(slot, leaf, chunk, environment_.clock.now());
+    if (!there) return take(std::nullopt);
+    readers_.push_back(std::move(take));
+    keeper_->read({Endpoint::voter(self_), slot, leaf, chunk});
+}
+
+// The keeper answers in the order in which it was asked.
+void DatabaseVoterRole::on_exported(const consensus::ChunkExport& asked,
+                                    std::optional<Bytes> rows) {
+    if (asked.asker == Endpoint::voter(self_) && !readers_.empty()) {
+        auto take = std::move(readers_.front());
+        readers_.pop_front();
+        take(rows);
+    }
+    guard_->exported(asked, std::move(rows), environment_.clock.now());
+    pump();
 }
 
 void DatabaseVoterRole::pump() {

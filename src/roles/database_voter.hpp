@@ -11,6 +11,8 @@
 #include "roles/role.hpp"
 
 #include <deque>
+#include <functional>
+#include <optional>
 
 namespace bft::roles {
 
@@ -34,12 +36,22 @@ public:
     Result<void> audit(Slot slot);
     Result<void> resync();
 
+    // For the operator, see `bftctl snapshot save`: a copy of the database as it is at `slot`.
+    Result<void> save(Slot slot);
+    void end_save();
+    /// Errc::unavailable: not yet; Errc::refused: never, begin again at a later slot.
+    Result<consensus::DatabaseGuard::Saved> saved(Slot slot);
+    /// `take` is called once: with the canonical rows, or nothing when they cannot be had.
+    void read_saved(Slot slot, std::uint32_t leaf, std::uint32_t chunk,
+                    std::function<void(std::optional<Bytes>)> take);
+
 private:
     DatabaseVoterRole(Environment& environment, VoterId self, consensus::VoterOptions options,
                       database::ExecutorOptions executor_options,
                       const catalog::Application& application);
 
     Result<void> open_guarded();
+    [[nodiscard]] Result<void> may_cut(Slot slot) const;
     Result<void> open_executor();
     void begin_service();
     void end_service();
@@ -47,6 +59,7 @@ private:
     void receive(const consensus::Verified& message);
     void alarm(const database::Alarm& alarm);
     void on_rebuilt();
+    void on_exported(const consensus::ChunkExport& asked, std::optional<Bytes> rows);
     void pump();
     void pump_voter();
     void pump_guard();
@@ -73,6 +86,8 @@ private:
     /// When a slot's first COMMIT-DB came; at most `asked_max`, the oldest are given up.
     std::map<std::pair<Slot, GroupId>, TimePoint> asked_;
     static constexpr std::size_t asked_max = 1024;
+    /// Who waits for chunks of save(), in the order in which they were asked for.
+    std::deque<std::function<void(std::optional<Bytes>)>> readers_;
     std::string trouble_;  ///< the last alarm that is not over
     bool halted_ = false;
     /// Counts executors: what an earlier one still says is about a database that is no more.

@@ -2,6 +2,7 @@
 """bftctl init on real (software) TPMs: what it makes is right, and a failed attempt leaves nothing."""
 import os
 import pathlib
+import re
 import shutil
 import signal
 import stat
@@ -23,9 +24,12 @@ class Init(unittest.TestCase):
         self.write_topology()
         self.out = self.dir / "cluster"
 
-    def start_tpm(self, name):
+    def start_tpm(self, name, manufacturer=None):
         state = self.dir / f"{name}.state"
         state.mkdir()
+        if manufacturer:
+            harness.run("swtpm_setup", "--tpm2", "--tpmstate", f"dir://{state}", "--create-ek-cert", "--config",
+                        manufacturer / "setup.conf", check=True)
         socket = self.dir / f"{name}.tpm"
         process = subprocess.Popen(
             ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--flags", "not-need-init,startup-clear",
@@ -53,6 +57,26 @@ class Init(unittest.TestCase):
 
     def init(self, *words):
         return harness.run(harness.BFTCTL, "init", "--topology", self.topology, "--dir", self.out, *words)
+
+    def manufacturer(self):
+        """The authority's folder."""
+        at = self.dir / "manufacturer"
+        at.mkdir()
+        (at / "localca.conf").write_text(f"statedir = {at}\nsigningkey = {at}/signkey.pem\n"
+                                         f"issuercert = {at}/issuercert.pem\ncertserial = {at}/certserial\n")
+        (at / "localca.options").write_text("--platform-manufacturer t\n--platform-version 1\n--platform-model t\n")
+        (at / "setup.conf").write_text(
+            f"create_certs_tool = /usr/bin/swtpm_localca\ncreate_certs_tool_config = {at}/localca.conf\n"
+            f"create_certs_tool_options = {at}/localca.options\n")
+        return at
+
+    def remake_tpm(self, host, **how):
+        self.tpms[host].kill()
+        self.tpms[host].wait()
+        for name in (f"{host}.tpm", f"{host}.tpm.ctrl"):
+            (self.dir / name).unlink(missing_ok=True)
+        shutil.rmtree(self.dir / f"{host}.state")
+        self.tpms[host] = self.start_tpm(host, **how)
 
     def assert_nothing_left(self):
         self.assertFalse(self.out.exists(), list(self.out.rglob("*")) if self.out.exists() else "")
@@ -144,6 +168,46 @@ class Init(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("procedures.sql:", done.stderr)
         self.assert_nothing_left()
+
+    def known_keys(self, *words):
+        """--tpm-ek for every host without certificate, as the refusals tell them one by one."""
+        known = []
+        while True:
+            done = self.init(*words, *known)
+            told = re.search(r"say --tpm-ek (\w+=[0-9a-f]{64})", done.stderr)
+            if done.returncode == 0 or not told:
+                return done, known
+            self.assertEqual(done.returncode, 1)
+            self.assert_nothing_left()
+            self.assertNotIn(told[1], known)
+            known += ["--tpm-ek", told[1]]
+
+    @unittest.skipUnless(shutil.which("swtpm_setup"), "no swtpm_setup (Debian package swtpm-tools)")
+    def test_every_tpm_has_to_prove_itself(self):
+        authority = self.manufacturer()
+        self.remake_tpm("host1", manufacturer=authority)
+        trust = ["--tpm-ca", authority / "issuercert.pem"]
+        done, known = self.known_keys(*trust)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(sorted(word.split("=")[0] for word in known[1::2]), ["host2", "host3", "primary1", "primary2"])
+        lines = (self.out / "enrolments.txt").read_text().splitlines()
+        self.assertEqual([line.split()[0] for line in lines[1:]], list(HOSTS))
+        good = harness.run(harness.BFTCTL, "enroll", self.out, *trust, *known)
+        self.assertEqual(good.returncode, 0, good.stderr)
+        self.assertEqual(good.stdout.count(" good: "), len(HOSTS))
+
+        # Without an authority nobody vouches; with another TPM behind the name the answer is wrong.
+        unknown = harness.run(harness.BFTCTL, "enroll", self.out / "hosts" / "host1")
+        self.assertEqual(unknown.returncode, 5, unknown.stdout)
+        self.assertIn("none of the given authorities", unknown.stderr)
+        swapped = harness.run(harness.BFTCTL, "enroll", self.out / "hosts" / "host2", *trust, "--tcti",
+                              f"swtpm:path={self.dir}/host1.tpm")
+        self.assertEqual(swapped.returncode, 5, "a real TPM, and another host's key")
+        self.assertIn("another endorsement or attestation key", swapped.stderr)
+        self.remake_tpm("host3")
+        replaced = harness.run(harness.BFTCTL, "enroll", self.out / "hosts" / "host3", *known)
+        self.assertEqual(replaced.returncode, 5)
+        self.assertIn("this is another TPM", replaced.stderr)
 
     def test_software_in_place_of_a_tpm_needs_the_flag(self):
         self.write_topology(**{f"swtpm:path={self.dir}/{host}.tpm": "software:usig.software" for host in HOSTS})

@@ -29,8 +29,11 @@ TempFolder::~TempFolder() {
     fs::remove_all(path_, ignored);
 }
 
-Swtpm::Swtpm() {
+Swtpm::Swtpm() : Swtpm([](const fs::path&) {}) {}
+
+Swtpm::Swtpm(const std::function<void(const fs::path& state)>& manufacture) {
     fs::create_directory(folder_.path() / "state");
+    manufacture(folder_.path() / "state");
     start();
 }
 

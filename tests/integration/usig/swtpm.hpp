@@ -4,6 +4,7 @@
 #include "usig/provision.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <sys/types.h>
@@ -26,6 +27,8 @@ private:
 class Swtpm {
 public:
     Swtpm();
+    /// `manufacture` makes the state before the first start, in the folder that it is given.
+    explicit Swtpm(const std::function<void(const std::filesystem::path& state)>& manufacture);
     ~Swtpm();
     Swtpm(const Swtpm&) = delete;
     Swtpm& operator=(const Swtpm&) = delete;

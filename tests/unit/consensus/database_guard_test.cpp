@@ -298,6 +298,94 @@ TEST_F(GuardTest, AnAuditScansAtOnceEverywhere) {
     EXPECT_EQ(roots[Slot(3 * kEvery)].size(), 3u);
 }
 
+// --- copied to a file ---
+
+TEST_F(GuardTest, ASnapshotIsLentWithWhatProvesItUntilItIsGivenBack) {
+    scan_takes_ = 2s;
+    step();
+    const Slot slot(3 * kEvery);
+    node(0).guard.save(slot, now());
+    perform(0);
+    deliver();
+    EXPECT_TRUE(node(0).guard.saving(slot));
+    EXPECT_FALSE(node(0).guard.saved(slot, now())) << "it is still to come";
+    ASSERT_TRUE(steps_until([&] { return node(0).guard.saved(slot, now()).has_value(); }, 20));
+    const auto saved = *node(0).guard.saved(slot, now());
+    EXPECT_EQ(database_root(*saved.leaves), saved.root);
+    EXPECT_GE(saved.votes.size(), m_.database_quorum());
+    for (const DbCheckpoint& vote : saved.votes) {
+        EXPECT_EQ(vote.root, saved.root);
+        EXPECT_EQ(vote.slot, slot);
+    }
+    EXPECT_TRUE(node(0).snapshot) << "it stays open";
+    EXPECT_FALSE(node(1).snapshot) << "the others only scan";
+    EXPECT_TRUE(node(0).guard.lend(slot, 0, 0, now()));
+    EXPECT_FALSE(node(0).guard.lend(slot, 0, 9, now()));
+    EXPECT_FALSE(node(0).guard.lend(slot, 9, 0, now()));
+    EXPECT_FALSE(node(0).guard.lend(Slot(4 * kEvery), 0, 0, now()));
+    node(0).guard.exported({Endpoint::voter(VoterId(0)), slot, 0, 0}, Bytes(), now());
+    EXPECT_TRUE(node(0).guard.take_output().send.empty()) << "nobody else asked";
+    node(0).guard.end_save();
+    perform(0);
+    EXPECT_FALSE(node(0).snapshot);
+    EXPECT_FALSE(node(0).guard.saving(slot));
+    EXPECT_FALSE(node(0).guard.lend(slot, 0, 0, now()));
+}
+
+TEST_F(GuardTest, ASnapshotThatNobodyReadsIsClosed) {
+    options_.lease = 10s;
+    nodes_[0] = std::make_unique<Node>(m_, VoterId(0), options_);
+    nodes_[0]->tables = node(1).tables;
+    step();
+    const Slot slot(3 * kEvery);
+    node(0).guard.save(slot, now());
+    perform(0);
+    ASSERT_TRUE(steps_until([&] { return node(0).guard.saved(slot, now()).has_value(); }, 20));
+    for (int i = 0; i < 40; ++i) {
+        step();
+        ASSERT_TRUE(node(0).guard.lend(slot, 0, 0, now())) << "each read renews the lease";
+    }
+    ASSERT_TRUE(steps_until([&] { return !node(0).guard.saving(slot); }, 30));
+    EXPECT_FALSE(node(0).snapshot);
+}
+
+TEST_F(GuardTest, OneThatDiffersLendsNothing) {
+    step();
+    const Slot slot(3 * kEvery);
+    node(0).tables[{"item", 0}] = {"x"};
+    node(0).guard.save(slot, now());
+    perform(0);
+    for (int i = 0; i < 4; ++i) {
+        step();
+        EXPECT_FALSE(node(0).guard.saved(slot, now()));
+    }
+    EXPECT_TRUE(node(0).guard.quarantined());
+    EXPECT_FALSE(node(0).guard.saving(slot));
+}
+
+TEST_F(GuardTest, ASkippedCutIsNotWaitedFor) {
+    step();
+    node(0).snapshot = {Slot(1), node(0).tables};
+    node(0).guard.save(Slot(3 * kEvery), now());
+    perform(0);
+    for (int i = 0; i < 3; ++i) step();
+    EXPECT_FALSE(node(0).guard.saving(Slot(3 * kEvery)));
+    node(0).guard.save(Slot(5), now());
+    EXPECT_FALSE(node(0).guard.saving(Slot(5))) << "no checkpoint slot";
+}
+
+// In a cluster that begins with a snapshot an empty database is not a new one's.
+TEST_F(GuardTest, AnUnseededDatabaseIsLoadedFromOthersAndNeverBegins) {
+    nodes_[2] =
+        std::make_unique<Node>(m_, VoterId(2), options_, DatabaseGuard::Condition::unseeded);
+    perform(2);
+    EXPECT_TRUE(node(2).guard.quarantined());
+    EXPECT_FALSE(node(2).running);
+    ASSERT_TRUE(healed(2));
+    step();
+    all_equal();
+}
+
 TEST_F(GuardTest, WithoutF_DPlus1EqualOnesNothingIsTransferred) {
     step();
     node(0).tables[{"item", 0}] = {"x"};

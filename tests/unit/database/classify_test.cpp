@@ -1,5 +1,7 @@
 #include "database/classify.hpp"
 
+#include "database/server_version.hpp"
+
 #include <gtest/gtest.h>
 
 namespace bft::database {
@@ -43,6 +45,17 @@ TEST(Classify, AbortsHaveNames) {
     EXPECT_EQ(describe_abort(number(AbortCode::partition_guard)), "partition_guard");
     EXPECT_EQ(describe_abort(application_code(1001)), "application 1001");
     EXPECT_EQ(describe_abort(77), "code 77");
+}
+
+TEST(ServerVersion, OldMariadbIsNamed) {
+    for (const char* version :
+         {"10.11.18-MariaDB-0+deb12u1", "10.11.4-MariaDB", "10.6.21-MariaDB-log",
+          "5.5.5-10.11.6-MariaDB-0+deb12u1", "MariaDB"})
+        EXPECT_NE(determinism_hole(version), "") << version;
+    for (const char* version :
+         {"10.11.19-MariaDB-0+deb12u1", "10.11.20-MariaDB", "11.4.2-MariaDB-log",
+          "5.5.5-10.11.19-MariaDB", "8.0.36", "8.0.36-0ubuntu0.22.04.1", ""})
+        EXPECT_EQ(determinism_hole(version), "") << version;
 }
 
 }  // namespace

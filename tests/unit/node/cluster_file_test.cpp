@@ -25,6 +25,34 @@ TEST(ClusterFile, IsReadAsItWasWritten) {
     EXPECT_EQ(loaded.value->application.folder, "/cluster/app");
 }
 
+TEST(ClusterFile, ASnapshotToBeginWithMakesAnotherClusterOfIt) {
+    ClusterFile cluster = small_cluster();
+    const Digest without = cluster.digest();
+    ClusterGenesis genesis;
+    genesis.root.bytes.fill(1);
+    genesis.snapshot.bytes.fill(2);
+    genesis.cluster.bytes.fill(3);
+    genesis.slot = Slot(64);
+    cluster.genesis = genesis;
+    EXPECT_NE(cluster.digest(), without);
+    const auto loaded = parse(cluster);
+    ASSERT_TRUE(loaded.value) << listing(loaded.errors);
+    ASSERT_TRUE(loaded.value->genesis);
+    EXPECT_EQ(loaded.value->genesis->root, genesis.root);
+    EXPECT_EQ(loaded.value->genesis->slot, genesis.slot);
+    EXPECT_EQ(loaded.value->digest(), cluster.digest());
+    EXPECT_EQ(render(*loaded.value), render(cluster));
+    for (Digest* field :
+         {&cluster.genesis->root, &cluster.genesis->snapshot, &cluster.genesis->cluster}) {
+        const Digest before = cluster.digest();
+        field->bytes[7] ^= 1;
+        EXPECT_NE(cluster.digest(), before);
+    }
+    std::string text = render(cluster);
+    text.replace(text.find("slot = 64"), 9, "slot = 0 ");
+    EXPECT_FALSE(parse_cluster_file(text, "/cluster/cluster.toml").value);
+}
+
 TEST(ClusterFile, CheckpointsHaveDefaultsAndAreChecked) {
     std::string text = render(small_cluster());
     auto without = text;
