@@ -53,7 +53,7 @@ def throughput_against_groups(runs, clients, into):
                                          (width / 2, "groups", COLOURS[0], "groups of three replicas")):
         bars = axes.bar([g + shift for g in counts], [rate(runs[system, g, clients]) for g in counts], width,
                         color=colour, label=label)
-        axes.bar_label(bars, fmt="%.0f", fontsize=7, padding=1)
+        axes.bar_label(bars, fmt="%.0f", fontsize=7, padding=4)
     axes.axhline(THESIS["one_group"], color=COLOURS[1], linestyle=":", label="the thesis's one group")
     ideal = 60_000 / THESIS["page"]
     axes.plot(counts, [g * ideal for g in counts], "_", color="black", markersize=26, label="bound: a page takes 200 ms")
