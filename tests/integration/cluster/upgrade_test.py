@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Every host is restarted, one after the other, under load; no request fails. And what bftctl tells meanwhile."""
 import json
+import os
+import socket
 import subprocess
 
 import harness
@@ -85,6 +87,46 @@ class Upgrade(harness.UnderLoad):
         harness.run(harness.BFTCTL, "log-level", "info", home, check=True)
         self.assertEqual(self.cluster.documents()["host1"]["log_level"], "info")
         self.assertEqual(harness.run(harness.BFTCTL, "log-level", "loud", home).returncode, 2)
+
+    def admin_log(self, host):
+        """What is appended from now on, as (act, outcome); every line says when, who and where."""
+        file, = (self.cluster.dir / "hosts" / host).rglob("admin.log")
+        begin = file.stat().st_size
+        def acts():
+            lines = [json.loads(line) for line in file.read_bytes()[begin:].splitlines()]
+            for line in lines:
+                self.assertEqual((line["host"], line["uid"]), (host, os.getuid()))
+                self.assertRegex(line["time"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+                self.assertGreater(line["pid"], 1)
+            return [(line["act"], line["outcome"]) for line in lines]
+        return acts
+
+    def test_admin_log(self):
+        """Who did what: each act, also what was refused, and nothing that a caller sends makes a line of its own."""
+        home = self.cluster.dir / "hosts" / "host2"
+        acts = self.admin_log("host2")
+        for words in (["drain", home], ["drain", "--undo", home], ["log-level", "info", home]):
+            harness.run(harness.BFTCTL, *words, check=True)
+        self.assertEqual(acts(), [("drain", "ok"), ("undrain", "ok"), ("log-level info", "ok")])
+        self.assertIn('"act":"undrain"', self.cluster.log("host2"), "and for the journal")
+        control, = home.rglob("*.control")
+        for bad in (b"audit 7\n", b'evil\r","uid":1,"act":"x\n', b"snapshot begin 1\n", b"\n"):
+            with socket.socket(socket.AF_UNIX) as link:
+                link.connect(str(control))
+                link.sendall(bad)
+                self.assertFalse(link.makefile().read().startswith("ok"))
+        refused = acts()[3:]
+        self.assertEqual(len(refused), 4)
+        self.assertTrue(all(outcome.startswith("refused: ") for act, outcome in refused), refused)
+        self.assertEqual(refused[1][0], 'evil\r","uid":1,"act":"x')
+        acts = self.admin_log("host2")
+        self.assertEqual(self.rolling_restart().returncode, 0)
+        names = [act for act, outcome in acts()]
+        self.assertEqual(names[:2], ["restart", "stop"])
+        self.assertRegex(names[2], r"^start \d")
+        harness.run(harness.BFTCTL, "audit", self.cluster.dir, check=True)
+        self.assertRegex(acts()[-1][0], r"^audit \d+$")
+        self.all_is_well()
 
     def test_check_measures(self):
         done = harness.run(harness.BFTCTL, "check", "--measure", self.cluster.dir)
