@@ -2,6 +2,7 @@
 
 #include "base/merkle.hpp"
 #include "consensus/client_window.hpp"
+#include "consensus/configuration.hpp"
 #include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
@@ -19,7 +20,7 @@ bool sorted_unique(const std::vector<PartitionId>& parts) {
 }
 
 bool for_clients(const Payload& payload) {
-    return std::holds_alternative<Body>(payload);
+    return std::holds_alternative<Body>(payload) || std::holds_alternative<FetchConfig>(payload);
 }
 
 bool same_sender(const Endpoint& from, GroupId group, Position position) {
@@ -40,6 +41,7 @@ Result<Verified> Verifier::verify(Message message) const {
 // A request's validity is a pure function of its bytes and the client's key (R4): every correct
 // replica judges the same, so a body that one holds is good for all.
 Result<void> Verifier::check_request(const Request& request) const {
+    if (request.id.home.value == 0) return check_config_request(request);
     if (request.parts.empty() || request.parts.size() > limits_.parts_per_request)
         return malformed("number of partitions");
     if (!sorted_unique(request.parts)) return malformed("partitions not sorted and unique");
@@ -67,6 +69,30 @@ Result<void> Verifier::check_request(const Request& request) const {
     Digest signed_digest = bundle_digest(membership_.cluster, request.id.client, *root);
     if (!checker_.signed_by(key->second, signed_digest, request.signature))
         return error(Errc::refused, "the client's signature does not verify");
+    return {};
+}
+
+// CF1, as far as it depends on nothing else: k of n admin keys signed this change, and the request
+// names what it touches. Whether it continues the configuration in force, the order says.
+Result<void> Verifier::check_config_request(const Request& request) const {
+    if (request.id.client != config_client || request.op.size() > limits_.op_bytes)
+        return malformed("partition 0 is for configurations");
+    if (request_digest(request.raw) != request.rd) return malformed("request digest");
+    auto change = decode_change(request.op);
+    if (!change) return change.error();
+    if (request.id.cseq.value != change->version.value || request.parts != parts_of(*change))
+        return malformed("a configuration change under another name");
+    const AdminKeys& admins = membership_.admins;
+    if (admins.quorum == 0) return error(Errc::refused, "the cluster has no admin keys");
+    if (change->signatures.size() < admins.quorum)
+        return error(Errc::refused, "signed by " + std::to_string(change->signatures.size()) +
+                                        " admin keys, " + std::to_string(admins.quorum) +
+                                        " are needed");
+    Digest digest = change_digest(membership_.cluster, *change);
+    for (const AdminSignature& s : change->signatures)
+        if (s.key >= admins.keys.size() ||
+            !checker_.signed_by(admins.keys[s.key], digest, s.signature))
+            return error(Errc::refused, "an admin key's signature does not verify");
     return {};
 }
 
@@ -123,7 +149,9 @@ struct Verifier::Visitor {
     }
     Result<void> operator()(const Body& body) const {
         if (!body) return malformed("empty request");
-        if (from.role == Role::client && from.client != body->id.client)
+        // Whoever brings a configuration change: its admins signed it.
+        if (from.role == Role::client && from.client != body->id.client &&
+            body->id.home.value != 0)
             return error(Errc::refused, "a client sends its own requests only");
         if (from.role == Role::voter) return role(false);
         return v.check_request(*body);
@@ -263,6 +291,12 @@ struct Verifier::Visitor {
                                  m.signature);
     }
     Result<void> operator()(const EquivocationProof& m) const { return v.check_equivocation(m); }
+    // Clients follow the configuration, too (C5).
+    Result<void> operator()(const FetchConfig&) const { return {}; }
+    Result<void> operator()(const BarrierCertPtr& m) const {
+        if (from.role == Role::client) return role(false);
+        return m ? v.check_barrier(*m) : malformed("empty BarrierCert");
+    }
     Result<void> operator()(const FetchHeaders& fetch) const {
         if (fetch.from.value == 0 || fetch.to < fetch.from) return malformed("fetch range");
         return {};
@@ -319,8 +353,9 @@ struct Verifier::Visitor {
         return role(from == Endpoint::voter(voter));
     }
     [[nodiscard]] std::size_t parts_max(const DbItem& item) const {
-        return item.kind == ItemKind::checkpoint ? v.membership_.owners.size()
-                                                 : v.limits_.parts_per_request;
+        return item.kind == ItemKind::checkpoint || item.rid.home.value == 0
+                   ? v.membership_.owners.size()
+                   : v.limits_.parts_per_request;
     }
 
     Result<void> all_bodies(const std::vector<Body>& bodies) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "consensus/answer_memory.hpp"
+#include "consensus/configuration.hpp"
 #include "consensus/engine.hpp"
 
 #include <map>
@@ -34,6 +35,7 @@ struct Execution {
     DbItem item;
     Body body;         ///< null where nothing is called
     bool cut = false;  ///< a checkpoint item: open a snapshot when it is committed
+    ConfigurationPtr config{};  ///< a configuration item: goes into cbft_cfg with it
 };
 
 /// Items that were executed and are no longer in memory: their answers are in cbft_exec.
@@ -61,9 +63,10 @@ struct VoterOutput {
 
 class Voter {
 public:
-    /// `next` is what cbft_part says (partitions that it lacks begin at 1).
+    /// `next` is what cbft_part says (partitions that it lacks begin at 1), `config` what cbft_cfg
+    /// does (null: nothing, so the cluster's first configuration).
     Voter(const Membership& membership, VoterId self, VoterOptions options,
-          const std::map<PartitionId, Seq>& next);
+          const std::map<PartitionId, Seq>& next, ConfigurationPtr config = nullptr);
 
     void receive(const Verified& message, Now now);
     /// The database committed these.
@@ -82,6 +85,8 @@ public:
     /// The newest checkpoint item that was executed.
     [[nodiscard]] Slot checkpoint() const { return checkpoint_; }
     [[nodiscard]] std::map<PartitionId, Seq> next() const;
+    /// In force at what is dispatched next on partition 0.
+    [[nodiscard]] const Configuration& config() const { return *config_; }
 
     struct Report {
         std::map<PartitionId, Seq> next;
@@ -175,6 +180,7 @@ private:
     bool advance_lane(Lane& lane, Now now);
     void start(const Key& key, Entry& entry, std::uint32_t worker, Now now);
 
+    [[nodiscard]] ConfigurationPtr configuration_of(Entry& entry) const;
     [[nodiscard]] bool in_rotation(Slot slot) const;
     [[nodiscard]] std::uint32_t group_size(GroupId group) const {
         return static_cast<std::uint32_t>(membership_.group(group)->members.size());
@@ -194,6 +200,7 @@ private:
     const Membership& membership_;
     VoterId self_;
     VoterOptions options_;
+    ConfigurationPtr config_;
 
     std::map<PartitionId, Lane> lanes_;  ///< of every partition in the membership
     std::map<Key, Entry> entries_;

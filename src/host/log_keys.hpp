@@ -30,6 +30,8 @@ enum class Kind : std::uint8_t {
     void_cert = 'O',     ///< likewise
     equivocation = 'Q',  ///< one per counter
     fork = 'F',
+    barrier = 'K',   ///< one per configuration, kept for ever
+    handover = 'G',  ///< likewise, of each group that gave something away
     expiry = 'X',  ///< what is erased once the log is kept from a later slot on
 };
 

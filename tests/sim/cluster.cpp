@@ -40,6 +40,7 @@ Membership make_membership(const Plan& plan) {
     for (std::uint32_t p = 1; p <= plan.partitions; ++p)
         m.owners[PartitionId(p)] = GroupId(1 + p % plan.groups);
     for (std::uint32_t d = 0; d < plan.voters(); ++d) m.voters.push_back(HostId(d));
+    m.admins = {2, {{3, 0}, {3, 1}, {3, 2}}};
     for (std::uint32_t c = 0; c <= plan.clients; ++c)
         m.clients[ClientId(c)] = {1, static_cast<std::uint8_t>(c)};
     return m;

@@ -327,13 +327,16 @@ void suit_mutation(Plan& plan) {
 
 }  // namespace
 
-Plan make_plan(std::uint64_t seed, Mutation mutation, std::optional<Plot::Kind> plot) {
+namespace {
+
+Plan make(std::uint64_t seed, Mutation mutation, std::optional<Plot::Kind> plot,
+          std::uint32_t groups_min) {
     Prng prng(seed ^ 0x5eed5eed5eed5eedu);
     Plan plan;
     plan.seed = seed;
     plan.mutation = mutation;
     plan.f = prng.chance(850) ? 1 : 2;
-    plan.groups = static_cast<std::uint32_t>(prng.between(1, 3));
+    plan.groups = static_cast<std::uint32_t>(prng.between(groups_min, 3));
     plan.partitions = static_cast<std::uint32_t>(prng.between(plan.groups, 2 * plan.groups + 2));
     plan.clients = static_cast<std::uint32_t>(prng.between(1, 4));
     plan.client_depth = static_cast<std::uint32_t>(prng.between(1, 8));
@@ -373,6 +376,19 @@ Plan make_plan(std::uint64_t seed, Mutation mutation, std::optional<Plot::Kind> 
     suit_mutation(plan);
     choose_databases(plan, prng);
     choose_environment(plan, prng);
+    return plan;
+}
+
+}  // namespace
+
+Plan make_plan(std::uint64_t seed, Mutation mutation, std::optional<Plot::Kind> plot) {
+    return make(seed, mutation, plot, 1);
+}
+
+Plan make_moving_plan(std::uint64_t seed, std::optional<Plot::Kind> plot) {
+    Plan plan = make(seed, Mutation::none, plot, 2);
+    Prng prng(seed ^ 0xc0f16c0f16c0f16u);
+    plan.moves_every = between(prng, 50ms, coin(prng) ? 300ms : 2s);
     return plan;
 }
 
@@ -448,6 +464,7 @@ std::string Plan::text() const {
         << us(timers.silence) << "/" << us(timers.new_view) << " loss=" << network.loss_permille
         << " dup=" << network.duplicate_permille << " reorder=" << network.reorder_permille
         << " replay=" << network.replay_permille;
+    if (moves_every > Duration{}) out << " moves_us=" << us(moves_every);
     flag("clogs", network.clogs);
     flag("cuts", network.cuts);
     flag("slow_links", network.slow_links);

@@ -18,7 +18,8 @@ GroupExecutor::GroupExecutor(const Membership& membership, GroupId group, Positi
       group_(group),
       position_(position),
       options_(options),
-      voters_(membership.voters.size()) {
+      voters_(membership.voters.size()),
+      config_(membership.version) {
     for (VoterState& voter : voters_) voter.patience = options.retransmit;
 }
 
@@ -92,11 +93,12 @@ bool GroupExecutor::in_rotation(Slot slot) const {
 }
 
 CommitDb GroupExecutor::commit_db(Slot slot, const SlotState& state, bool bodies) const {
-    CommitDb message{group_, position_, slot, membership_.version, {}, {}};
+    CommitDb message{group_, position_, slot, config_, {}, {}};
     for (const Item& item : state.items) {
         message.items.push_back(item.entry.item);
-        if (item.entry.body && bodies && item.entry.item.kind == ItemKind::transaction)
-            message.bodies.push_back(item.entry.body);
+        bool acts = item.entry.item.kind == ItemKind::transaction ||
+                    item.entry.item.kind == ItemKind::config;
+        if (item.entry.body && bodies && acts) message.bodies.push_back(item.entry.body);
     }
     return message;
 }
@@ -220,7 +222,7 @@ void GroupExecutor::reply(Slot slot, const Item& item, ItemResult result) {
                 slot,
                 std::move(result),
                 view_,
-                membership_.version,
+                config_,
                 item.entry.item.rd,
                 item.entry.item.ts_ms,
                 {},

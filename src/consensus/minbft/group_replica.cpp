@@ -35,6 +35,13 @@ void GroupReplica::receive(const Verified& message, Now now) {
     if (const auto* status = std::get_if<VoterStatus>(&payload)) agreement_.note_voter(*status);
     if (for_executor) {
         executor_.receive(message, now);
+    } else if (body != nullptr && !agreement_.owns((*body)->id.home) &&
+               message.from().role == Endpoint::Role::client) {
+        // CF8: what was delivered here is answered here; everything else is another group's now.
+        if (agreement_.owes_answer((*body)->id))
+            executor_.answer_again((*body)->id, false, (*body)->receipt);
+        if (BarrierCertPtr barrier = agreement_.configs().barrier())
+            out_.send.push_back({{message.from()}, std::move(barrier)});
     } else if (body != nullptr && agreement_.delivered_before((*body)->id)) {
         // R1: a client that asks again gets its reply again.
         if (message.from().role == Endpoint::Role::client)
@@ -67,6 +74,7 @@ std::optional<TimePoint> GroupReplica::next_deadline() const {
 // What agreement decided goes on to the executor; both speak with one voice.
 void GroupReplica::absorb(Output output, Now now) {
     executor_.note_view(agreement_.view());
+    executor_.note_config(agreement_.configs().newest().version);
     if (agreement_.take_adopted()) executor_.restart();
     for (const Delivery& delivery : output.deliver) executor_.deliver(delivery, now);
     Output after = executor_.take_output();
