@@ -106,8 +106,7 @@ void ClientCore::bundle_signed(const Bundle& bundle, const Bytes& signature, Tim
 // afterwards: the view hint may be wrong, so every primary-capable node.
 void ClientCore::send(Outstanding& request, TimePoint now) {
     std::vector<Endpoint> to = membership_.replicas(request.group);
-    if (request.before)
-        for (const Endpoint& each : membership_.replicas(*request.before)) to.push_back(each);
+    if (request.moved) to = membership_.all_replicas();
     if (request.attempts == 0) {
         to.push_back(Endpoint::primary(membership_.primary_of(view_)));
     } else {
@@ -160,7 +159,7 @@ void ClientCore::replied(HostId peer, const consensus::Reply& reply, TimePoint n
     Outstanding* request = find(id);
     if (request == nullptr) return late_reply(reply);
     note_config(reply);
-    if (!request->body || (reply.group != request->group && reply.group != request->before)) return;
+    if (!request->body || (reply.group != request->group && !request->moved)) return;
 
     // Without a good signature it is no answer to this request: who sends none is silent.
     if (request->body->receipt && !(options_.well_signed && options_.well_signed(reply))) return;
@@ -179,7 +178,8 @@ void ClientCore::replied(HostId peer, const consensus::Reply& reply, TimePoint n
         vote.answer.has_result = false;
         vote.answer.result.clear();
     }
-    auto& votes = reply.group == request->group ? request->votes : request->votes_before;
+    auto& votes = reply.group == request->group ? request->votes
+                                                : request->votes_elsewhere[reply.group];
     auto& mine = votes[reply.position];
     // A digest-only repetition does not take the full result away.
     if (mine.answer.has_result && !vote.answer.has_result && mine.slot == vote.slot &&
@@ -193,7 +193,8 @@ void ClientCore::replied(HostId peer, const consensus::Reply& reply, TimePoint n
 // one full result that has that digest. At most f positions lie, so one of the f+1 is correct.
 void ClientCore::decide(const RequestId& id, Outstanding& request, TimePoint now) {
     if (decide(id, request, request.group, request.votes, now)) return;
-    if (request.before) decide(id, request, *request.before, request.votes_before, now);
+    for (const auto& [group, votes] : request.votes_elsewhere)
+        if (decide(id, request, group, votes, now)) return;
 }
 
 bool ClientCore::decide(const RequestId& id, Outstanding& request, GroupId group,
@@ -236,10 +237,12 @@ void ClientCore::configured(const consensus::BarrierCertPtr& barrier, TimePoint 
         GroupId owner = *configs_.newest().owner(home_id);
         for (auto& [cseq, request] : home.outstanding) {
             if (request.group == owner) continue;
-            // Ordered before the move, it is answered there; after it, here.
-            request.before = request.group;
-            request.votes_before = std::move(request.votes);
-            request.votes.clear();
+            // Whoever owned the home when it was ordered answers: perhaps one that owned it only
+            // between two configurations that we know.
+            request.moved = true;
+            request.votes_elsewhere[request.group] = std::move(request.votes);
+            request.votes = std::move(request.votes_elsewhere[owner]);
+            request.votes_elsewhere.erase(owner);
             request.rejections.clear();
             request.group = owner;
             if (request.body) send(request, now);

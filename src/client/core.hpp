@@ -143,11 +143,12 @@ private:
     struct Outstanding {
         std::uint64_t token = 0;
         GroupId group{};
-        std::optional<GroupId> before;  ///< the owner until a configuration moved the home
+        bool moved = false;  ///< its home has changed hands since it was sent
         consensus::Request draft;  ///< until it is signed
         consensus::Body body;      ///< from then on
         std::map<Position, Vote> votes;
-        std::map<Position, Vote> votes_before;  ///< of `before`
+        /// Of other groups, once it has moved: whoever owned the home when it was ordered answers.
+        std::map<GroupId, std::map<Position, Vote>> votes_elsewhere;
         std::map<Position, consensus::Rejected> rejections;
         std::uint32_t attempts = 0;
         Duration patience{};
