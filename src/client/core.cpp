@@ -236,10 +236,10 @@ void ClientCore::configured(const consensus::BarrierCertPtr& barrier, TimePoint 
     for (auto& [home_id, home] : homes_) {
         GroupId owner = *configs_.newest().owner(home_id);
         for (auto& [cseq, request] : home.outstanding) {
-            if (request.group == owner) continue;
             // Whoever owned the home when it was ordered answers: perhaps one that owned it only
-            // between two configurations that we know.
+            // between two configurations that we know, and it is back where it was.
             request.moved = true;
+            if (request.group == owner) continue;
             request.votes_elsewhere[request.group] = std::move(request.votes);
             request.votes = std::move(request.votes_elsewhere[owner]);
             request.votes_elsewhere.erase(owner);

@@ -184,10 +184,11 @@ bool Replica::wants(const Request& request) const {
     return !unsettled_ && change && apply(configs_.newest(), *change);
 }
 
-// Another group waits for them now; a CONFIG request has had its time.
+// Another group waits for them now; a CONFIG request has had its time; and what came before the
+// windows of its partition may have been delivered long ago.
 void Replica::let_requests_go() {
     for (auto it = pending_.begin(); it != pending_.end();) {
-        if (owns(it->first.home) && it->first.home.value != 0) {
+        if (owns(it->first.home) && it->first.home.value != 0 && !delivered_before(it->first)) {
             ++it;
             continue;
         }
@@ -269,6 +270,7 @@ bool Replica::take_partitions(const BarrierCertPtr& barrier, Now now) {
         out_.events.push_back(
             {Event::Kind::partitions_taken, self(), barrier->slot, partitions.size(), {}});
     }
+    if (!gained.empty()) let_requests_go();
     return true;
 }
 
