@@ -178,8 +178,8 @@ void ClientCore::replied(HostId peer, const consensus::Reply& reply, TimePoint n
         vote.answer.has_result = false;
         vote.answer.result.clear();
     }
-    auto& votes = reply.group == request->group ? request->votes
-                                                : request->votes_elsewhere[reply.group];
+    auto& votes =
+        reply.group == request->group ? request->votes : request->votes_elsewhere[reply.group];
     auto& mine = votes[reply.position];
     // A digest-only repetition does not take the full result away.
     if (mine.answer.has_result && !vote.answer.has_result && mine.slot == vote.slot &&

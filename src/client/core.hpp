@@ -143,7 +143,7 @@ private:
     struct Outstanding {
         std::uint64_t token = 0;
         GroupId group{};
-        bool moved = false;  ///< its home has changed hands since it was sent
+        bool moved = false;        ///< its home has changed hands since it was sent
         consensus::Request draft;  ///< until it is signed
         consensus::Body body;      ///< from then on
         std::map<Position, Vote> votes;

@@ -108,8 +108,7 @@ std::optional<GroupId> Configuration::owner(PartitionId partition) const {
 }
 
 Configuration configuration_of(const Membership& m) {
-    return {m.version, m.f,      m.f_database, m.primaries,
-            m.groups,  m.owners, m.voters,     m.admins};
+    return {m.version, m.f, m.f_database, m.primaries, m.groups, m.owners, m.voters, m.admins};
 }
 
 Bytes encode(const Configuration& c) {
@@ -168,8 +167,7 @@ namespace {
 
 void put_content(Writer& out, const ConfigChange& change) {
     out.u32(change_format).u64(change.version.value).u32(change.moves.size());
-    for (const MovePartition& move : change.moves)
-        out.u32(move.partition.value).u32(move.to.value);
+    for (const MovePartition& move : change.moves) out.u32(move.partition.value).u32(move.to.value);
 }
 
 }  // namespace
@@ -258,8 +256,8 @@ const StableCert* BarrierCert::of(GroupId group) const {
 }
 
 ConfigHistory::ConfigHistory(const Membership& genesis) {
-    all_[Slot(0)] = {
-        std::make_shared<const Configuration>(configuration_of(genesis)), nullptr, Digest{}};
+    all_[Slot(0)] = {std::make_shared<const Configuration>(configuration_of(genesis)), nullptr,
+                     Digest{}};
 }
 
 const Configuration& ConfigHistory::at(Slot slot) const {

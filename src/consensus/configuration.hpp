@@ -52,8 +52,8 @@ struct AdminSignature {
 
 /// A list that takes effect as a whole: the operation of a CONFIG request.
 struct ConfigChange {
-    ConfigVersion version{};           ///< of the configuration that it makes
-    std::vector<MovePartition> moves;  ///< sorted by partition, unique, not empty
+    ConfigVersion version{};                 ///< of the configuration that it makes
+    std::vector<MovePartition> moves;        ///< sorted by partition, unique, not empty
     std::vector<AdminSignature> signatures;  ///< sorted by key, unique
 
     bool operator==(const ConfigChange&) const = default;

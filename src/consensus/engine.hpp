@@ -166,12 +166,12 @@ struct HandoverRecord {
     std::shared_ptr<const DerivedState> state;
 };
 
-using LogRecord = std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
-                               ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord,
-                               ViewChangeIntent, HeaderRecord, ViewCertRecord, ViewRecord,
-                               VouchRecord, StableRecord, SnapshotRecord, VoidPromiseRecord,
-                               VoidRecord, StandingRecord, EquivocationRecord, ForkRecord, BarrierRecord,
-                               HandoverRecord>;
+using LogRecord =
+    std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
+                 ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord, ViewChangeIntent,
+                 HeaderRecord, ViewCertRecord, ViewRecord, VouchRecord, StableRecord,
+                 SnapshotRecord, VoidPromiseRecord, VoidRecord, StandingRecord, EquivocationRecord,
+                 ForkRecord, BarrierRecord, HandoverRecord>;
 
 struct Persist {
     LogRecord record;

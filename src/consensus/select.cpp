@@ -86,9 +86,8 @@ BarrierCertPtr newest_barrier(const std::vector<ViewChangePtr>& set) {
 Judgement decide(const Membership& membership, const std::vector<ViewChangePtr>& set,
                  const HeaderStore& headers, const std::map<GroupId, Anchor>& stable,
                  Selected& selected) {
-    const auto& owners = selected.base && rules::base_from_barriers
-                             ? selected.base->config->owners
-                             : membership.owners;
+    const auto& owners = selected.base && rules::base_from_barriers ? selected.base->config->owners
+                                                                    : membership.owners;
     std::map<GroupId, std::vector<Claims>> claims;
     for (const ViewChangePtr& change : set) {
         Claims& mine = claims[change->group].emplace_back();
@@ -169,8 +168,7 @@ Judgement judge_headers(const Membership& membership, const ViewChange& change,
     if (auto why = why_invalid(membership, from, hd, ts_ms, *found.segment)) return {why, {}};
     // VC3 g: a kept CONFIG is the last slot of whoever does not prove its barrier.
     for (const HeaderPtr& header : found.segment->headers) {
-        bool config =
-            !header->entries.empty() && header->entries.front().kind == EntryKind::config;
+        bool config = !header->entries.empty() && header->entries.front().kind == EntryKind::config;
         bool proven = change.barrier && change.barrier->slot >= header->slot;
         if (!rules::barrier_shown || !config || proven || header->slot == change.last.to) continue;
         if (!contains(nullset_of(change), {header->slot, 0}))

@@ -150,8 +150,7 @@ struct Verifier::Visitor {
     Result<void> operator()(const Body& body) const {
         if (!body) return malformed("empty request");
         // Whoever brings a configuration change: its admins signed it.
-        if (from.role == Role::client && from.client != body->id.client &&
-            body->id.home.value != 0)
+        if (from.role == Role::client && from.client != body->id.client && body->id.home.value != 0)
             return error(Errc::refused, "a client sends its own requests only");
         if (from.role == Role::voter) return role(false);
         return v.check_request(*body);

@@ -130,9 +130,8 @@ Result<void> Verifier::check_barrier(const BarrierCert& m) const {
         return malformed("groups not distinct");
     Digest digest = configuration_digest(*m.config);
     for (const StableCert& cert : m.groups) {
-        if (cert.slot != m.slot ||
-            cert.hd != m.groups.front().hd || cert.ts_ms != m.groups.front().ts_ms ||
-            cert.config != digest)
+        if (cert.slot != m.slot || cert.hd != m.groups.front().hd ||
+            cert.ts_ms != m.groups.front().ts_ms || cert.config != digest)
             return malformed("groups that did not deliver the same configuration");
         if (auto checked = check_stable(cert); !checked) return checked;
     }

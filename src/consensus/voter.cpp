@@ -53,8 +53,9 @@ Voter::Voter(const Membership& membership, VoterId self, VoterOptions options,
     : membership_(membership),
       self_(self),
       options_(options),
-      config_(config ? std::move(config)
-                     : std::make_shared<const Configuration>(consensus::configuration_of(membership))),
+      config_(config
+                  ? std::move(config)
+                  : std::make_shared<const Configuration>(consensus::configuration_of(membership))),
       answers_(options.answers_kept, options.answer_bytes) {
     invariant(self.value < membership.voters.size(), "the voter is a member");
     for (const Group& group : membership.groups)

@@ -33,8 +33,8 @@ struct Execution {
     GroupId group{};
     Slot slot{};
     DbItem item;
-    Body body;         ///< null where nothing is called
-    bool cut = false;  ///< a checkpoint item: open a snapshot when it is committed
+    Body body;                  ///< null where nothing is called
+    bool cut = false;           ///< a checkpoint item: open a snapshot when it is committed
     ConfigurationPtr config{};  ///< a configuration item: goes into cbft_cfg with it
 };
 

@@ -95,8 +95,7 @@ void Voter::decide(const Key& key, Entry& entry, std::size_t winner, Now now) {
              "two decided items for one sequence number");
     }
     bool acts = item.kind == ItemKind::transaction || item.kind == ItemKind::config;
-    if (acts && !entry.chosen().body)
-        bodies_wanted_.emplace(item.rd, key);
+    if (acts && !entry.chosen().body) bodies_wanted_.emplace(item.rd, key);
 }
 
 void Voter::schedule(Now now) {

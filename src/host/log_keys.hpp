@@ -32,7 +32,7 @@ enum class Kind : std::uint8_t {
     fork = 'F',
     barrier = 'K',   ///< one per configuration, kept for ever
     handover = 'G',  ///< likewise, of each group that gave something away
-    expiry = 'X',  ///< what is erased once the log is kept from a later slot on
+    expiry = 'X',    ///< what is erased once the log is kept from a later slot on
 };
 
 class Builder {

@@ -115,8 +115,8 @@ constexpr std::array checkpoint_fields{number(1),
 constexpr Shape checkpoint_shape{"Checkpoint", checkpoint_fields};
 
 constexpr std::array stable_cert_fields{
-    number(1), number(2),        bytes(3, digest),
-    number(4), bytes(5, digest), many(6, position_signature_shape, group_size_max),
+    number(1),       number(2),        bytes(3, digest),
+    number(4),       bytes(5, digest), many(6, position_signature_shape, group_size_max),
     bytes(7, digest)};
 constexpr Shape stable_cert_shape{"StableCert", stable_cert_fields};
 
@@ -339,7 +339,9 @@ constexpr std::array derived_state_fields{number(1),
 constexpr Shape derived_state_shape{"DerivedState", derived_state_fields};
 
 // The frame's bound holds for a part; the Verifier's are narrower.
-constexpr std::array state_part_fields{one(1, stable_cert_shape), number(2), number(3),
+constexpr std::array state_part_fields{one(1, stable_cert_shape),
+                                       number(2),
+                                       number(3),
                                        one(4, derived_state_shape),
                                        many(5, vouch_shape, group_size_max),
                                        one(6, barrier_shape)};

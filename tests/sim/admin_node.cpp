@@ -72,11 +72,12 @@ void AdminNode::change_something() {
     ask();
 }
 
-// Everybody who may order it and everybody who sees to that, until a barrier says what became of it.
+// Everybody who may order it and everybody who sees to that, until a barrier says what became of
+// it.
 void AdminNode::ask() {
     if (!wanted_) return;
-    std::vector<Endpoint> to = cluster_.membership.replicas(
-        *cluster_.membership.owner(PartitionId(0)));
+    std::vector<Endpoint> to =
+        cluster_.membership.replicas(*cluster_.membership.owner(PartitionId(0)));
     for (const Endpoint& each : cluster_.membership.all_primaries()) to.push_back(each);
     for (const Endpoint& each : to) {
         bool other = rival_ && prng_.chance(500);

@@ -1,5 +1,5 @@
-// Who changes the configuration: signs random moves of partitions with k of n admin keys and sees to
-// it that they are ordered, or that another change was (protocol.md 3.16).
+// Who changes the configuration: signs random moves of partitions with k of n admin keys and sees
+// to it that they are ordered, or that another change was (protocol.md 3.16).
 #pragma once
 
 #include "cluster.hpp"

@@ -171,8 +171,8 @@ void Checker::event(const Endpoint& node, const Event& event) {
 void Checker::configured(const Endpoint& node, const Event& event) {
     const Configuration* made = reference_.made_at(event.slot);
     if (made == nullptr || made->version.value != event.count)
-        return fail("S-CFG", name(node) + " follows a configuration that was not kept" +
-                                 at(event.slot));
+        return fail("S-CFG",
+                    name(node) + " follows a configuration that was not kept" + at(event.slot));
     for (const Group& group : membership_.groups)
         if (reference_.decided(group.id) < event.slot)
             return fail("S-CFG", name(node) + " passed the barrier" + at(event.slot) +

@@ -174,7 +174,9 @@ void SimDisk::apply(const LogRecord& record) {
             state.equivocations[r.proof.stream] = r.proof;
         }
         void operator()(const ForkRecord& r) const { state.fork = r.other; }
-        void operator()(const BarrierRecord& r) const { state.barriers[r.barrier->slot] = r.barrier; }
+        void operator()(const BarrierRecord& r) const {
+            state.barriers[r.barrier->slot] = r.barrier;
+        }
         void operator()(const HandoverRecord& r) const {
             state.handovers[{r.state->slot, r.group}] = r;
         }

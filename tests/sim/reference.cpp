@@ -35,9 +35,8 @@ ItemResult execute_on(const Reference::Entry& entry, std::map<PartitionId, Rows>
 }  // namespace
 
 bool Reference::ever_owned(GroupId group, PartitionId partition) const {
-    return std::any_of(configs_.begin(), configs_.end(), [&](const auto& each) {
-        return each.second.owner(partition) == group;
-    });
+    return std::any_of(configs_.begin(), configs_.end(),
+                       [&](const auto& each) { return each.second.owner(partition) == group; });
 }
 
 std::optional<std::string> Reference::append(const HeaderPtr& header, const Digest& hd) {

@@ -438,9 +438,9 @@ std::string World::state() const {
                 " pending=" + std::to_string(report.pending) +
                 " missing=" + std::to_string(report.missing_bodies) +
                 " config=" + std::to_string(report.config.value) +
-                (report.unsettled ? " waits for the barrier of " +
-                                        std::to_string(report.unsettled->value)
-                                  : std::string()) +
+                (report.unsettled
+                     ? " waits for the barrier of " + std::to_string(report.unsettled->value)
+                     : std::string()) +
                 " log=" + std::to_string(report.vote_log);
         for (const Endpoint& dead : report.dead) text += " dead=" + to_string(dead);
     }

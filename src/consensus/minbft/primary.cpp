@@ -497,8 +497,7 @@ void Primary::adopt(Prepare prepare) {
     adopt_entries(*prepare.header, {});
     Slot slot = prepare.slot;
     const auto& entries = prepare.header->entries;
-    if (!entries.empty() && entries.front().kind == EntryKind::config &&
-        !configs_.barrier_at(slot))
+    if (!entries.empty() && entries.front().kind == EntryKind::config && !configs_.barrier_at(slot))
         unsettled_ = slot;
     newest_ = prepare;
     chain_.append(std::move(prepare));

@@ -127,10 +127,10 @@ public:
         bool active = true;          ///< the view's chain is known and certified
         bool halted = false;         ///< own state contradicts f+1 others: votes no more (CK7)
         Slot stable{};
-        std::size_t vote_log = 0;     ///< own certified messages that a VIEW-CHANGE would show
-        std::optional<Counter> hole;  ///< certifies nothing until it is proven void (T1v)
-        std::size_t links = 0;        ///< headers of the own chain in memory
-        ConfigVersion config{};       ///< in force
+        std::size_t vote_log = 0;       ///< own certified messages that a VIEW-CHANGE would show
+        std::optional<Counter> hole;    ///< certifies nothing until it is proven void (T1v)
+        std::size_t links = 0;          ///< headers of the own chain in memory
+        ConfigVersion config{};         ///< in force
         std::optional<Slot> unsettled;  ///< a CONFIG entry whose barrier is not here
     };
     [[nodiscard]] Report report() const;

@@ -46,9 +46,9 @@ void Replica::make_checkpoint(const Digest& config, bool of_config) {
         return std::pair(a.first, a.second.index) < std::pair(b.first, b.second.index);
     });
 
-    Checkpoint mine{
-        group_,       position_, state->slot, state->hd,
-        state->ts_ms, state_digest(group_, *state),      {}, config};
+    Checkpoint mine{group_,    position_,    state->slot,
+                    state->hd, state->ts_ms, state_digest(group_, *state),
+                    {},        config};
     mine.signature = signer_.sign(checkpoint_digest(membership_.cluster, mine));
     std::vector<Endpoint> to =
         of_config ? membership_.all_replicas() : membership_.replicas(group_, position_);
@@ -96,8 +96,7 @@ std::optional<StableCert> Replica::certificate_at(Slot slot) const {
             auto vote = votes.find(slot);
             if (vote == votes.end() || cert.signers.size() == membership_.quorum()) continue;
             const Checkpoint& each = vote->second;
-            if (cert.says(each))
-                cert.signers.push_back({each.position, each.signature});
+            if (cert.says(each)) cert.signers.push_back({each.position, each.signature});
         }
         if (cert.signers.size() == membership_.quorum()) return cert;
     }

@@ -11,9 +11,9 @@ namespace bft::consensus::minbft {
 
 namespace {
 
-constexpr std::size_t handovers_kept = 16;     // in memory; the log has them all
-constexpr std::uint32_t donor_patience = 5;    // in T_rx
-constexpr std::uint32_t handover_rate = 16;    // parts for one replica in T_rx, at most
+constexpr std::size_t handovers_kept = 16;   // in memory; the log has them all
+constexpr std::uint32_t donor_patience = 5;  // in T_rx
+constexpr std::uint32_t handover_rate = 16;  // parts for one replica in T_rx, at most
 constexpr std::size_t handed_max = 1024;
 
 // The first part that is missing; nullopt: all are here.
@@ -161,9 +161,8 @@ void Replica::on_barrier(const BarrierCertPtr& barrier, Now now) {
 void Replica::put_in_force(const BarrierCertPtr& barrier, Now) {
     if (!configs_.establish(barrier)) return;
     out_.persist.push_back({BarrierRecord{barrier}});
-    out_.events.push_back({Event::Kind::config_in_force, self(), barrier->slot,
-                           barrier->config->version.value,
-                           {}});
+    out_.events.push_back(
+        {Event::Kind::config_in_force, self(), barrier->slot, barrier->config->version.value, {}});
     if (const Link* link = chain_.at(barrier->slot)) {
         if (settled(barrier->slot, link->prepare.hd)) {
             if (unsettled_ == barrier->slot) unsettled_.reset();

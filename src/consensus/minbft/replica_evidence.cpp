@@ -103,15 +103,14 @@ void Replica::find_fork() {
             for (const auto& [slot, wanted] : candidates) {
                 auto own = own_digests_.find(slot);
                 if (own == own_digests_.end() || own->second == wanted.hd) continue;
-                StableCert other{group, slot, wanted.hd, wanted.ts_ms, wanted.state, {},
-                                 wanted.config};
+                StableCert other{group,        slot, wanted.hd,    wanted.ts_ms,
+                                 wanted.state, {},   wanted.config};
                 for (const auto& votes : members) {
                     auto vote = votes.find(slot);
                     if (vote == votes.end() || other.signers.size() == membership_.quorum())
                         continue;
                     const Checkpoint& each = vote->second;
-                    if (other.says(each))
-                        other.signers.push_back({each.position, each.signature});
+                    if (other.says(each)) other.signers.push_back({each.position, each.signature});
                 }
                 if (other.signers.size() < membership_.quorum()) continue;
                 out_.persist.push_back({ForkRecord{other}});
@@ -157,7 +156,8 @@ Slot Replica::low_of_all() const {
 // too far behind. Two checkpoints' worth of doubt: we hear of progress later than it does.
 void Replica::let_time_pass(Now now) {
     Slot low = low_of_all();
-    bool held = unsettled_ || chain_.tip().value + 2 * options_.checkpoint_every >= low.value + options_.window;
+    bool held = unsettled_ ||
+                chain_.tip().value + 2 * options_.checkpoint_every >= low.value + options_.window;
     if (!held || low != window_low_) held_since_ = now.mono;
     window_low_ = low;
     LeaderWatch::Excuse excuse;

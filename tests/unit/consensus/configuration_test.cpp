@@ -113,7 +113,8 @@ TEST(ConfigChange, ItsRequestTouchesWhatMoves) {
     EXPECT_EQ(request.parts, (std::vector{PartitionId(0), PartitionId(3)}));
 }
 
-BarrierCertPtr barrier(const ConfigHistory& history, std::uint64_t slot, const ConfigChange& change) {
+BarrierCertPtr barrier(const ConfigHistory& history, std::uint64_t slot,
+                       const ConfigChange& change) {
     auto made = std::make_shared<BarrierCert>();
     made->slot = Slot(slot);
     made->config = std::make_shared<const Configuration>(*apply(history.newest(), change));

@@ -176,8 +176,7 @@ TEST(Reconfiguration, AViewChangeAtTheBarrier) {
             return !std::holds_alternative<Checkpoint>(payload);
         };
         propose(c, make_config(c.m, move(1, 1, 1)));
-        ASSERT_TRUE(c.run_until(
-            [&] { return c.count(Event::Kind::config_ordered) == 9; }, 5s))
+        ASSERT_TRUE(c.run_until([&] { return c.count(Event::Kind::config_ordered) == 9; }, 5s))
             << who;
         c.run_for(50ms);
         EXPECT_TRUE(in_force(c, 0)) << who;

@@ -389,7 +389,8 @@ TEST_F(VoterTest, AnnouncesWhereItStands) {
     EXPECT_EQ(voter_->next_deadline(), at(200ms).mono);
 }
 
-// V3 judges the group where the item's turn comes; which version its replicas speak of says nothing.
+// V3 judges the group where the item's turn comes; which version its replicas speak of says
+// nothing.
 TEST_F(VoterTest, ItemsOfAnotherVersionAreJudgedByTheirPlace) {
     Body body = request(1);
     DbItem it = item(body, {at_seq(1, 1)});

@@ -1,8 +1,7 @@
 #include "samples.hpp"
 
-#include "consensus/configuration.hpp"
-
 #include "base/sha256.hpp"
+#include "consensus/configuration.hpp"
 #include "wire/codec.hpp"
 
 namespace bft::wire {
