@@ -11,7 +11,7 @@
 #   deploy/cluster.sh start-host DIR HOST     start whatever of one host does not run
 #   deploy/cluster.sh status DIR [OPTIONS]    `bftctl status`
 #   deploy/cluster.sh sockets DIR             the database servers' sockets, one a line
-#   deploy/cluster.sh pids DIR                every process: PID and daemon, tpm or database
+#   deploy/cluster.sh pids DIR                every process: PID and daemon, usig, tpm or database
 #   deploy/cluster.sh hosts DIR               the hosts' names, one a line
 #
 # Options of init:
@@ -21,10 +21,11 @@
 #   --primaries N      hosts that can order requests; one leads, f+1 are needed (f+1)
 #   --timing LINE      a line for the [timing] section of every node.toml, as in
 #                      'silence_patience_ms = 500'; may be given several times
-#   --app FOLDER       the application (config/apps/tpcc)
+#   --app FOLDER       the application (config/apps/tpcc); one of kind "ordering" has no databases
 #   --pool-mb N        buffer pool of each database server (64)
 #   --workers N        database sessions of each voter (1)
 #   --tpm-delay-ms N   make the TPMs slower (0)
+#   --software-usig yes   counters without TPM, which whoever breaks into a host can forge: for trials
 #   --http tls|plain   an HTTP front for each host with replicas (none)
 #   --origins "A B"    whose pages may use the fronts, such as http://127.0.0.1:8080 (none)
 #   --clients "A B"    further clients beside bench and admin (none)
@@ -54,11 +55,14 @@ program() { # NAME
     fail "$1 is not built in $build; build it, or name its folder: BFT_BUILD=..."
 }
 
-read_cluster() { # DIR: sets dir, hosts, database_hosts, database, pool_mb
+read_cluster() { # DIR: sets dir, hosts, replica_hosts, database_hosts, database, pool_mb
     dir=$(realpath -m "$1")
     [ -f "$dir/cluster.env" ] || fail "$dir is no cluster of 'cluster.sh init'"
     hosts=$(sed -n 's/^hosts=//p' "$dir/cluster.env")
     database_hosts=$(sed -n 's/^database_hosts=//p' "$dir/cluster.env")
+    software=$(sed -n 's/^software=//p' "$dir/cluster.env")
+    replica_hosts=$(sed -n 's/^replica_hosts=//p' "$dir/cluster.env")
+    [ -n "$replica_hosts" ] || replica_hosts=$database_hosts
     pool_mb=$(sed -n 's/^pool_mb=//p' "$dir/cluster.env")
     database=$(sed -n 's/^database=//p' "$dir/cluster.env")
 }
@@ -71,6 +75,7 @@ has_database() { case " $database_hosts " in *" $1 "*) ;; *) return 1 ;; esac; }
 
 start_tpm() { # HOST
     local home=$dir/hosts/$1
+    [ -z "$software" ] || return 0
     ! process_alive "$home/run/tpm.pid" || return 0
     mkdir -p "$home/run" "$home/log" "$home/tpm"
     rm -f "$home/tpm.sock" "$home/tpm.sock.ctrl"
@@ -101,15 +106,18 @@ start_daemons() { # HOST
     local home=$dir/hosts/$1 bftnode more roles
     bftnode=$(program bftnode)
     mapfile -t more < <(extra_arguments "$1")
-    if has_database "$1"; then roles=replica,voter; else roles=primary; fi
+    case " $replica_hosts " in
+        *" $1 "*) if has_database "$1"; then roles=replica,voter; else roles=replica; fi ;;
+        *) roles=primary ;;
+    esac
     mkdir -p "$home/run" "$home/log"
     if ! process_alive "$home/run/usig.pid"; then
         process_start "$home/run/usig.pid" "$home/log/usig.log" \
-            "$bftnode" --role=usig --config "$home/node.toml"
+            "$bftnode" --role=usig --config "$home/node.toml" $software
     fi
     if ! process_alive "$home/run/node.pid"; then
         process_start "$home/run/node.pid" "$home/log/node.log" \
-            "$bftnode" "--role=$roles" --config "$home/node.toml" "${more[@]}"
+            "$bftnode" "--role=$roles" --config "$home/node.toml" $software "${more[@]}"
     fi
 }
 
@@ -175,9 +183,8 @@ list_pids() {
     local host run name
     for host in $hosts; do
         run=$dir/hosts/$host/run
-        for name in usig node; do
-            ! process_alive "$run/$name.pid" || echo "$(cut -d' ' -f1 "$run/$name.pid") daemon"
-        done
+        ! process_alive "$run/node.pid" || echo "$(cut -d' ' -f1 "$run/node.pid") daemon"
+        ! process_alive "$run/usig.pid" || echo "$(cut -d' ' -f1 "$run/usig.pid") usig"
         ! process_alive "$run/tpm.pid" || echo "$(cut -d' ' -f1 "$run/tpm.pid") tpm"
         ! [ -s "$dir/hosts/$host/mariadb/mysqld.pid" ] || echo "$(cat "$dir/hosts/$host/mariadb/mysqld.pid") database"
     done
@@ -218,13 +225,18 @@ write_topology() {
             tls) has_database "$host" && printf 'http = "https://127.0.0.1:%d"\n' "${ports[$((3 * number + 2))]}" ;;
             plain) has_database "$host" && printf 'http = "http://127.0.0.1:%d"\n' "${ports[$((3 * number + 2))]}" ;;
         esac || true
-        printf 'tcti = "swtpm:path=%s"\ntpm_delay_ms = %d\n' "$dir/hosts/$host/tpm.sock" "$tpm_delay_ms"
+        if [ -n "$software" ]; then
+            printf 'tcti = "software:usig.software"\n'
+        else
+            printf 'tcti = "swtpm:path=%s"\n' "$dir/hosts/$host/tpm.sock"
+        fi
+        printf 'tpm_delay_ms = %d\n' "$tpm_delay_ms"
         if has_database "$host"; then
             echo 'roles = ["replica", "voter"]'
             printf 'database = { socket = "%s", user = "root", name = "%s", workers = %d }\n' \
                 "$dir/hosts/$host/mariadb/mysqld.sock" "$(basename "$app")" "$workers"
         else
-            echo 'roles = ["primary"]'
+            case " $replica_hosts " in *" $host "*) echo 'roles = ["replica"]' ;; *) echo 'roles = ["primary"]' ;; esac
         fi
         number=$((number + 1))
     done
@@ -233,6 +245,7 @@ write_topology() {
 init() { # DIR OPTIONS...
     local primaries=0 timing=() groups=2 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 tpm_delay_ms=0 scan_slots=4096 replicas host name
     local http=none origins="" more_clients="" web_clients=0 client_keys=""
+    software=""
     dir=$(realpath -m "$1")
     pool_mb=64
     shift
@@ -245,6 +258,10 @@ init() { # DIR OPTIONS...
                 printf -v "${name//-/_}" %s "$2"
                 ;;
             --app) app=$(realpath "$2") ;;
+            --software-usig)
+                [ "$2" = yes ] || fail "--software-usig must be yes, not '$2'"
+                software=--insecure-software-usig
+                ;;
             --timing) timing+=("$2") ;;
             --http)
                 case "$2" in tls | plain) http=$2 ;; *) fail "--http must be tls or plain, not '$2'" ;; esac
@@ -266,9 +283,11 @@ init() { # DIR OPTIONS...
     [ "${#dir}" -le 60 ] || fail "$dir is too long: unix sockets under it could not be named; take a shorter path"
     [ ! -e "$dir/cluster.env" ] || fail "$dir holds a cluster already; take another folder, or delete it"
     replicas=$((2 * f + 1))
-    database_hosts=$(for ((i = 1; i <= replicas; ++i)); do printf 'host%d ' "$i"; done)
+    replica_hosts=$(for ((i = 1; i <= replicas; ++i)); do printf 'host%d ' "$i"; done)
+    database_hosts=$replica_hosts
+    ! grep -q '^kind *= *"ordering"' "$app/catalog.toml" || database_hosts=""
     [ "$primaries" != 0 ] || primaries=$((f + 1))
-    hosts="$(for ((i = 1; i <= primaries; ++i)); do printf 'primary%d ' "$i"; done)${database_hosts% }"
+    hosts="$(for ((i = 1; i <= primaries; ++i)); do printf 'primary%d ' "$i"; done)${replica_hosts% }"
     mkdir -p "$dir"
     chmod 700 "$dir"
     write_topology >"$dir/topology.toml"
@@ -276,15 +295,17 @@ init() { # DIR OPTIONS...
     trap 'exit 143' TERM
     trap 'for host in $hosts; do process_stop 5 "$dir/hosts/$host/run/tpm.pid"; done' EXIT
     for host in $hosts; do start_tpm "$host"; done
-    "$(program bftctl)" init --topology "$dir/topology.toml" --dir "$dir"
+    "$(program bftctl)" init --topology "$dir/topology.toml" --dir "$dir" $software
     if [ ${#timing[@]} -gt 0 ]; then
         for host in $hosts; do
             printf '\n[timing]\n' >>"$dir/hosts/$host/node.toml"
             printf '%s\n' "${timing[@]}" >>"$dir/hosts/$host/node.toml"
         done
     fi
-    printf 'hosts=%s\ndatabase_hosts=%s\ndatabase=%s\npool_mb=%s\n' "$hosts" "${database_hosts% }" \
-        "$(basename "$app")" "$pool_mb" >"$dir/cluster.env"
+    printf 'software=%s\n' "$software" >"$dir/cluster.env"
+    printf 'hosts=%s\nreplica_hosts=%s\ndatabase_hosts=%s\ndatabase=%s\npool_mb=%s\n' "$hosts" \
+        "${replica_hosts% }" "${database_hosts% }" \
+        "$(basename "$app")" "$pool_mb" >>"$dir/cluster.env"
 }
 
 case "${1:-}" in

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building, testing or running the demo needs and that are missing.
-# Usage: deploy/install-packages.sh build|run|test|web|package ...   (several sets may be named; default: build run test)
+# Usage: deploy/install-packages.sh build|run|test|web|package|bench ...   (several sets may be named; default: build run test)
 set -euo pipefail
 
 build="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libssl-dev libtss2-dev libmariadb-dev
@@ -10,14 +10,15 @@ run="mariadb-server-core mariadb-client-core swtpm libtss2-tctildr0 libtss2-tcti
      libtss2-tcti-device0 openssl curl"
 test="clang-format clang-tidy python3"
 package="help2man dpkg-dev file lintian"
+bench="python3-matplotlib python3"
 web="chromium"  # the tests in a browser; Node 20 and npm are not of Debian 12
 
 [ $# -gt 0 ] || set -- build run test
 wanted=""
 for set_name in "$@"; do
     case "$set_name" in
-        build | run | test | web | package) wanted="$wanted ${!set_name}" ;;
-        *) echo "install-packages: unknown set '$set_name' (build, run, test, web or package)" >&2; exit 2 ;;
+        build | run | test | web | package | bench) wanted="$wanted ${!set_name}" ;;
+        *) echo "install-packages: unknown set '$set_name' (build, run, test, web, package or bench)" >&2; exit 2 ;;
     esac
 done
 

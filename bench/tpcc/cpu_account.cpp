@@ -37,9 +37,11 @@ Result<void> CpuAccount::sample() {
         int pid = 0;
         std::string role;
         if (!(words >> std::ws) || words.eof()) continue;
-        if (!(words >> pid >> role) || (role != "daemon" && role != "tpm" && role != "database"))
-            return error(Errc::malformed,
-                         pids_file_ + ": a line must be PID and daemon, tpm or database: " + line);
+        if (!(words >> pid >> role) ||
+            (role != "daemon" && role != "usig" && role != "tpm" && role != "database"))
+            return error(
+                Errc::malformed,
+                pids_file_ + ": a line must be PID and daemon, usig, tpm or database: " + line);
         std::ifstream stat_file("/proc/" + std::to_string(pid) + "/stat");
         std::string stat;
         if (!std::getline(stat_file, stat)) continue;

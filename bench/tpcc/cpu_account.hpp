@@ -11,7 +11,8 @@
 namespace bft::tpcc {
 
 /// Reads a file with a line "PID ROLE" for each process (more words and # comments are ignored);
-/// ROLE is `daemon`, `tpm` or `database`. Sampled often, so that a process that is killed counts up
+/// ROLE is `daemon`, `usig`,
+/// `tpm` or `database`. Sampled often, so that a process that is killed counts up
 /// to its last sample and one that the file names later counts from its start.
 class CpuAccount {
 public:

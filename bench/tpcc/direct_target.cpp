@@ -1,3 +1,4 @@
+#include "statements.hpp"
 #include "target.hpp"
 #include "workload.hpp"
 
@@ -5,6 +6,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <thread>
 
@@ -55,8 +57,12 @@ bool is_integer(enum_field_types type) {
 
 class Connection {
 public:
-    Connection(Session session, bool counted_time, std::atomic<std::uint64_t>& calls)
-        : session_(std::move(session)), counted_time_(counted_time), calls_(calls) {
+    Connection(Session session, const DirectOptions& options, std::atomic<std::uint64_t>& calls)
+        : session_(std::move(session)),
+          counted_time_(options.counted_time),
+          calls_(calls),
+          page_cost_(options.page_cost) {
+        if (options.way != Way::call) statements_.emplace(session_, options.way == Way::prepared);
         thread_ = std::thread([this] { work(); });
     }
     Connection(const Connection&) = delete;
@@ -74,7 +80,7 @@ public:
               bftnode::Callback done) {
         {
             std::lock_guard lock(mutex_);
-            job_ = Job{std::string(procedure), std::move(args), std::move(done)};
+            jobs_.push_back({std::string(procedure), std::move(args), std::move(done)});
         }
         changed_.notify_one();
     }
@@ -84,15 +90,16 @@ private:
         std::string procedure;
         std::vector<bftnode::Value> args;
         bftnode::Callback done;
+        std::chrono::steady_clock::time_point asked = std::chrono::steady_clock::now();
     };
 
     void work() {
         while (true) {
             std::unique_lock lock(mutex_);
-            changed_.wait(lock, [this] { return stop_ || job_; });
-            if (!job_) return;
-            Job job = std::move(*job_);
-            job_.reset();
+            changed_.wait(lock, [this] { return stop_ || !jobs_.empty(); });
+            if (jobs_.empty()) return;
+            Job job = std::move(jobs_.front());
+            jobs_.pop_front();
             lock.unlock();
             bftnode::CallResult result = execute(job);
             job.done(std::move(result));
@@ -100,28 +107,49 @@ private:
     }
 
     bftnode::CallResult execute(const Job& job) {
-        auto start = std::chrono::steady_clock::now();
         std::string time;
         if (counted_time_) {
             std::uint64_t ms = genesis_unix_ms + ++calls_;
             time = fmt::format("SET TIMESTAMP={}.{:03};", ms / 1000, ms % 1000);
         }
-        std::string sql =
-            time + "BEGIN;" +
-            call_statement(job.procedure, job.args,
-                           [this](std::string_view text) { return session_.quoted(text); }) +
-            ";COMMIT";
         bftnode::CallResult result;
         do {
             ++result.attempts;
-        } while (!attempt(sql, result));
-        result.latency = std::chrono::steady_clock::now() - start;
+        } while (!attempt(job, time, result));
+        if (page_cost_.count() > 0) std::this_thread::sleep_for(page_cost_);
+        result.latency = std::chrono::steady_clock::now() - job.asked;
         return result;
     }
 
     /// False: rolled back because of other transactions, run it again.
-    bool attempt(const std::string& sql, bftnode::CallResult& result) {
+    bool attempt(const Job& job, const std::string& time, bftnode::CallResult& result) {
         result.result_sets.clear();
+        auto done = statements_ ? by_statements(job, time, result) : by_call(job, time, result);
+        if (done) return true;
+        ServerError failure = statements_ ? statements_->failure() : session_.last_error();
+        result.result_sets.clear();
+        if (!session_.run("ROLLBACK")) {
+            result.error = {bftnode::ErrorCode::closed, done.error().what};
+            return true;
+        }
+        if (failure.number == deadlock || failure.number == lock_timeout) return false;
+        if (failure.sqlstate != "45000") {
+            result.error = {bftnode::ErrorCode::rejected, done.error().what};
+            return true;
+        }
+        result.outcome = bftnode::Outcome::aborted;
+        result.code = code_application + failure.number;
+        return true;
+    }
+
+    Result<void> by_statements(const Job& job, const std::string& time,
+                               bftnode::CallResult& result) {
+        if (!time.empty())
+            if (auto done = session_.run(time); !done) return done;
+        return statements_->run(job.procedure, job.args, result.result_sets);
+    }
+
+    Result<void> by_call(const Job& job, const std::string& time, bftnode::CallResult& result) {
         std::vector<bool> integer;
         auto set_begins = [&](std::span<const MYSQL_FIELD> fields) {
             result.result_sets.emplace_back();
@@ -140,30 +168,22 @@ private:
                     out.emplace_back(*fields[i]);
             }
         };
-        auto done = session_.read(sql, row, set_begins);
-        if (done) return true;
-        ServerError failure = session_.last_error();
-        result.result_sets.clear();
-        if (!session_.run("ROLLBACK")) {
-            result.error = {bftnode::ErrorCode::closed, done.error().what};
-            return true;
-        }
-        if (failure.number == deadlock || failure.number == lock_timeout) return false;
-        if (failure.sqlstate != "45000") {
-            result.error = {bftnode::ErrorCode::rejected, done.error().what};
-            return true;
-        }
-        result.outcome = bftnode::Outcome::aborted;
-        result.code = code_application + failure.number;
-        return true;
+        std::string sql =
+            time + "BEGIN;" +
+            call_statement(job.procedure, job.args,
+                           [this](std::string_view text) { return session_.quoted(text); }) +
+            ";COMMIT";
+        return session_.read(sql, row, set_begins);
     }
 
     Session session_;
+    std::optional<Statements> statements_;
     bool counted_time_;
     std::atomic<std::uint64_t>& calls_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::optional<Job> job_;
+    std::deque<Job> jobs_;
+    std::chrono::milliseconds page_cost_;
     bool stop_ = false;
     std::thread thread_;
 };
@@ -171,24 +191,30 @@ private:
 class DirectTarget final : public CallTarget {
 public:
     Result<void> open(const DirectOptions& options) {
-        for (std::size_t i = 0; i < options.terminals; ++i) {
+        servers_ = options.servers;
+        warehouses_ = options.warehouses;
+        const std::size_t count = options.servers > 0 ? options.servers : options.terminals;
+        for (std::size_t i = 0; i < count; ++i) {
             auto session = Session::connect(options.login);
             if (!session) return session.error();
             for (const char* setting : {"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
                                         "SET SESSION time_zone = '+00:00'"})
                 if (auto done = session->run(setting); !done) return done;
             connections_.push_back(
-                std::make_unique<Connection>(std::move(*session), options.counted_time, calls_));
+                std::make_unique<Connection>(std::move(*session), options, calls_));
         }
         return {};
     }
     void call(std::size_t terminal, std::string_view procedure, std::vector<bftnode::Value> args,
               bftnode::Callback done) override {
-        connections_[terminal]->call(procedure, std::move(args), std::move(done));
+        // Terminal n is at home in warehouse n modulo their number: a server has whole warehouses.
+        const std::size_t seat = servers_ > 0 ? terminal % warehouses_ % servers_ : terminal;
+        connections_[seat]->call(procedure, std::move(args), std::move(done));
     }
     std::optional<bftnode::Statistics> statistics() const override { return std::nullopt; }
 
 private:
+    std::size_t servers_ = 0, warehouses_ = 1;
     std::atomic<std::uint64_t> calls_ = 0;
     std::vector<std::unique_ptr<Connection>> connections_;
 };

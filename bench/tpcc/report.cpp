@@ -1,5 +1,6 @@
 #include "report.hpp"
 
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
@@ -35,6 +36,7 @@ double tpm_c(const DriveResult& result) {
 
 std::string_view role_in_words(std::string_view role) {
     if (role == "tpm") return "TPM emulators";
+    if (role == "usig") return "USIG services";
     return role == "daemon" ? "daemons" : "databases";
 }
 
@@ -76,6 +78,14 @@ boost::json::object json_of(const Histogram& latency) {
             {"p99", latency.quantile(990)},
             {"max", latency.max()},
             {"mean", latency.mean()}};
+}
+
+/// The distribution: the latency that 0, 0.5, 1 ... 100 % of the transactions do not exceed.
+boost::json::array curve_of(const Histogram& latency) {
+    boost::json::array curve;
+    for (std::uint64_t permille = 0; permille <= 1000; permille += 5)
+        curve.push_back(latency.quantile(permille));
+    return curve;
 }
 
 }  // namespace
@@ -158,6 +168,7 @@ std::string result_json(const DriveResult& result, const DriveOptions& options,
                                {"disagreed", tally.disagreed},
                                {"multi_partition", tally.multi_partition},
                                {"latency_us", json_of(tally.latency())},
+                               {"latency_curve_us", curve_of(tally.latency())},
                                {"transactions", std::move(types)},
                                {"cpu_us_per_transaction", std::move(cpu)}};
     return boost::json::serialize(all) + "\n";

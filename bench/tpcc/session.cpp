@@ -118,6 +118,67 @@ Result<std::string> Session::value(std::string_view sql) {
     return all->front().front().value_or("");
 }
 
+Error Session::failed(const Prepared& statement) {
+    last_error_ = {mysql_stmt_errno(statement.get()), mysql_stmt_sqlstate(statement.get()),
+                   mysql_stmt_error(statement.get())};
+    return error(Errc::io, last_error_.text + " (" + std::to_string(last_error_.number) +
+                               ") in a prepared statement");
+}
+
+Result<Session::Prepared> Session::prepare(std::string_view sql) {
+    Prepared statement(mysql_stmt_init(handle_.get()));
+    if (!statement) return error(Errc::exhausted, "out of memory for a prepared statement");
+    if (mysql_stmt_prepare(statement.get(), sql.data(), sql.size()) != 0) return failed(statement);
+    return statement;
+}
+
+Result<std::vector<TextRow>> Session::rows(Prepared& statement, std::span<const Param> params) {
+    std::vector<MYSQL_BIND> in(params.size());
+    for (std::size_t i = 0; i < params.size(); ++i) {
+        // The library only reads what an argument's buffer points to.
+        if (const auto* number = std::get_if<std::int64_t>(&params[i])) {
+            in[i].buffer_type = MYSQL_TYPE_LONGLONG;
+            in[i].buffer = const_cast<std::int64_t*>(number);
+        } else {
+            const auto& text = std::get<std::string>(params[i]);
+            in[i].buffer_type = MYSQL_TYPE_STRING;
+            in[i].buffer = const_cast<char*>(text.data());
+            in[i].buffer_length = text.size();
+        }
+    }
+    if (!in.empty() && mysql_stmt_bind_param(statement.get(), in.data()) != 0)
+        return failed(statement);
+    if (mysql_stmt_execute(statement.get()) != 0) return failed(statement);
+    unsigned columns = mysql_stmt_field_count(statement.get());
+    std::vector<TextRow> all;
+    if (columns == 0) return all;
+
+    constexpr std::size_t room = 1000;
+    std::vector<MYSQL_BIND> out(columns);
+    std::vector<unsigned long> lengths(columns);
+    std::vector<char> null(columns);
+    std::string buffers(columns * room, '\0');
+    for (unsigned i = 0; i < columns; ++i) {
+        out[i].buffer_type = MYSQL_TYPE_STRING;
+        out[i].buffer = buffers.data() + i * room;
+        out[i].buffer_length = room;
+        out[i].length = &lengths[i];
+        out[i].is_null = &null[i];
+    }
+    if (mysql_stmt_bind_result(statement.get(), out.data()) != 0) return failed(statement);
+    int fetched = 0;
+    while ((fetched = mysql_stmt_fetch(statement.get())) == 0) {
+        TextRow& row = all.emplace_back(columns);
+        for (unsigned i = 0; i < columns; ++i)
+            if (!null[i]) row[i].emplace(buffers.data() + i * room, lengths[i]);
+    }
+    if (fetched == 1) return failed(statement);
+    mysql_stmt_free_result(statement.get());
+    if (fetched == MYSQL_DATA_TRUNCATED)
+        return error(Errc::internal, "a column is longer than 1000 bytes");
+    return all;
+}
+
 Result<void> Session::load(std::string_view sql, const std::function<void(std::string&)>& next) {
     Infile infile{&next, {}, 0};
     mysql_set_local_infile_handler(handle_.get(), Infile::init, Infile::read, Infile::end,

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 namespace bft::tpcc {
@@ -34,8 +35,18 @@ struct ServerError {
     std::string text;
 };
 
+/// A value for one '?' of a statement.
+using Param = std::variant<std::int64_t, std::string>;
+
 class Session {
+    struct CloseStatement {
+        void operator()(MYSQL_STMT* handle) const { mysql_stmt_close(handle); }
+    };
+
 public:
+    /// A statement that the server has parsed; belongs to its session.
+    using Prepared = std::unique_ptr<MYSQL_STMT, CloseStatement>;
+
     static Result<Session> connect(const Login& login);
 
     /// Runs one statement and drops its results.
@@ -48,6 +59,9 @@ public:
     Result<std::vector<TextRow>> rows(std::string_view sql);
     /// The one value that a statement returns; "" for NULL.
     Result<std::string> value(std::string_view sql);
+    Result<Prepared> prepare(std::string_view sql);
+    /// All rows, as texts of at most 1,000 bytes each.
+    Result<std::vector<TextRow>> rows(Prepared& statement, std::span<const Param> params);
     /// LOAD DATA LOCAL INFILE 'x' ...; `next` refills its argument, and leaves it empty at the end.
     Result<void> load(std::string_view sql, const std::function<void(std::string&)>& next);
 
@@ -62,6 +76,7 @@ private:
 
     explicit Session(MYSQL* handle) : handle_(handle) {}
     Error failed(std::string_view sql);
+    Error failed(const Prepared& statement);
     /// Reads the current result set, if there is one.
     bool read_set(const std::function<void(RowView)>& row,
                   const std::function<void(std::span<const MYSQL_FIELD>)>& set_begins);

@@ -27,16 +27,28 @@ public:
     [[nodiscard]] virtual std::optional<bftnode::Statistics> statistics() const = 0;
 };
 
+/// How one database is asked without replication.
+enum class Way : std::uint8_t {
+    call,      ///< one CALL per transaction, of the same procedures
+    text,      ///< statement by statement, as text
+    prepared,  ///< statement by statement, prepared once per connection
+};
+
 struct DirectOptions {
     Login login;
+    Way way = Way::call;
     std::size_t terminals = 1;
+    /// Servers of pages before the database: each has one connection, serves one call after the
+    /// other and holds its answer for `page_cost`. 0: every terminal has a connection of its own.
+    std::size_t servers = 0;
+    std::size_t warehouses = 1;
+    std::chrono::milliseconds page_cost{};
     /// NOW() of the n-th call is n milliseconds after the population's time, and not the clock's:
     /// with one terminal two runs then leave equal databases.
     bool counted_time = false;
 };
 
-/// One connection and one thread per terminal; one round trip per transaction. Repeats after
-/// deadlocks and lock timeouts.
+/// One connection and one thread per terminal or server. Repeats after deadlocks and lock timeouts.
 Result<std::unique_ptr<CallTarget>> open_direct(const DirectOptions& options);
 
 /// Connects to the cluster that `config` (client.toml or its folder) describes.

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <unistd.h>
 
 using namespace bft;
@@ -32,6 +33,7 @@ struct Options {
     std::uint64_t seconds = 60;
     std::uint64_t warmup = 0;
     std::uint64_t drain = 60;
+    std::uint64_t page_cost_ms = 0;
     std::string json_file;
 
     [[nodiscard]] bool is_direct() const { return !direct.login.socket.empty(); }
@@ -40,6 +42,8 @@ struct Options {
 Result<std::unique_ptr<CallTarget>> open_target(Options& options) {
     if (!options.is_direct()) return open_cluster(options.client_config);
     options.direct.terminals = options.drive.clients;
+    options.direct.warehouses = static_cast<std::size_t>(options.warehouses);
+    options.direct.page_cost = std::chrono::milliseconds(options.page_cost_ms);
     return open_direct(options.direct);
 }
 
@@ -87,6 +91,17 @@ void declare(CLI::App& app, Options& options) {
         ->capture_default_str();
     app.add_option("--user", options.direct.login.user, "with --direct");
     app.add_option("--password", options.direct.login.password, "with --direct");
+    app.add_option("--way", options.direct.way,
+                   "with --direct: one CALL per transaction, or its statements one by one")
+        ->transform(CLI::CheckedTransformer(std::map<std::string, Way>{
+            {"call", Way::call}, {"text", Way::text}, {"prepared", Way::prepared}}))
+        ->default_str("call");
+    app.add_option("--servers", options.direct.servers,
+                   "with --direct: so many page servers, each with one connection, before it")
+        ->check(CLI::Range(1, 1000));
+    app.add_option("--page-cost-ms", options.page_cost_ms,
+                   "with --direct: time that each answer takes a server or terminal after its call")
+        ->check(CLI::Range(0, 60000));
     app.add_flag("--counted-time", options.direct.counted_time,
                  "with --direct: the time of a call is its number, not the clock's");
     app.add_option("--warehouses", options.warehouses, "that were loaded")->capture_default_str();
@@ -108,7 +123,7 @@ void declare(CLI::App& app, Options& options) {
         ->capture_default_str()
         ->check(CLI::Range(0.0, 100.0));
     app.add_option("--pids-file", options.drive.pids_file,
-                   "lines \"PID daemon|tpm|database\": processes whose CPU time is counted");
+                   "lines \"PID daemon|usig|tpm|database\": processes whose CPU time is counted");
     app.add_option("--record", options.drive.record_file,
                    "file for what was acknowledged, one line a call");
     app.add_option("--json", options.json_file, "file for the result");

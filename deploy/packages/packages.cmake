@@ -51,6 +51,14 @@ add_custom_target(package_documents
     DEPENDS bftnode bftctl
     WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
     VERBATIM)
+
+# --- `cmake --build BUILD --target sbom`: what is linked, with versions and licences (SPDX) ---
+add_custom_target(sbom
+    COMMAND ${CMAKE_SOURCE_DIR}/deploy/packages/sbom.sh $<TARGET_FILE:bftnode> $<TARGET_FILE:bftctl>
+            > ${CMAKE_BINARY_DIR}/bftnode.spdx.json
+    DEPENDS bftnode bftctl
+    VERBATIM)
+
 foreach(pair "bftnode;bftnode" "bftctl;bftctl" "client;libbftnode-client-dev")
     list(GET pair 0 component)
     list(GET pair 1 package)

@@ -112,8 +112,8 @@ struct Options {
     std::chrono::milliseconds retry_max{24000};
     /// A call without f+1 equal answers ends with ErrorCode::timeout; zero: never.
     std::chrono::milliseconds give_up_after{0};
-    /// Requests that arrive within this time share one signature; three times this while several
-    /// at a time do.
+    /// Least time between two signatures, three times this while several requests at a time share
+    /// one: what arrives in between shares the next. A request that comes alone is sent at once.
     std::chrono::microseconds bundle_interval{1000};
     std::uint32_t bundle_max = 256;
     /// Calls that may wait in this client beyond those outstanding.

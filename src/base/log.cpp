@@ -1,5 +1,7 @@
 #include "base/log.hpp"
 
+#include "base/log_level.hpp"
+
 #include <spdlog/sinks/stdout_sinks.h>
 
 namespace bft::log {
@@ -11,6 +13,16 @@ void start(const std::string& who, const std::string& level) {
     logger->set_level(spdlog::level::from_str(level));
     logger->flush_on(spdlog::level::info);
     spdlog::set_default_logger(std::move(logger));
+}
+
+void set_level(const std::string& level) {
+    spdlog::default_logger()->set_level(spdlog::level::from_str(level));
+}
+
+std::string level() {
+    const auto name = spdlog::level::to_string_view(spdlog::default_logger()->level());
+    const std::string text(name.data(), name.size());
+    return text == "warning" ? "warn" : text;
 }
 
 bool RateLimit::allow(TimePoint now, std::uint64_t* suppressed) {

@@ -58,6 +58,27 @@ std::vector<Digest> merkle_path(const std::vector<Digest>& leaves, std::size_t i
     return path;
 }
 
+MerkleTree::MerkleTree(std::vector<Digest> leaves) : leaves_(std::move(leaves)) {
+    if (leaves_.empty()) {
+        root_ = root_hash(0, Digest{});
+        return;
+    }
+    levels_.push_back(leaf_level(leaves_));
+    while (levels_.back().size() > 1) levels_.push_back(level_above(levels_.back()));
+    root_ = root_hash(leaves_.size(), levels_.back().front());
+}
+
+std::vector<Digest> MerkleTree::path(std::size_t index) const {
+    invariant(index < leaves_.size(), "the leaf is one of the tree's");
+    std::vector<Digest> path;
+    path.reserve(levels_.size());
+    for (const std::vector<Digest>& level : levels_) {
+        if (level.size() > 1 && (index ^ 1) < level.size()) path.push_back(level[index ^ 1]);
+        index /= 2;
+    }
+    return path;
+}
+
 std::optional<Digest> merkle_fold(const Digest& leaf, std::size_t index, std::size_t count,
                                   const std::vector<Digest>& path) {
     if (index >= count) return std::nullopt;

@@ -16,6 +16,22 @@ Digest merkle_root(const std::vector<Digest>& leaves);
 /// The siblings from leaf `index` up to the root, bottom first. Requires index < leaves.size().
 std::vector<Digest> merkle_path(const std::vector<Digest>& leaves, std::size_t index);
 
+/// The same with every level kept: one root, and the paths of many leaves.
+class MerkleTree {
+public:
+    explicit MerkleTree(std::vector<Digest> leaves);
+
+    [[nodiscard]] const std::vector<Digest>& leaves() const { return leaves_; }
+    [[nodiscard]] const Digest& root() const { return root_; }
+    /// Requires index < leaves().size().
+    [[nodiscard]] std::vector<Digest> path(std::size_t index) const;
+
+private:
+    std::vector<Digest> leaves_;
+    std::vector<std::vector<Digest>> levels_;  ///< bottom first, up to the single top
+    Digest root_;
+};
+
 /// The root that `leaf` at `index` of `count` leaves and `path` lead to; nullopt when the path's
 /// length does not fit. Safe on hostile input.
 std::optional<Digest> merkle_fold(const Digest& leaf, std::size_t index, std::size_t count,

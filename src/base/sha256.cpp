@@ -1,37 +1,26 @@
+// OpenSSL deprecates the functions below EVP.
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include "base/sha256.hpp"
 
 #include "base/invariant.hpp"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/sha.h>
+
+#include <cstring>
 
 namespace bft {
 
-namespace {
-
-// Fetching an algorithm takes longer than hashing a short string does; each thread fetches once.
-EVP_MD_CTX* thread_context() {
-    struct Context {
-        EVP_MD* md = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-        EVP_MD_CTX* ctx = EVP_MD_CTX_new();
-        Context() { EVP_DigestInit_ex(ctx, md, nullptr); }
-        ~Context() {
-            EVP_MD_CTX_free(ctx);
-            EVP_MD_free(md);
-        }
-    };
-    static thread_local Context context;
-    return context.ctx;
-}
-
-}  // namespace
-
+// The functions below EVP take a third of its time for the short strings that are hashed here, and
+// use the processor's SHA instructions as it does.
 Digest sha256(ByteView bytes) {
-    EVP_MD_CTX* ctx = thread_context();
+    SHA256_CTX context;
     Digest digest;
-    bool ok = EVP_DigestInit_ex(ctx, nullptr, nullptr) == 1 &&
-              EVP_DigestUpdate(ctx, bytes.data(), bytes.size()) == 1 &&
-              EVP_DigestFinal_ex(ctx, digest.bytes.data(), nullptr) == 1;
+    bool ok = SHA256_Init(&context) == 1 &&
+              SHA256_Update(&context, bytes.data(), bytes.size()) == 1 &&
+              SHA256_Final(digest.bytes.data(), &context) == 1;
     invariant(ok, "OpenSSL computes SHA-256");
     return digest;
 }
@@ -45,41 +34,67 @@ Digest hmac_sha256(ByteView key, ByteView bytes) {
     return digest;
 }
 
+namespace {
+
+template <class T>
+void store(std::uint8_t* to, T value) {
+    for (std::size_t i = sizeof value; i-- > 0; value = static_cast<T>(value >> 8))
+        to[i] = static_cast<std::uint8_t>(value);
+}
+
+}  // namespace
+
 Digester::Digester(std::string_view tag) {
-    buffer_.reserve(192);
     text(tag);
 }
 
+void Digester::append(const std::uint8_t* data, std::size_t size) {
+    if (large_.empty() && size_ + size <= small_.size()) {
+        if (size > 0) std::memcpy(small_.data() + size_, data, size);
+        size_ += size;
+        return;
+    }
+    if (large_.empty()) {
+        large_.reserve(2 * (size_ + size));
+        large_.assign(small_.begin(), small_.begin() + static_cast<std::ptrdiff_t>(size_));
+    }
+    large_.insert(large_.end(), data, data + size);
+}
+
 Digester& Digester::u8(std::uint8_t value) {
-    buffer_.push_back(value);
+    append(&value, 1);
     return *this;
 }
 
 Digester& Digester::u32(std::uint32_t value) {
-    for (int shift = 24; shift >= 0; shift -= 8)
-        buffer_.push_back(static_cast<std::uint8_t>(value >> shift));
+    std::array<std::uint8_t, 4> bytes;
+    for (unsigned i = 0; i < bytes.size(); ++i)
+        bytes[i] = static_cast<std::uint8_t>(value >> (24 - 8 * i));
+    append(bytes.data(), bytes.size());
     return *this;
 }
 
 Digester& Digester::u64(std::uint64_t value) {
-    for (int shift = 56; shift >= 0; shift -= 8)
-        buffer_.push_back(static_cast<std::uint8_t>(value >> shift));
+    std::array<std::uint8_t, 8> bytes;
+    for (unsigned i = 0; i < bytes.size(); ++i)
+        bytes[i] = static_cast<std::uint8_t>(value >> (56 - 8 * i));
+    append(bytes.data(), bytes.size());
     return *this;
 }
 
 Digester& Digester::digest(const Digest& value) {
-    buffer_.insert(buffer_.end(), value.bytes.begin(), value.bytes.end());
+    append(value.bytes.data(), value.bytes.size());
     return *this;
 }
 
 Digester& Digester::bytes(ByteView value) {
     u64(value.size());
-    buffer_.insert(buffer_.end(), value.begin(), value.end());
+    append(value.data(), value.size());
     return *this;
 }
 
 Digest Digester::finish() const {
-    return sha256(buffer_);
+    return sha256(large_.empty() ? ByteView(small_.data(), size_) : ByteView(large_));
 }
 
 }  // namespace bft

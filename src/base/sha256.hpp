@@ -3,6 +3,7 @@
 
 #include "base/bytes.hpp"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -29,7 +30,12 @@ public:
     [[nodiscard]] Digest finish() const;
 
 private:
-    Bytes buffer_;
+    void append(const std::uint8_t* data, std::size_t size);
+
+    // Most structures fit; what does not moves over as a whole.
+    std::array<std::uint8_t, 256> small_;
+    std::size_t size_ = 0;
+    Bytes large_;
 };
 
 }  // namespace bft

@@ -163,8 +163,14 @@ void each_partition(const Procedure& procedure, const Call& call, Take&& take) {
 Result<Application> Application::load(const std::filesystem::path& folder) {
     std::vector<Problem> problems;
     std::string catalog = read_file(folder / "catalog.toml", problems);
-    std::string schema = read_file(folder / "schema.sql", problems);
-    std::string procedures = read_file(folder / "procedures.sql", problems);
+    std::string schema, procedures;
+    std::vector<Problem> told_by_parse;
+    bool ordering = read_catalog(catalog, "", told_by_parse).kind == Kind::ordering;
+    for (auto [file, text] : {std::pair{"schema.sql", &schema}, {"procedures.sql", &procedures}}) {
+        std::error_code absent;
+        if (!ordering || std::filesystem::exists(folder / file, absent))
+            *text = read_file(folder / file, problems);
+    }
     auto pages = read_pages(folder / "pages", problems);
     if (!problems.empty()) return all_of(std::move(problems));
     return parse(folder.string(), catalog, schema, procedures, pages);
@@ -179,6 +185,7 @@ Result<Application> Application::parse(const std::string& where, std::string_vie
 
     Application application;
     application.name_ = std::move(content.name);
+    application.kind_ = content.kind;
     application.version_ = content.version;
     application.procedures_ = std::move(content.procedures);
     application.tables_ = std::move(content.tables);
@@ -202,8 +209,15 @@ Result<Application> Application::parse(const std::string& where, std::string_vie
                     prefix + "catalog.toml",
                     prefix + "schema.sql",
                     prefix + "procedures.sql"};
-    check_schema(application.schema_, input, problems);
-    check_routines(application.routines_, input, problems);
+    if (application.kind_ == Kind::database) {
+        check_schema(application.schema_, input, problems);
+        check_routines(application.routines_, input, problems);
+    } else if (!application.tables_.empty() || !schema_sql.empty() || !procedures_sql.empty() ||
+               !pages.empty()) {
+        problems.push_back({prefix + "catalog.toml", 0,
+                            "an application of kind \"ordering\" has no tables, no SQL and no "
+                            "pages: nothing would run them"});
+    }
     if (!problems.empty()) return all_of(std::move(problems));
     return application;
 }
@@ -211,6 +225,24 @@ Result<Application> Application::parse(const std::string& where, std::string_vie
 const Procedure* Application::procedure(std::string_view name) const {
     auto it = procedures_.find(name);
     return it == procedures_.end() ? nullptr : &it->second;
+}
+
+bool Application::commute(const Procedure& one, const Procedure& other) const {
+    return (one.read_only && other.read_only) || one.commutes_with.contains(other.name) ||
+           other.commutes_with.contains(one.name);
+}
+
+Result<void> Application::fits(std::size_t voters) const {
+    if (kind_ == Kind::ordering && voters > 0)
+        return error(Errc::refused,
+                     "application '" + name_ +
+                         "' is of kind \"ordering\", and this cluster has databases: "
+                         "nothing would reach them");
+    if (kind_ == Kind::database && voters == 0)
+        return error(Errc::refused, "application '" + name_ +
+                                        "' needs databases, and this cluster has none: no host has "
+                                        "the role 'voter'");
+    return {};
 }
 
 Result<void> Application::check_call(const Call& call) const {

@@ -1,6 +1,7 @@
 // An application is a folder: schema.sql, procedures.sql, catalog.toml (docs/adr/0004), and
-// templates in pages/ if it has any. The catalog says how each procedure is called and which
-// partitions a call touches.
+// templates in pages/ if it has any. One of kind "ordering" is a catalog alone: its calls are
+// ordered and answered with their place, and no database runs them (docs/adr/0014). The catalog
+// says how each procedure is called and which partitions a call touches.
 #pragma once
 
 #include "base/bytes.hpp"
@@ -45,6 +46,11 @@ struct Procedure {
     bool read_only = false;
     std::vector<Parameter> parameters;
     std::vector<PartitionSource> partitions;
+    /// The procedure that runs a row of such calls at once; empty: there is none.
+    std::string batch;
+    std::uint32_t batch_from = 2;  ///< fewer calls run one by one: the batch form would cost more
+    /// Calls of these may change places with a call of this one.
+    std::set<std::string, std::less<>> commutes_with;
 };
 
 /// One statement of an SQL file, as the server gets it.
@@ -73,6 +79,12 @@ struct Problem {
 /// and what is beyond U+10FFFF are refused, as the server would, but here on every node alike.
 std::optional<std::size_t> utf8_characters(std::string_view text);
 
+/// What becomes of an ordered call.
+enum class Kind : std::uint8_t {
+    database = 1,  ///< databases run the procedure; f_D+1 equal results are the answer
+    ordering = 2,  ///< nothing runs: its place in the order is the answer
+};
+
 class Application {
 public:
     /// Reads and checks the folder, the determinism rules included. On failure the error holds
@@ -85,6 +97,9 @@ public:
                                      const std::map<std::string, std::string>& pages = {});
 
     [[nodiscard]] const std::string& name() const { return name_; }
+    [[nodiscard]] Kind kind() const { return kind_; }
+    /// A cluster has databases exactly when its application is for databases; else why not.
+    [[nodiscard]] Result<void> fits(std::size_t voters) const;
     [[nodiscard]] std::uint32_t version() const { return version_; }
     /// Binds the bytes of the three files and the templates: part of the cluster's identity.
     [[nodiscard]] const Digest& digest() const { return digest_; }
@@ -103,11 +118,15 @@ public:
     /// Errc::not_found: unknown procedure. Errc::malformed: arguments that do not fit the
     /// parameters. The sentence names the procedure and the parameter. The same on every node.
     [[nodiscard]] Result<void> check_call(const Call& call) const;
+    /// Whether neighbouring calls of these may change places, in effects and answers, though they
+    /// share a partition.
+    [[nodiscard]] bool commute(const Procedure& one, const Procedure& other) const;
     /// The partitions that the call touches, sorted, unique. Requires that check_call() accepts it.
     [[nodiscard]] std::vector<PartitionId> partitions_of(const Call& call) const;
 
 private:
     std::string name_;
+    Kind kind_ = Kind::database;
     std::uint32_t version_ = 0;
     Digest digest_;
     std::map<std::string, Procedure, std::less<>> procedures_;

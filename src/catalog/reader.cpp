@@ -76,13 +76,18 @@ private:
     }
 
     void read_application(const toml::table& table) {
-        allow(table, {"name", "version", "global_tables"}, "[application]");
+        allow(table, {"name", "version", "kind", "global_tables"}, "[application]");
         out_.name = get<std::string>(table, "name", "[application]", "a string").value_or("");
         if (!good_name(out_.name))
             problem(table,
                     "[application]: 'name' must be letters, digits and underscores, at most 64");
         out_.version = static_cast<std::uint32_t>(
             get_integer(table, "version", "[application]", 1, UINT32_MAX, 0));
+        auto kind =
+            get<std::string>(table, "kind", "[application]", "a string").value_or("database");
+        if (kind != "database" && kind != "ordering")
+            problem(table, "[application]: 'kind' must be \"database\" or \"ordering\"");
+        if (kind == "ordering") out_.kind = Kind::ordering;
         if (table.get("version") == nullptr) problem(table, "[application]: 'version' is missing");
         const toml::node* globals = table.get("global_tables");
         if (globals == nullptr) return;
@@ -131,7 +136,8 @@ private:
             problem(node, where + ": not a table with a procedure's name");
             return;
         }
-        allow(*table, {"read_only", "params", "partitions"}, where);
+        allow(*table, {"read_only", "params", "partitions", "batch", "batch_from", "commutes_with"},
+              where);
         Procedure procedure;
         procedure.name = name;
         procedure.read_only =
@@ -150,8 +156,33 @@ private:
         if (procedure.parameters.size() > kArgumentsMax)
             problem(*table, where + ": more than " + std::to_string(kArgumentsMax) + " parameters");
         read_partitions(*table, procedure, where);
+        read_batch(*table, procedure, where);
         out_.procedure_lines.emplace(name, table->source().begin.line);
         out_.procedures.emplace(name, std::move(procedure));
+    }
+
+    void read_batch(const toml::table& table, Procedure& procedure, const std::string& where) {
+        procedure.batch = get<std::string>(table, "batch", where, "a string").value_or("");
+        if (!procedure.batch.empty() && !good_name(procedure.batch))
+            problem(table, where + ": 'batch' must be the name of a procedure");
+        procedure.batch_from =
+            static_cast<std::uint32_t>(get_integer(table, "batch_from", where, 2, 1000, 2));
+        if (procedure.batch.empty() && table.contains("batch_from"))
+            problem(*table.get("batch_from"), where + ": 'batch_from' is for a 'batch'");
+        const toml::node* others = table.get("commutes_with");
+        if (others == nullptr) return;
+        if (!others->is_array()) {
+            problem(*others, where + ": 'commutes_with' must be an array of procedures' names");
+            return;
+        }
+        for (const auto& node : *others->as_array()) {
+            auto name = node.value_exact<std::string>();
+            if (!name || !good_name(*name) || *name == procedure.name)
+                problem(node,
+                        where + ": 'commutes_with' must be an array of other procedures' names");
+            else
+                procedure.commutes_with.insert(*name);
+        }
     }
 
     Parameter read_parameter(const toml::node& node, std::string where) {

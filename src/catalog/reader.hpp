@@ -12,6 +12,7 @@ namespace bft::catalog {
 
 struct CatalogContent {
     std::string name;
+    Kind kind = Kind::database;
     std::uint32_t version = 0;
     std::map<std::string, std::string> tables;
     std::map<std::string, Procedure, std::less<>> procedures;

@@ -419,13 +419,23 @@ void check_routines(const std::vector<Statement>& routines, const RuleInput& inp
     }
     for (const auto& [name, tokens] : parsed)
         RoutineRules(tokens, input, created, problems).run(name);
-    for (const auto& [name, procedure] : input.procedures)
-        if (!created.contains(name)) {
-            auto line = input.procedure_lines.find(name);
-            problems.push_back({input.catalog_file,
-                                line == input.procedure_lines.end() ? 0 : line->second,
-                                "procedure '" + name + "' is not created in procedures.sql"});
-        }
+    for (const auto& [name, procedure] : input.procedures) {
+        auto line = input.procedure_lines.find(name);
+        auto complain =
+            [&, at = line == input.procedure_lines.end() ? 0 : line->second](std::string what) {
+                problems.push_back({input.catalog_file, at, std::move(what)});
+            };
+        if (!created.contains(name))
+            complain("procedure '" + name + "' is not created in procedures.sql");
+        if (!procedure.batch.empty() && !created.contains(procedure.batch))
+            complain("the batch form '" + procedure.batch + "' of '" + name +
+                     "' is not created in procedures.sql");
+        if (!procedure.batch.empty() && input.procedures.contains(procedure.batch))
+            complain("'" + procedure.batch + "' is a batch form and cannot be called by itself");
+        for (const std::string& other : procedure.commutes_with)
+            if (!input.procedures.contains(other))
+                complain("'" + name + "' commutes with '" + other + "', which is no procedure");
+    }
 }
 
 }  // namespace bft::catalog

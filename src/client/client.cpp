@@ -157,7 +157,8 @@ private:
 };
 
 // Keeps frames far below their bound whatever a request's size (at most 256 KiB).
-constexpr std::size_t requests_per_frame = 32;
+constexpr std::size_t bytes_per_frame = 2 * 1024 * 1024;
+constexpr std::size_t requests_per_frame = 512;
 
 client::CoreOptions core_options(const Options& options, client::Receipts& receipts) {
     client::CoreOptions core;
@@ -168,7 +169,7 @@ client::CoreOptions core_options(const Options& options, client::Receipts& recei
     core.retry_max = options.retry_max;
     core.give_up_after = options.give_up_after;
     core.bundle_interval = options.bundle_interval;
-    core.bundle_max = std::min(std::max(options.bundle_max, 1u), 1024u);
+    core.bundle_max = std::min(std::max(options.bundle_max, 1u), 512u);
     core.queue_max = options.queue_max;
     return core;
 }
@@ -310,24 +311,25 @@ void ClientImpl::sign(const client::ClientCore::Bundle& bundle) {
     ++statistics_.signatures;
 }
 
-// What goes to one endpoint at one time shares frames. What no link takes now is sent again by the
-// core when its patience ends or the link is up.
+// What goes to the same endpoints at one time shares frames, which are encoded once. What no link
+// takes now is sent again by the core when its patience ends or the link is up.
 void ClientImpl::send(const std::vector<client::ClientCore::Send>& sends) {
-    std::map<consensus::Endpoint, std::vector<consensus::Body>> by_endpoint;
-    for (const client::ClientCore::Send& one : sends)
-        for (const consensus::Endpoint& to : one.to) by_endpoint[to].push_back(one.body);
-    for (auto& [to, bodies] : by_endpoint) {
-        auto host = membership_.host_of(to);
-        if (!host) continue;
-        for (std::size_t at = 0; at < bodies.size(); at += requests_per_frame) {
-            std::size_t end = std::min(at + requests_per_frame, bodies.size());
-            consensus::Bodies part{{bodies.begin() + static_cast<std::ptrdiff_t>(at),
-                                    bodies.begin() + static_cast<std::ptrdiff_t>(end)}};
-            consensus::Message message{consensus::Endpoint::of_client(config_.id), to,
-                                       std::move(part)};
-            links_->send(config_.hosts[host->value].key,
-                         std::make_shared<const Bytes>(bft::wire::encode(message)));
+    for (std::size_t at = 0; at < sends.size();) {
+        consensus::Bodies part;
+        std::size_t bytes = 0;
+        const std::vector<consensus::Endpoint>& to = sends[at].to;
+        for (; at < sends.size() && sends[at].to == to && bytes < bytes_per_frame &&
+               part.bodies.size() < requests_per_frame;
+             ++at) {
+            part.bodies.push_back(sends[at].body);
+            bytes += sends[at].body->raw.size();
         }
+        std::vector<Bytes> frames =
+            bft::wire::encode(consensus::Endpoint::of_client(config_.id), to, std::move(part));
+        for (std::size_t i = 0; i < to.size(); ++i)
+            if (auto host = membership_.host_of(to[i]))
+                links_->send(config_.hosts[host->value].key,
+                             std::make_shared<const Bytes>(std::move(frames[i])));
     }
 }
 
@@ -372,6 +374,11 @@ void ClientImpl::on_frame(ByteView key, const Bytes& frame) {
     if (const auto* reply = std::get_if<consensus::Reply>(&message->payload)) {
         if (message->from != consensus::Endpoint::replica(reply->group, reply->position)) return;
         core_.replied(host->second, *reply, now());
+    } else if (const auto* replies = std::get_if<consensus::Replies>(&message->payload)) {
+        bft::TimePoint at = now();
+        for (const consensus::Reply& each : replies->replies)
+            if (message->from == consensus::Endpoint::replica(each.group, each.position))
+                core_.replied(host->second, each, at);
     } else if (const auto* rejected = std::get_if<consensus::Rejected>(&message->payload)) {
         core_.rejected(host->second, message->from, *rejected, now());
     } else {

@@ -17,7 +17,8 @@ using consensus::RequestId;
 
 namespace {
 constexpr std::size_t accepted_kept = 4096;
-}
+constexpr std::size_t bundle_bytes = 1024 * 1024;  // a bundle that has so many is full
+}  // namespace
 
 ClientCore::ClientCore(const consensus::Membership& membership, ClientId self, CoreOptions options,
                        ClientSeq first, std::uint64_t seed)
@@ -79,7 +80,9 @@ void ClientCore::start(PartitionId home_id, Home& home, Waiting call, TimePoint 
     ++outstanding_;
     unsigned_.push_back(id);
     // Where requests come in numbers, a signature that more of them share saves every node one.
-    if (!bundle_due_) bundle_due_ = now + options_.bundle_interval * (in_numbers_ ? 3 : 1);
+    // One that comes alone waits for nobody.
+    if (!bundle_due_)
+        bundle_due_ = std::max(now, bundled_at_ + options_.bundle_interval * (in_numbers_ ? 3 : 1));
     if (unsigned_.size() >= options_.bundle_max) bundle_due_ = now;
 }
 
@@ -90,13 +93,17 @@ ClientCore::Output ClientCore::take_output() {
 }
 
 void ClientCore::bundle_signed(const Bundle& bundle, const Bytes& signature, TimePoint now) {
+    std::shared_ptr<const consensus::SignedBundle> together;
+    if (bundle.rds.size() > 1)
+        together = std::make_shared<const consensus::SignedBundle>(
+            consensus::SignedBundle{MerkleTree(bundle.rds), signature});
     for (std::size_t i = 0; i < bundle.requests.size(); ++i) {
         Outstanding* request = find(bundle.requests[i]);
         if (request == nullptr || request->body) continue;
         request->draft.bundle_index = static_cast<std::uint32_t>(i);
         request->draft.bundle_count = static_cast<std::uint32_t>(bundle.requests.size());
-        request->draft.bundle_path = merkle_path(bundle.rds, i);
-        request->draft.signature = signature;
+        request->draft.bundle = together;
+        if (!together) request->draft.signature = signature;
         request->body = std::make_shared<const consensus::Request>(std::move(request->draft));
         send(*request, now);
     }
@@ -359,16 +366,34 @@ void ClientCore::finish(const RequestId& id, Finished how, TimePoint now) {
     }
 }
 
+// The oldest ones that fit, of one group: its replicas then have the whole bundle.
+ClientCore::Bundle ClientCore::next_bundle() {
+    Bundle bundle;
+    std::vector<RequestId> later;
+    std::optional<GroupId> group;
+    std::size_t bytes = 0;
+    for (const RequestId& id : unsigned_) {
+        const Outstanding& request = *find(id);
+        if (!group) group = request.group;
+        bool fits = bundle.requests.size() < options_.bundle_max && bytes < bundle_bytes;
+        if (!fits || request.group != *group) {
+            later.push_back(id);
+            continue;
+        }
+        bytes += request.draft.raw.size();
+        bundle.requests.push_back(id);
+        bundle.rds.push_back(request.draft.rd);
+    }
+    unsigned_ = std::move(later);
+    return bundle;
+}
+
 void ClientCore::tick(TimePoint now) {
     if (bundle_due_ && *bundle_due_ <= now && !out_.sign) {
-        Bundle bundle;
-        std::size_t count = std::min<std::size_t>(unsigned_.size(), options_.bundle_max);
-        bundle.requests.assign(unsigned_.begin(),
-                               unsigned_.begin() + static_cast<std::ptrdiff_t>(count));
-        unsigned_.erase(unsigned_.begin(), unsigned_.begin() + static_cast<std::ptrdiff_t>(count));
+        Bundle bundle = next_bundle();
         bundle_due_ = unsigned_.empty() ? std::nullopt : std::optional(now);
-        in_numbers_ = count > 1;
-        for (const RequestId& id : bundle.requests) bundle.rds.push_back(find(id)->draft.rd);
+        in_numbers_ = bundle.requests.size() > 1;
+        bundled_at_ = now;
         bundle.digest =
             consensus::bundle_digest(membership_.cluster, self_, merkle_root(bundle.rds));
         out_.sign = std::move(bundle);

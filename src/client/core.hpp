@@ -180,6 +180,7 @@ private:
         std::set<Position> disagreed;
     };
 
+    Bundle next_bundle();
     void start(PartitionId home_id, Home& home, Waiting call, TimePoint now);
     void send(Outstanding& request, TimePoint now);
     void set_deadline(const consensus::RequestId& id, Outstanding& request, TimePoint deadline);
@@ -208,6 +209,7 @@ private:
     std::vector<consensus::RequestId> unsigned_;  ///< wait for the next bundle
     std::optional<TimePoint> bundle_due_;
     bool in_numbers_ = false;  ///< the last bundle had several requests
+    TimePoint bundled_at_{};
     std::set<std::pair<TimePoint, consensus::RequestId>> deadlines_;
     std::map<consensus::RequestId, Accepted> accepted_;
     std::deque<consensus::RequestId> accepted_order_;

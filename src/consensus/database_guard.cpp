@@ -343,7 +343,39 @@ bool DatabaseGuard::behind() const {
     return false;
 }
 
+// V10. What f+1 replicas ask for goes on below where this database stands, and f_D+1 others are
+// there: it never executed what it takes for executed. A sound one that is ahead has executed what
+// f+1 replicas asked for, so they go on above it, or not at all.
+bool DatabaseGuard::ahead(Now now) {
+    for (const auto& [partition, order] : asked_again_) {
+        auto mine = next_.find(partition);
+        auto lower = std::count_if(peers_.begin(), peers_.end(), [&](const auto& each) {
+            auto claim = each.second.next.find(partition);
+            return claim != each.second.next.end() && mine != next_.end() &&
+                   claim->second < mine->second;
+        });
+        if (mine == next_.end() || order.next() >= mine->second ||
+            lower < static_cast<std::ptrdiff_t>(membership_.database_quorum())) {
+            ahead_.erase(partition);
+            continue;
+        }
+        Ahead& first =
+            ahead_.try_emplace(partition, Ahead{mine->second, order, now.mono}).first->second;
+        if (first.mine != mine->second) first = {mine->second, order, now.mono};
+        if (order > first.order && now.mono - first.since >= options_.stuck_after) return true;
+    }
+    return false;
+}
+
 void DatabaseGuard::check_progress(Now now) {
+    if (ahead(now)) {
+        ahead_.clear();
+        asked_again_.clear();
+        return quarantine(
+            "it stands ahead of what f+1 replicas order: it takes for executed what "
+            "it never executed",
+            now);
+    }
     if (!behind()) {
         moved_at_ = now.mono;
         return;
@@ -385,10 +417,13 @@ void DatabaseGuard::tick(Now now) {
     if (now.mono < check_at_) return;
     check_at_ = now.mono + options_.check_interval;
     announce(now);
-    if (held_ && (now.mono >= held_->until || now.mono - held_->since >= options_.lease_max)) {
+    if (held_ && (now.mono >= held_->until || now.mono - held_->since >= options_.lease_max ||
+                  strikes(options_.quirks, Quirk::short_lease))) {
         held_.reset();
         out_.release = true;
     }
+    bool asking = state_ == State::naming || state_ == State::fetching || state_ == State::loading;
+    bool hasty = asking && strikes(options_.quirks, Quirk::other_donor);
     switch (state_) {
         case State::sound:
             return check_progress(now);
@@ -398,13 +433,13 @@ void DatabaseGuard::tick(Now now) {
             return judge_empty(now);
         case State::naming:
             if (now.mono >= give_up_at_) return choose_cut(now);
-            if (now.mono >= ask_by_) return next_donor("no answer", now);
+            if (now.mono >= ask_by_ || hasty) return next_donor("no answer", now);
             return;
         case State::cutting:
             return watch_cut(now);
         case State::fetching:
         case State::loading:
-            if (now.mono >= ask_by_) next_donor("no answer", now);
+            if (now.mono >= ask_by_ || hasty) next_donor("no answer", now);
             return;
         case State::emptying:
         case State::checking:

@@ -28,6 +28,7 @@ struct GuardOptions {
     Duration lease = 60s;     ///< a held snapshot that nobody reads is closed
     Duration lease_max = 2h;  ///< and one that somebody reads
     std::uint32_t differences_kept = 64;
+    Quirks* quirks = nullptr;  ///< none in a product
 };
 
 /// What a scan of the own database gave.
@@ -85,6 +86,8 @@ public:
     /// Where the own voter stands. `busy`: the database has work, so if it stands still it is not
     /// for lack of items.
     void standing(const std::map<PartitionId, Seq>& next, Slot checkpoint, bool busy, Now now);
+    /// What Voter::asked_again() says.
+    void asked_again(std::map<PartitionId, Seq> largest) { asked_again_ = std::move(largest); }
 
     void scanned(Scan scan, Now now);
     /// A cut that was wanted could not be taken: another snapshot is in use.
@@ -177,6 +180,7 @@ private:
     void name_differences(const std::vector<DbLeaf>& right);
     [[nodiscard]] Slot credible_checkpoint() const;
     [[nodiscard]] bool behind() const;
+    [[nodiscard]] bool ahead(Now now);
     void check_progress(Now now);
     void judge_empty(Now now);
 
@@ -209,6 +213,13 @@ private:
     std::optional<Held> held_;
     std::map<PartitionId, Seq> next_;
     Slot checkpoint_{};
+    std::map<PartitionId, Seq> asked_again_;
+    struct Ahead {
+        Seq mine{};
+        Seq order{};  ///< where it stood then
+        TimePoint since;
+    };
+    std::map<PartitionId, Ahead> ahead_;      ///< partitions that stand beyond the order
     TimePoint moved_at_;                      ///< when next_ last changed
     std::optional<TimePoint> waiting_since_;  ///< empty, and nobody says what we are
     Slot stable_{};

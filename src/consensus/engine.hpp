@@ -5,6 +5,7 @@
 #include "base/time.hpp"
 #include "consensus/client_window.hpp"
 #include "consensus/messages.hpp"
+#include "consensus/quirks.hpp"
 #include "consensus/verify.hpp"
 
 #include <cstdint>
@@ -25,8 +26,17 @@ struct Now {
 // --- the durable log
 // -------------------------------------------------------------------------------
 
+/// A body that came after its slot.
 struct BodyRecord {
     Body body;
+};
+/// The bodies of own entries (a primary: of all) that were here when the slot joined the chain:
+/// one record for all of them. `hd` is its header's, of which different views may have different
+/// ones.
+struct SlotBodiesRecord {
+    Slot slot{};
+    Digest hd;
+    std::vector<Body> bodies;
 };
 /// A certified PREPARE with its header: mine, or one that I accepted.
 struct PrepareRecord {
@@ -171,7 +181,7 @@ using LogRecord =
                  ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord, ViewChangeIntent,
                  HeaderRecord, ViewCertRecord, ViewRecord, VouchRecord, StableRecord,
                  SnapshotRecord, VoidPromiseRecord, VoidRecord, StandingRecord, EquivocationRecord,
-                 ForkRecord, BarrierRecord, HandoverRecord>;
+                 ForkRecord, SlotBodiesRecord, BarrierRecord, HandoverRecord>;
 
 struct Persist {
     LogRecord record;

@@ -1,6 +1,8 @@
 #include "consensus/fetch.hpp"
 
 #include <algorithm>
+#include <map>
+#include <unordered_map>
 
 namespace bft::consensus {
 
@@ -112,9 +114,19 @@ Bodies bodies(const Membership& membership, const LogReader& log, const Endpoint
               const FetchBodies& fetch, const FetchBounds& bounds) {
     Bodies found;
     std::size_t bytes = 0;
-    for (const Digest& rd : fetch.rds) {
+    std::map<Slot, std::unordered_map<Digest, Body, DigestHash>> slots;
+    auto find = [&](std::size_t i) -> Body {
+        if (Body body = log.body(fetch.rds[i])) return body;
+        if (fetch.slots.empty()) return nullptr;
+        auto [slot, fresh] = slots.try_emplace(fetch.slots[i]);
+        if (fresh && slots.size() <= bounds.slots)
+            for (Body& body : log.bodies_of(slot->first)) slot->second.emplace(body->rd, body);
+        auto body = slot->second.find(fetch.rds[i]);
+        return body == slot->second.end() ? nullptr : body->second;
+    };
+    for (std::size_t i = 0; i < fetch.rds.size(); ++i) {
         if (found.bodies.size() >= bounds.messages || bytes >= bounds.bytes) break;
-        if (Body body = log.body(rd); body && may_read(membership, log, asker, *body)) {
+        if (Body body = find(i); body && may_read(membership, log, asker, *body)) {
             bytes += body->raw.size();
             found.bodies.push_back(std::move(body));
         }

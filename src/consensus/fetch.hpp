@@ -28,7 +28,10 @@ public:
     /// The proof that `cv` of `stream` is void (T1v).
     [[nodiscard]] virtual std::optional<VoidCert> void_cert(const StreamId& stream,
                                                             Counter cv) const = 0;
+    /// One that came after its slot.
     [[nodiscard]] virtual Body body(const Digest& rd) const = 0;
+    /// Those that were logged with a slot; of several headers if views had different ones there.
+    [[nodiscard]] virtual std::vector<Body> bodies_of(Slot) const { return {}; }
     /// The lowest counter value from `from` on at which the stream has a message here.
     [[nodiscard]] virtual std::optional<Counter> next_from(const StreamId& stream,
                                                            Counter from) const = 0;
@@ -42,6 +45,7 @@ public:
 struct FetchBounds {
     std::uint32_t messages = 128;           ///< certificates or bodies in one answer
     std::uint32_t bytes = 4 * 1024 * 1024;  ///< of bodies and headers, roughly
+    std::uint32_t slots = 8;                ///< that are read for bodies
 };
 
 /// The answer to `fetch`, addressed to its sender; nullopt when it is no fetch or nothing is known.

@@ -42,7 +42,7 @@ struct Membership {
     std::vector<Member> primaries;          ///< by PrimaryId
     std::vector<Group> groups;              ///< sorted by id
     std::map<PartitionId, GroupId> owners;  ///< of every partition, 0 included
-    std::vector<HostId> voters;             ///< 2f_D+1, by VoterId
+    std::vector<HostId> voters;             ///< 2f_D+1, by VoterId; or none
     std::map<ClientId, Bytes> clients;      ///< Ed25519 public keys
     std::map<HostId, Bytes> host_keys;      ///< Ed25519 public keys of the hosts' identities
     AdminKeys admins;
@@ -61,6 +61,8 @@ struct Membership {
     [[nodiscard]] std::uint32_t replicas_per_group() const { return 2 * f + 1; }
     [[nodiscard]] std::uint32_t quorum() const { return f + 1; }
     [[nodiscard]] std::uint32_t database_quorum() const { return f_database + 1; }
+    /// No databases: a request's place in the order is its answer.
+    [[nodiscard]] bool orders_only() const { return voters.empty(); }
     [[nodiscard]] bool is_checkpoint(Slot slot) const {
         return checkpoint_slots != 0 && slot.value != 0 && slot.value % checkpoint_slots == 0;
     }

@@ -19,6 +19,14 @@ std::string to_string(const Endpoint& endpoint) {
     return "nobody";
 }
 
+RequestProof proof_of(const Request& request) {
+    if (!request.bundle) return {request.bundle_path, request.signature};
+    // A place that the bundle has not: nothing proves it, and no Verifier takes it.
+    if (request.bundle_index >= request.bundle->tree.leaves().size())
+        return {{}, request.bundle->signature};
+    return {request.bundle->tree.path(request.bundle_index), request.bundle->signature};
+}
+
 Endpoint owner_of(const StreamId& stream) {
     if (stream.kind == StreamId::Kind::ordering) return Endpoint::primary(stream.primary);
     return Endpoint::replica(stream.group, stream.position);

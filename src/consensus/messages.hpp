@@ -5,6 +5,7 @@
 
 #include "base/bytes.hpp"
 #include "base/ids.hpp"
+#include "base/merkle.hpp"
 #include "base/time.hpp"
 #include "consensus/client_window.hpp"
 
@@ -56,6 +57,12 @@ struct RequestId {
     auto operator<=>(const RequestId&) const = default;
 };
 
+/// What a client signed once for all requests that it had waiting: the Merkle root of their rds.
+struct SignedBundle {
+    MerkleTree tree;
+    Bytes signature;
+};
+
 /// A client's transaction. `raw` is what the client encoded: carried verbatim, because rd and the
 /// signature are over those bytes.
 struct Request {
@@ -67,11 +74,14 @@ struct Request {
     Bytes raw;
     Digest rd;  ///< H("req", raw)
 
-    // One signature may cover a bundle of requests: it is over the Merkle root of their rds.
+    // One signature may cover a bundle of requests: it is over the Merkle root of their rds. Where
+    // the whole bundle is at hand its requests share it, and path and signature are made from it
+    // when one of them is needed alone (proof_of()).
     std::uint32_t bundle_index = 0;
     std::uint32_t bundle_count = 1;
-    std::vector<Digest> bundle_path;
-    Bytes signature;
+    std::shared_ptr<const SignedBundle> bundle;
+    std::vector<Digest> bundle_path;  ///< empty where `bundle` is set
+    Bytes signature;                  ///< likewise
 
     /// Not signed: every replica is to send its full answer, signed (a receipt is wanted).
     bool receipt = false;
@@ -80,6 +90,13 @@ struct Request {
 /// A request whose format and signature were verified; shared because the primary, the replicas and
 /// the voter of one process all hold it.
 using Body = std::shared_ptr<const Request>;
+
+/// What proves one request of a bundle by itself.
+struct RequestProof {
+    std::vector<Digest> path;
+    Bytes signature;
+};
+RequestProof proof_of(const Request& request);
 
 struct Configuration;
 using ConfigurationPtr = std::shared_ptr<const Configuration>;
@@ -430,6 +447,7 @@ struct ViewChanges {
 /// m17 FETCH-BODY.
 struct FetchBodies {
     std::vector<Digest> rds;
+    std::vector<Slot> slots = {};  ///< where each is ordered, as far as it is known: none, or all
 };
 struct Bodies {
     std::vector<Body> bodies;
@@ -587,6 +605,12 @@ struct Reply {
     bool receipt = false;  ///< to be signed before it leaves; never on the wire
 };
 
+/// Several unsigned REPLYs of one replica to one client, in one frame. An exchange makes it from
+/// those that leave together; engines know single ones only.
+struct Replies {
+    std::vector<Reply> replies;
+};
+
 /// Why a request was not taken; not part of the agreement. A client believes f+1 of one group.
 struct Rejected {
     enum class Reason : std::uint8_t {
@@ -676,7 +700,7 @@ using Payload =
                  NewViewAccept, ViewCertPtr, Resign, FetchHeaders, Headers, FetchViewCert,
                  FetchViewChanges, ViewChanges, VoidRequest, VoidPromise, VoidCert, DbCheckpoint,
                  DbCut, FetchDbLeaves, DbLeaves, FetchDbChunk, DbChunk, DbGone, Gone, FetchState,
-                 StatePartPtr, EquivocationProof, FetchConfig, BarrierCertPtr>;
+                 StatePartPtr, EquivocationProof, Replies, FetchConfig, BarrierCertPtr>;
 
 struct Message {
     Endpoint from;

@@ -40,6 +40,17 @@ inline std::uint32_t vouch_quorum(const Membership& m) {
 }
 #endif
 
+#ifdef MUT_adopt_f
+inline std::uint32_t adoption_quorum(const Membership& m) {
+    return m.f;
+}
+#else
+/// A counter is followed from where f+1 members say that they processed it (ST3).
+inline std::uint32_t adoption_quorum(const Membership& m) {
+    return m.quorum();
+}
+#endif
+
 #ifdef MUT_one_group
 inline constexpr bool every_group = false;
 #else

@@ -20,7 +20,14 @@ bool sorted_unique(const std::vector<PartitionId>& parts) {
 }
 
 bool for_clients(const Payload& payload) {
-    return std::holds_alternative<Body>(payload) || std::holds_alternative<FetchConfig>(payload);
+    return std::holds_alternative<Body>(payload) || std::holds_alternative<Bodies>(payload) ||
+           std::holds_alternative<FetchConfig>(payload);
+}
+
+bool is_leaf(const Request& request) {
+    const std::vector<Digest>& rds = request.bundle->tree.leaves();
+    return rds.size() == request.bundle_count && request.bundle_index < rds.size() &&
+           rds[request.bundle_index] == request.rd;
 }
 
 bool same_sender(const Endpoint& from, GroupId group, Position position) {
@@ -42,6 +49,11 @@ Result<Verified> Verifier::verify(Message message) const {
 // replica judges the same, so a body that one holds is good for all.
 Result<void> Verifier::check_request(const Request& request) const {
     if (request.id.home.value == 0) return check_config_request(request);
+    if (auto checked = check_content(request); !checked) return checked;
+    return check_origin(request);
+}
+
+Result<void> Verifier::check_content(const Request& request) const {
     if (request.parts.empty() || request.parts.size() > limits_.parts_per_request)
         return malformed("number of partitions");
     if (!sorted_unique(request.parts)) return malformed("partitions not sorted and unique");
@@ -55,19 +67,26 @@ Result<void> Verifier::check_request(const Request& request) const {
     if (request.ack_low > request.id.cseq ||
         request.id.cseq - request.ack_low >= ClientWindow::size)
         return malformed("cseq outside the client's window");
-    if (request_digest(request.raw) != request.rd) return malformed("request digest");
+    return {};
+}
 
+// Who signed it. Of a bundle that is here as a whole the root is known.
+Result<void> Verifier::check_origin(const Request& request) const {
     auto key = membership_.clients.find(request.id.client);
     if (key == membership_.clients.end())
         return error(Errc::refused, "client " + std::to_string(request.id.client.value) +
                                         " is not in the cluster file");
     if (request.bundle_count == 0 || request.bundle_count > limits_.bundle_count)
         return malformed("bundle size");
-    auto root =
-        merkle_fold(request.rd, request.bundle_index, request.bundle_count, request.bundle_path);
+    if (request_digest(request.raw) != request.rd) return malformed("request digest");
+    if (request.bundle && !is_leaf(request)) return malformed("place in the bundle");
+    auto root = request.bundle ? std::optional(request.bundle->tree.root())
+                               : merkle_fold(request.rd, request.bundle_index, request.bundle_count,
+                                             request.bundle_path);
     if (!root) return malformed("bundle path");
     Digest signed_digest = bundle_digest(membership_.cluster, request.id.client, *root);
-    if (!checker_.signed_by(key->second, signed_digest, request.signature))
+    const Bytes& signature = request.bundle ? request.bundle->signature : request.signature;
+    if (!checker_.signed_by(key->second, signed_digest, signature))
         return error(Errc::refused, "the client's signature does not verify");
     return {};
 }
@@ -77,6 +96,8 @@ Result<void> Verifier::check_request(const Request& request) const {
 Result<void> Verifier::check_config_request(const Request& request) const {
     if (request.id.client != config_client || request.op.size() > limits_.op_bytes)
         return malformed("partition 0 is for configurations");
+    if (request.bundle || request.bundle_count != 1)
+        return malformed("a configuration is in no bundle");
     if (request_digest(request.raw) != request.rd) return malformed("request digest");
     auto change = decode_change(request.op);
     if (!change) return change.error();
@@ -227,11 +248,17 @@ struct Verifier::Visitor {
         if (from.role == Role::client) return role(false);
         if (fetch.rds.empty() || fetch.rds.size() > v.limits_.fetch_count)
             return malformed("number of bodies");
+        if (!fetch.slots.empty() && fetch.slots.size() != fetch.rds.size())
+            return malformed("slots of bodies");
         return {};
     }
+    // From a client: requests that it had waiting.
     Result<void> operator()(const Bodies& found) const {
-        if (from.role == Role::client) return role(false);
         if (found.bodies.size() > v.limits_.fetch_count) return malformed("too many bodies");
+        if (from.role == Role::client)
+            for (const Body& body : found.bodies)
+                if (!body || (body->id.client != from.client && body->id.home.value != 0))
+                    return error(Errc::refused, "a client sends its own requests only");
         return all_bodies(found.bodies);
     }
     Result<void> operator()(const CommitDb& commit) const {
@@ -264,6 +291,9 @@ struct Verifier::Visitor {
     Result<void> operator()(const Reply& reply) const {
         if (!same_sender(from, reply.group, reply.position)) return role(false);
         return result(reply.answer);
+    }
+    Result<void> operator()(const Replies&) const {
+        return role(false);  // for clients, which do not ask here
     }
     Result<void> operator()(const Rejected& rejected) const {
         if (from.role == Role::client || from.role == Role::voter) return role(false);
@@ -357,10 +387,22 @@ struct Verifier::Visitor {
                    : v.limits_.parts_per_request;
     }
 
+    // One signature for all that share a bundle.
     Result<void> all_bodies(const std::vector<Body>& bodies) const {
+        const Request* good = nullptr;
         for (const Body& body : bodies) {
             if (!body) return malformed("empty request");
-            if (auto checked = v.check_request(*body); !checked) return checked;
+            if (body->id.home.value == 0) {  // signed by others, and each by itself
+                if (auto checked = v.check_config_request(*body); !checked) return checked;
+                continue;
+            }
+            if (auto checked = v.check_content(*body); !checked) return checked;
+            bool proven = good != nullptr && body->bundle && body->bundle == good->bundle &&
+                          body->id.client == good->id.client && is_leaf(*body) &&
+                          request_digest(body->raw) == body->rd;
+            if (proven) continue;
+            if (auto checked = v.check_origin(*body); !checked) return checked;
+            good = body.get();
         }
         return {};
     }

@@ -69,6 +69,8 @@ public:
 
 private:
     [[nodiscard]] Result<void> check_request(const Request& request) const;
+    [[nodiscard]] Result<void> check_content(const Request& request) const;
+    [[nodiscard]] Result<void> check_origin(const Request& request) const;
     [[nodiscard]] Result<void> check_config_request(const Request& request) const;
     [[nodiscard]] Result<void> check_prepare(const Prepare& prepare, bool with_header) const;
     [[nodiscard]] Result<void> check_commit(const Commit& commit) const;

@@ -90,9 +90,11 @@ void Voter::on_commit_db(const Endpoint& from, const CommitDb& message, Now now)
                 note(Event::Kind::dropped, from, key.slot, key.index, "item beyond the window");
                 break;
             case Standing::past:
+                note_past(from, item);
                 past.push_back(&item);
                 break;
             case Standing::taken:
+                note_past(from, item);
                 disagree(from, key, "a sequence number was another item's");
                 break;
             case Standing::open: {
@@ -125,6 +127,26 @@ Voter::Standing Voter::standing(const DbItem& item) const {
     return passed > 0 ? Standing::taken : Standing::open;
 }
 
+void Voter::note_past(const Endpoint& from, const DbItem& item) {
+    for (const PartitionSeq& s : item.seqs) {
+        if (s.seq >= lanes_.at(s.partition).next) continue;
+        auto& by_position = asked_again_[{s.partition, from.group}];
+        by_position.resize(group_size(from.group));
+        Seq& largest = by_position[from.index];
+        largest = std::max(largest, s.seq);
+    }
+}
+
+std::map<PartitionId, Seq> Voter::asked_again() const {
+    std::map<PartitionId, Seq> all;
+    for (auto [place, by_position] : asked_again_) {
+        std::sort(by_position.rbegin(), by_position.rend());
+        Seq& largest = all[place.first];
+        largest = std::max(largest, by_position[membership_.f]);
+    }
+    return all;
+}
+
 // V1: at most one live vote per position and place, and the first one wins.
 void Voter::on_open_item(const Endpoint& from, const Key& key, const DbItem& item, const Body& body,
                          Now now) {
@@ -149,7 +171,7 @@ void Voter::on_open_item(const Endpoint& from, const Key& key, const DbItem& ite
             if (s.seq < lanes_.at(s.partition).dispatch)
                 return disagree(from, key, "a sequence number is another item's");
     }
-    if (!make_room(from, key, cost_of(item)))
+    if (strikes(options_.quirks, Quirk::full_quota) || !make_room(from, key, cost_of(item)))
         return note(Event::Kind::dropped, from, key.slot, key.index, "over the sender's quota");
 
     auto [place, fresh] = entries_.try_emplace(key);
@@ -177,7 +199,9 @@ void Voter::on_past_items(const Endpoint& from, const CommitDb& message,
     std::vector<ItemResult> results;
     Lookup lookup{message.group, message.slot, {}, from};
     for (const DbItem* item : items) {
-        if (auto* known = answers_.find(message.group, message.slot, item->index)) {
+        bool forgotten = strikes(options_.quirks, Quirk::forgotten_answer);
+        auto* known = forgotten ? nullptr : answers_.find(message.group, message.slot, item->index);
+        if (known != nullptr) {
             if (known->item != item_digest(message.group, message.slot, *item)) {
                 disagree(from, {message.slot, item->index, message.group},
                          "vote against what was executed");

@@ -24,6 +24,7 @@ struct VoterOptions {
     std::uint32_t in_flight_max = 512;  ///< items given to workers and not yet committed
     Duration gap_timeout = 200ms;       ///< T_gap
     Duration status_interval = 200ms;   ///< T_status
+    Quirks* quirks = nullptr;           ///< none in a product
 };
 
 /// An item for a database worker. Items given to one worker are executed in this order; a worker
@@ -87,6 +88,9 @@ public:
     [[nodiscard]] std::map<PartitionId, Seq> next() const;
     /// In force at what is dispatched next on partition 0.
     [[nodiscard]] const Configuration& config() const { return *config_; }
+    /// By partition, the largest sequence number below next() that f+1 replicas of one group asked
+    /// for: where the order stands if the database is ahead of it.
+    [[nodiscard]] std::map<PartitionId, Seq> asked_again() const;
 
     struct Report {
         std::map<PartitionId, Seq> next;
@@ -158,6 +162,7 @@ private:
     void on_past_items(const Endpoint& from, const CommitDb& message,
                        const std::vector<const DbItem*>& items);
     [[nodiscard]] Standing standing(const DbItem& item) const;
+    void note_past(const Endpoint& from, const DbItem& item);
 
     [[nodiscard]] bool make_room(const Endpoint& from, const Key& key, std::uint64_t bytes);
     void charge(const Endpoint& from, const Key& key, Entry& entry, std::uint64_t bytes);
@@ -207,6 +212,8 @@ private:
     std::map<Digest, Key> bodies_wanted_;  ///< rd of decided items without body
     std::map<Endpoint, Sender> senders_;   ///< replicas of the membership only
     AnswerMemory answers_;
+    /// The largest sequence numbers of past items, by position.
+    std::map<std::pair<PartitionId, GroupId>, std::vector<Seq>> asked_again_;
     std::set<std::pair<Endpoint, Slot>> lookups_;  ///< on the way to the database, by asker
 
     std::set<PartitionId> runnable_;  ///< lanes whose head may have become ready

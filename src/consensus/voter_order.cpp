@@ -99,7 +99,8 @@ void Voter::decide(const Key& key, Entry& entry, std::size_t winner, Now now) {
 }
 
 void Voter::schedule(Now now) {
-    while (!runnable_.empty() && in_flight_ < options_.in_flight_max) {
+    std::uint32_t most = strikes(options_.quirks, Quirk::lone_item) ? 1 : options_.in_flight_max;
+    while (!runnable_.empty() && in_flight_ < most) {
         auto place = runnable_.upper_bound(turn_);
         if (place == runnable_.end()) place = runnable_.begin();
         turn_ = *place;
@@ -323,7 +324,7 @@ void Voter::fetch_gaps(Now now) {
         Duration patience =
             options_.gap_timeout * (1 << std::min(lane.asked_times, fetch_backoff_max));
         TimePoint since = lane.asked_times == 0 ? lane.quiet_since : lane.asked;
-        if (now.mono - since < patience) continue;
+        if (now.mono - since < patience && !strikes(options_.quirks, Quirk::early_gap)) continue;
         Seq last = lane.dispatch;
         if (!lane.decided.empty()) last = Seq(lane.decided.begin()->first.value - 1);
         last = std::min(last, lane.dispatch + (fetch_span_max - 1));
@@ -344,6 +345,7 @@ void Voter::fetch_bodies(Now now) {
         if (fetch.rds.size() >= fetch_bodies_max) continue;
         entry.body_asked = now.mono;
         fetch.rds.push_back(rd);
+        fetch.slots.push_back(key.slot);
     }
     for (auto& [group, fetch] : wanted) {
         note(Event::Kind::body_missing, {}, {}, fetch.rds.size(), "fetching bodies");

@@ -50,6 +50,14 @@ SigningKey SigningKey::generate() {
     return SigningKey(key);
 }
 
+Result<SigningKey> SigningKey::from_private(ByteView bytes) {
+    EVP_PKEY* key =
+        EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, bytes.data(), bytes.size());
+    if (key != nullptr) return SigningKey(key);
+    ERR_clear_error();
+    return error(Errc::malformed, "an Ed25519 key has 32 private bytes");
+}
+
 Result<SigningKey> SigningKey::load(const std::filesystem::path& file) {
     Result<std::string> text = read_private_file(file);
     if (!text) return text.error();

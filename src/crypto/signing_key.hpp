@@ -18,6 +18,8 @@ inline constexpr std::size_t signature_bytes = 64;
 class SigningKey {
 public:
     [[nodiscard]] static SigningKey generate();
+    /// From its 32 private bytes.
+    [[nodiscard]] static Result<SigningKey> from_private(ByteView bytes);
     /// Errors say what to do: missing file, readable by others, not an Ed25519 key.
     [[nodiscard]] static Result<SigningKey> load(const std::filesystem::path& file);
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <set>
 
 namespace bft::database {
@@ -34,18 +35,25 @@ bool is_integer(enum_field_types type) {
     }
 }
 
-/// One result set into the canonical encoding. False: the rows did not arrive completely.
-bool read_result_set(Session& session, catalog::ResultEncoder& encoder, bool& inexact) {
-    const unsigned columns = session.columns();
-    std::vector<bool> integers(columns);
-    for (unsigned i = 0; i < columns; ++i) {
-        auto type = session.column_type(i);
-        integers[i] = is_integer(type);
-        inexact |= type == MYSQL_TYPE_FLOAT || type == MYSQL_TYPE_DOUBLE;
+/// The columns of a result set as the canonical encoding takes them.
+class Columns {
+public:
+    explicit Columns(Session& session) : integers_(session.columns()) {
+        for (unsigned i = 0; i < integers_.size(); ++i) {
+            auto type = session.column_type(i);
+            integers_[i] = is_integer(type);
+            inexact_ |= type == MYSQL_TYPE_FLOAT || type == MYSQL_TYPE_DOUBLE;
+        }
     }
-    encoder.begin_set(columns);
-    return session.read_rows([&](MYSQL_ROW fields, const unsigned long* lengths) {
-        for (unsigned i = 0; i < columns; ++i) {
+    [[nodiscard]] std::uint32_t count() const {
+        return static_cast<std::uint32_t>(integers_.size());
+    }
+    [[nodiscard]] bool inexact() const { return inexact_; }
+
+    /// The row from column `first` on.
+    void put(MYSQL_ROW fields, const unsigned long* lengths, std::size_t first,
+             catalog::ResultEncoder& encoder) const {
+        for (std::size_t i = first; i < integers_.size(); ++i) {
             if (fields[i] == nullptr) {
                 encoder.null();
                 continue;
@@ -54,13 +62,36 @@ bool read_result_set(Session& session, catalog::ResultEncoder& encoder, bool& in
             const char* end = fields[i] + lengths[i];
             auto parsed = std::from_chars(fields[i], end, number);
             // Unsigned values beyond the signed range stay text.
-            if (integers[i] && parsed.ec == std::errc() && parsed.ptr == end)
+            if (integers_[i] && parsed.ec == std::errc() && parsed.ptr == end)
                 encoder.integer(number);
             else
                 encoder.text({fields[i], lengths[i]});
         }
         encoder.end_row();
+    }
+
+private:
+    std::vector<bool> integers_;
+    bool inexact_ = false;
+};
+
+/// One result set into the canonical encoding. False: the rows did not arrive completely.
+bool read_result_set(Session& session, catalog::ResultEncoder& encoder, bool& inexact) {
+    const Columns columns(session);
+    inexact |= columns.inexact();
+    encoder.begin_set(columns.count());
+    return session.read_rows([&](MYSQL_ROW fields, const unsigned long* lengths) {
+        columns.put(fields, lengths, 0, encoder);
     });
+}
+
+/// The place in `calls` that a batch form's row names; calls.size() when it names none.
+std::size_t named(MYSQL_ROW fields, const unsigned long* lengths, std::size_t count) {
+    std::size_t place = count;
+    if (fields[0] == nullptr) return count;
+    auto parsed = std::from_chars(fields[0], fields[0] + lengths[0], place);
+    return parsed.ec == std::errc() && parsed.ptr == fields[0] + lengths[0] ? std::min(place, count)
+                                                                            : count;
 }
 
 std::uint64_t to_number(const std::string& text) {
@@ -94,7 +125,7 @@ Batch::Batch(const catalog::Application& application, std::vector<consensus::Exe
     : application_(application) {
     items_.reserve(executions.size());
     for (auto& execution : executions)
-        items_.push_back({std::move(execution), {}, 0, {}, 0, {}, {}});
+        items_.push_back({std::move(execution), {}, 0, nullptr, {}, {}, 0, {}, {}});
     plan();
 }
 
@@ -106,6 +137,8 @@ void Batch::plan() {
             auto prepared = prepare(application_, *item.execution.body);
             item.sql = std::move(prepared.sql);
             item.forced = prepared.code;
+            item.procedure = prepared.procedure;
+            item.arguments = std::move(prepared.arguments);
         }
         for (const auto& [partition, seq] : item.execution.item.seqs) {
             auto [next, first] = after_.try_emplace(partition, seq);
@@ -135,6 +168,7 @@ Attempt Batch::attempt(Session& session, const WindowCache& cache) {
     if (maybe_committed_)
         if (auto ended = resolve(session)) return *ended;
     rollback_pending_ = false;
+    ran_together_ = 0;
     for (auto& item : items_) {
         item.outcome = item.nop() ? Outcome::duplicate : Outcome::ok;
         item.code = 0;
@@ -260,22 +294,52 @@ std::optional<Attempt> Batch::resolve(Session& session) {
     return std::nullopt;
 }
 
+std::deque<Step> Batch::steps() const {
+    std::vector<OrderedCall> calls;
+    std::deque<Step> singly;
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+        const Item& item = items_[i];
+        if (!item.runs()) continue;
+        singly.push_back({0, nullptr, {i}});
+        OrderedCall& call = calls.emplace_back(i, item.procedure);
+        for (const auto& [partition, seq] : item.execution.item.seqs)
+            call.partitions.push_back(partition);
+    }
+    return together_ ? plan_steps(application_, calls) : singly;
+}
+
+std::string Batch::step_sql(const Step& step) const {
+    const Item& first = items_[step.calls.front()];
+    if (step.together == nullptr)
+        return "SAVEPOINT item;" + environment_sql(first.execution.item) + ";" + first.sql + ";";
+    std::string rows = "[";
+    for (std::size_t place = 0; place < step.calls.size(); ++place) {
+        const Item& item = items_[step.calls[place]];
+        if (place > 0) rows += ',';
+        rows += "[" + std::to_string(place) + ",\"" + time_text(item.execution.item) + "\"," +
+                item.arguments + "]";
+    }
+    return "SAVEPOINT item;CALL " + quote_name(step.together->batch) + "(" +
+           quote_text(rows + "]") + ");";
+}
+
 std::optional<Attempt> Batch::run_items(Session& session) {
     bool started = false;
-    std::size_t at = 0;
+    auto todo = steps();
     do {
         std::string sql;
         if (!started) sql = "START TRANSACTION;" + part_sql() + ";";
         if (rollback_pending_) sql = "ROLLBACK TO SAVEPOINT item;";
-        std::size_t end = at;
-        bool any = false;
-        for (; end < items_.size() && sql.size() < kChunkBytes; ++end) {
-            const Item& item = items_[end];
-            if (!item.runs()) continue;
-            any = true;
-            sql += "SAVEPOINT item;" + environment_sql(item.execution.item) + ";" + item.sql + ";";
+        std::size_t count = 0;
+        // What a batch form leaves out comes before what may not change places with it.
+        std::optional<std::size_t> together;
+        for (; count < todo.size() && sql.size() < kChunkBytes; ++count) {
+            const Step& step = todo[count];
+            if (together && step.level > *together) break;
+            if (step.together != nullptr) together = step.level;
+            sql += step_sql(step);
         }
-        if (started && !any) return std::nullopt;
+        if (started && count == 0) return std::nullopt;
         session.send(sql);
         if (!started) {
             if (auto ended = read_start(session)) return ended;
@@ -284,8 +348,8 @@ std::optional<Attempt> Batch::run_items(Session& session) {
         }
         started = true;
         rollback_pending_ = false;
-        if (auto ended = read_chunk(session, at, end)) return ended;
-    } while (at < items_.size());
+        if (auto ended = read_chunk(session, todo, count)) return ended;
+    } while (!todo.empty());
     return std::nullopt;
 }
 
@@ -302,18 +366,18 @@ std::optional<Attempt> Batch::read_start(Session& session) {
     return rolled_back(session, wrong_sequence());
 }
 
-std::optional<Attempt> Batch::read_chunk(Session& session, std::size_t& at, std::size_t end) {
-    bool rejected = false;
-    const auto running = [](const Item& item) { return item.runs(); };
-    const auto first = items_.begin() + static_cast<std::ptrdiff_t>(at);
-    const auto behind = items_.begin() + static_cast<std::ptrdiff_t>(end);
-    const auto expected = static_cast<std::size_t>(std::count_if(first, behind, running));
-    auto left = expected;
-    for (; at < end; ++at) {
-        Item& item = items_[at];
-        if (!item.runs()) continue;
+std::optional<Attempt> Batch::read_chunk(Session& session, std::deque<Step>& steps,
+                                         std::size_t count) {
+    bool rejected = false, aborted = false;
+    std::vector<std::size_t> singly;
+    std::size_t left = count;
+    while (left > 0 && !aborted) {
+        const Step step = std::move(steps.front());
+        steps.pop_front();
         session.let_answers_gather(left--);
-        switch (read_item(session, item)) {
+        Item& first = items_[step.calls.front()];
+        switch (step.together != nullptr ? read_together(session, step, singly)
+                                         : read_item(session, first)) {
             case Read::done:
                 break;
             case Read::rejected:
@@ -325,21 +389,23 @@ std::optional<Attempt> Batch::read_chunk(Session& session, std::size_t& at, std:
                 return Attempt{Attempt::End::broken,
                                {},
                                "a procedure ended the transaction that it runs in: " +
-                                   item.sql.substr(0, item.sql.find('('))};
+                                   first.sql.substr(0, first.sql.find('('))};
             case Read::aborted:
-                ++at;
-                if (rejected) return rolled_back(session, {Attempt::End::again, {}, {}});
                 // The server has not looked at what follows.
-                rollback_pending_ = true;
-                return std::nullopt;
+                aborted = rollback_pending_ = true;
+                break;
         }
     }
-    session.answers_were(expected);
-    // What followed a rejected item ran on its effects.
+    // What followed a rejected call ran on its effects.
     if (rejected) {
-        drain(session);
+        if (!aborted) drain(session);
+        rollback_pending_ = false;
         return rolled_back(session, {Attempt::End::again, {}, {}});
     }
+    std::ranges::sort(singly, std::greater());
+    for (std::size_t call : singly) steps.push_front({0, nullptr, {call}});
+    if (aborted) return std::nullopt;
+    session.answers_were(count);
     if (session.next() != Session::Part::end) return failed(session);
     return std::nullopt;
 }
@@ -367,6 +433,66 @@ Batch::Read Batch::read_item(Session& session, Item& item) {
     }
     item.result = encoder.finish();
     return Read::done;
+}
+
+Batch::Read Batch::read_together(Session& session, const Step& step,
+                                 std::vector<std::size_t>& left_out) {
+    if (session.next() != Session::Part::ok) return Read::failed;  // SAVEPOINT
+    const std::size_t count = step.calls.size();
+    std::vector<TogetherResult> results(count);
+    bool well_formed = true, first = true;
+    Session::Part part = session.next();
+    for (; part == Session::Part::result_set; first = false) {
+        const Columns columns(session);
+        if (!first)
+            for (TogetherResult& result : results) {
+                result.inexact |= columns.inexact();
+                result.encoder.begin_set(columns.count() - 1);
+            }
+        bool complete = session.read_rows([&](MYSQL_ROW fields, const unsigned long* lengths) {
+            const std::size_t place = named(fields, lengths, count);
+            if (place == count || (!first && results[place].left_out))
+                well_formed = false;
+            else if (first)
+                results[place].left_out = true;
+            else
+                columns.put(fields, lengths, 1, results[place].encoder);
+        });
+        part = complete ? session.next() : Session::Part::failed;
+    }
+    if (part == Session::Part::failed) {
+        if (classify(session.last_error()).verdict != Verdict::abort) return Read::failed;
+        // Which call it was is not known: each by itself.
+        left_out.insert(left_out.end(), step.calls.begin(), step.calls.end());
+        return Read::aborted;
+    }
+    if (part != Session::Part::ok) return Read::failed;
+    if (!session.in_transaction()) return Read::broken;
+    if (!well_formed || first) {
+        together_ = false;
+        return Read::rejected;
+    }
+    for (std::size_t place = 0; place < count; ++place)
+        if (results[place].left_out) left_out.push_back(step.calls[place]);
+    return give_results(step, results);
+}
+
+Batch::Read Batch::give_results(const Step& step, std::vector<TogetherResult>& results) {
+    Read read = Read::done;
+    for (std::size_t place = 0; place < results.size(); ++place) {
+        TogetherResult& result = results[place];
+        Item& item = items_[step.calls[place]];
+        if (result.left_out) continue;
+        if (result.inexact || !result.encoder.fits()) {
+            item.forced =
+                number(result.inexact ? AbortCode::inexact_result : AbortCode::result_too_large);
+            read = Read::rejected;
+            continue;
+        }
+        item.result = result.encoder.finish();
+        ++ran_together_;
+    }
+    return read;
 }
 
 std::vector<std::string> Batch::bookkeeping() const {

@@ -5,6 +5,7 @@
 #include "consensus/voter.hpp"
 #include "database/classify.hpp"
 #include "database/session.hpp"
+#include "database/steps.hpp"
 #include "database/window_cache.hpp"
 
 #include <map>
@@ -44,6 +45,8 @@ public:
     /// The checkpoint slot at which the database is to be cut behind this batch.
     [[nodiscard]] std::optional<Slot> cut() const;
     [[nodiscard]] std::size_t size() const { return items_.size(); }
+    /// Calls that batch forms have run.
+    [[nodiscard]] std::size_t ran_together() const { return ran_together_; }
     /// Whether it may be run as smaller batches instead: no attempt ended in `unknown`.
     [[nodiscard]] bool divisible() const { return items_.size() > 1 && !maybe_committed_; }
     /// Gives the items back, in order. Requires divisible().
@@ -54,6 +57,8 @@ private:
         consensus::Execution execution;
         std::string sql;           ///< the CALL; empty: nothing to run
         std::uint32_t forced = 0;  ///< abort code known without running it, or found out by running
+        const catalog::Procedure* procedure = nullptr;
+        std::string arguments;  ///< for the procedure's batch form
         // Of the current attempt:
         consensus::Outcome outcome = consensus::Outcome::ok;
         std::uint32_t code = 0;
@@ -67,7 +72,13 @@ private:
             return !sql.empty() && forced == 0 && outcome != consensus::Outcome::duplicate;
         }
     };
+    /// rejected: what followed ran on effects that must not be, all of it runs again.
     enum class Read : std::uint8_t { done, aborted, rejected, failed, broken };
+    struct TogetherResult {
+        catalog::ResultEncoder encoder;
+        bool left_out = false;
+        bool inexact = false;
+    };
 
     void plan();
     bool load_windows(Session& session, const WindowCache& cache);
@@ -80,8 +91,16 @@ private:
     std::optional<Attempt> resolve(Session& session);
     std::optional<Attempt> run_items(Session& session);
     std::optional<Attempt> read_start(Session& session);
-    std::optional<Attempt> read_chunk(Session& session, std::size_t& at, std::size_t end);
+    /// The calls that run, in steps; each by itself when `together_` is off.
+    std::deque<Step> steps() const;
+    std::string step_sql(const Step& step) const;
+    /// Reads the first `count` steps and takes them off; what has to be run before the rest is put
+    /// there.
+    std::optional<Attempt> read_chunk(Session& session, std::deque<Step>& steps, std::size_t count);
     Read read_item(Session& session, Item& item);
+    /// `left_out`: calls that the batch form did not run.
+    Read read_together(Session& session, const Step& step, std::vector<std::size_t>& left_out);
+    Read give_results(const Step& step, std::vector<TogetherResult>& results);
     std::vector<std::string> bookkeeping() const;
     Attempt commit(Session& session);
     Attempt failed(Session& session);
@@ -91,10 +110,12 @@ private:
     std::vector<Item> items_;
     std::map<PartitionId, Seq> before_;  ///< next_seq that the first item of each partition expects
     std::map<PartitionId, Seq> after_;
+    bool together_ = true;  ///< batch forms are used: none of them has failed
     bool in_order_ = true;  ///< the items' numbers follow one another
     Windows windows_;
     bool rollback_pending_ = false;  ///< the last item aborted; its savepoint is still there
     bool maybe_committed_ = false;
+    std::size_t ran_together_ = 0;
 };
 
 }  // namespace bft::database

@@ -4,7 +4,10 @@
 #include "base/prng.hpp"
 #include "database/abort_code.hpp"
 
+#include <fmt/chrono.h>
+
 #include <algorithm>
+#include <chrono>
 
 namespace bft::database {
 namespace {
@@ -25,7 +28,36 @@ std::string literal(const catalog::Parameter& parameter, const catalog::Argument
 constexpr UnixMillis kTimeMin = 1000;
 constexpr UnixMillis kTimeMax = 2147483646999;
 
+UnixMillis time_of(const consensus::DbItem& item) {
+    return std::clamp(item.ts_ms, kTimeMin, kTimeMax);
+}
+
+std::string arguments_json(const catalog::Call& call) {
+    std::string json = "[";
+    for (const catalog::Argument& argument : call.arguments) {
+        if (json.size() > 1) json += ',';
+        if (const auto* rows = std::get_if<catalog::Rows>(&argument)) {
+            json += catalog::to_json(*rows);
+            continue;
+        }
+        catalog::Row row(1);
+        if (const auto* integer = std::get_if<std::int64_t>(&argument)) row[0] = *integer;
+        if (const auto* text = std::get_if<std::string>(&argument)) row[0] = *text;
+        // [[value]] without the outer brackets.
+        std::string value = catalog::to_json({std::move(row)});
+        json.append(value, 2, value.size() - 4);
+    }
+    return json + ']';
+}
+
 }  // namespace
+
+std::string time_text(const consensus::DbItem& item) {
+    const std::chrono::sys_time<std::chrono::milliseconds> at{
+        std::chrono::milliseconds(time_of(item))};
+    return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:03}", std::chrono::floor<std::chrono::seconds>(at),
+                       time_of(item) % 1000);
+}
 
 std::string call_sql(const catalog::Application& application, const catalog::Call& call) {
     const catalog::Procedure* procedure = application.procedure(call.procedure);
@@ -40,7 +72,7 @@ std::string call_sql(const catalog::Application& application, const catalog::Cal
 }
 
 std::string environment_sql(const consensus::DbItem& item) {
-    UnixMillis time = std::clamp(item.ts_ms, kTimeMin, kTimeMax);
+    UnixMillis time = time_of(item);
     std::string fraction = std::to_string(1000 + time % 1000).substr(1);
     // Entries of one slot share its seed; each gets a sequence of its own.
     std::uint64_t seed = Prng(item.seed + item.index).next();
@@ -50,7 +82,7 @@ std::string environment_sql(const consensus::DbItem& item) {
 }
 
 Prepared prepare(const catalog::Application& application, const consensus::Request& request) {
-    auto fail = [](AbortCode code) { return Prepared{{}, number(code)}; };
+    auto fail = [](AbortCode code) { return Prepared{{}, number(code), nullptr, {}}; };
     auto call = catalog::decode_call(request.op);
     if (!call) return fail(AbortCode::malformed_call);
     auto checked = application.check_call(*call);
@@ -62,7 +94,9 @@ Prepared prepare(const catalog::Application& application, const consensus::Reque
         return fail(AbortCode::partition_guard);
     if (request.read_only && !application.procedure(call->procedure)->read_only)
         return fail(AbortCode::not_read_only);
-    return {call_sql(application, *call), 0};
+    const catalog::Procedure* procedure = application.procedure(call->procedure);
+    return {call_sql(application, *call), 0, procedure,
+            procedure->batch.empty() ? std::string() : arguments_json(*call)};
 }
 
 }  // namespace bft::database

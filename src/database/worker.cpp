@@ -216,6 +216,7 @@ void Worker::committed(const Batch& batch) {
     auto results = batch.results();
     auto& counters = shared_.counters;
     ++counters.batches;
+    counters.together += batch.ran_together();
     counters.executed += results.size();
     for (const auto& executed : results) {
         if (executed.result.outcome == consensus::Outcome::aborted) ++counters.aborted;

@@ -26,6 +26,11 @@ constexpr std::size_t ride_along_bytes_max = 1024 * 1024;
 std::size_t rough_size(const LogRecord& record) {
     if (const auto* body = std::get_if<consensus::BodyRecord>(&record))
         return 256 + body->body->raw.size();
+    if (const auto* slot = std::get_if<consensus::SlotBodiesRecord>(&record)) {
+        std::size_t bytes = 256;
+        for (const consensus::Body& body : slot->bodies) bytes += 32 + body->raw.size();
+        return bytes;
+    }
     if (const auto* prepare = std::get_if<consensus::PrepareRecord>(&record))
         return 512 + 96 * prepare->prepare.header->entries.size();
     if (const auto* intent = std::get_if<consensus::PrepareIntent>(&record))
@@ -91,6 +96,11 @@ Bytes DurableLog::key_of(const Endpoint& owner, const LogRecord& record) const {
 
         Bytes operator()(const consensus::BodyRecord& r) const {
             return keys::named(Kind::body, r.body->rd);
+        }
+        Bytes operator()(const consensus::SlotBodiesRecord& r) const {
+            bool replica = owner.role == Endpoint::Role::replica;
+            return keys::slot_bodies(r.slot, replica ? std::optional(owner.group) : std::nullopt,
+                                     r.hd);
         }
         Bytes operator()(const consensus::PrepareRecord& r) const {
             return keys::ordering(Kind::prepare, membership.primary_of(r.prepare.view),
@@ -324,6 +334,21 @@ std::optional<Counter> DurableLog::next_from(const consensus::StreamId& stream,
                   keys::vote(kind, stream.group, stream.position, from)))
             return std::nullopt;
     return next;
+}
+
+std::vector<consensus::Body> DurableLog::bodies_of(Slot slot) const {
+    std::vector<consensus::Body> bodies;
+    auto visit = [&](ByteView, ByteView value) {
+        auto record = wire::decode_record(value);
+        auto* found = record ? std::get_if<consensus::SlotBodiesRecord>(&*record) : nullptr;
+        // A damaged one is one that is not here.
+        if (found != nullptr)
+            bodies.insert(bodies.end(), found->bodies.begin(), found->bodies.end());
+        return true;
+    };
+    Bytes prefix = keys::Builder(Kind::slot_bodies).u64(slot.value).finish();
+    if (!store_.scan(prefix, prefix, visit)) return {};
+    return bodies;
 }
 
 consensus::Body DurableLog::body(const Digest& rd) const {

@@ -72,6 +72,7 @@ public:
     [[nodiscard]] std::optional<consensus::VoidCert> void_cert(const consensus::StreamId& stream,
                                                                Counter cv) const override;
     [[nodiscard]] consensus::Body body(const Digest& rd) const override;
+    [[nodiscard]] std::vector<consensus::Body> bodies_of(Slot slot) const override;
     [[nodiscard]] std::optional<Counter> next_from(const consensus::StreamId& stream,
                                                    Counter from) const override;
     [[nodiscard]] bool once_owned(GroupId group, PartitionId partition) const override;

@@ -202,6 +202,12 @@ void DurableLog::load_bodies(Replica::Recovered& log, GroupId group) const {
     consensus::ConfigHistory configs(membership_);
     for (const consensus::BarrierCertPtr& barrier : log.barriers) configs.skip_to(barrier);
     auto load = [&](const consensus::Header& header) {
+        // Configurations are on partition 0 and for every group.
+        for (consensus::Body& each : bodies_of(header.slot)) {
+            PartitionId home = each->id.home;
+            if (home.value == 0 || configs.owner(header.slot, home) == group)
+                log.bodies.emplace(each->rd, each);
+        }
         for (const consensus::EntryHeader& entry : header.entries) {
             bool ours = configs.owner(header.slot, entry.rid.home) == group ||
                         entry.kind == consensus::EntryKind::config;

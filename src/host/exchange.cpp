@@ -5,6 +5,10 @@
 #include "host/admission.hpp"
 #include "wire/codec.hpp"
 
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+
 namespace bft::host {
 
 using consensus::Body;
@@ -16,6 +20,7 @@ using consensus::Verified;
 namespace {
 
 constexpr VerifyPool::Lane lane_of_requests = 1;
+constexpr std::size_t reply_bytes_per_frame = 1024 * 1024;
 
 // Proves itself and is for every replica, so that one copy serves all that a host has (O12).
 bool for_all_replicas(const Payload& payload) {
@@ -73,6 +78,7 @@ Exchange::~Exchange() {
 }
 
 void Exchange::stop() {
+    *alive_ = false;
     overload_timer_.cancel();
     links_.close();
     pool_.stop();
@@ -145,14 +151,23 @@ Exchange::Outcomes Exchange::check_frame(const Peer& peer, ByteView frame) const
         return {Dropped{Drop::impersonation, "spoke as " + consensus::to_string(message->from)}};
     // A client's requests come many to a frame; each is judged by itself.
     const auto* requests = std::get_if<consensus::Bodies>(&message->payload);
+    if (peer.host || requests == nullptr) return {check(std::move(*message))};
+    return check_requests(message->from, message->to, requests->bodies);
+}
+
+// Together, since one signature covers them; where that fails, or the application takes some of
+// them only, each by itself, so that each has its own answer.
+Exchange::Outcomes Exchange::check_requests(const Endpoint& from, const Endpoint& to,
+                                            const std::vector<Body>& bodies) const {
+    bool all_admissible = std::all_of(bodies.begin(), bodies.end(), [this](const Body& body) {
+        return !refuse(application_, *body);
+    });
+    if (bodies.size() > 1 && all_admissible && handlers_.contains(to))
+        if (auto verified = verifier_.verify({from, to, consensus::Bodies{bodies}}))
+            return {std::move(*verified)};
     Outcomes outcomes;
-    if (peer.host || requests == nullptr) {
-        outcomes.push_back(check(std::move(*message)));
-        return outcomes;
-    }
-    outcomes.reserve(requests->bodies.size());
-    for (const Body& body : requests->bodies)
-        outcomes.push_back(check({message->from, message->to, body}));
+    outcomes.reserve(bodies.size());
+    for (const Body& body : bodies) outcomes.push_back(check({from, to, body}));
     return outcomes;
 }
 
@@ -251,9 +266,16 @@ void Exchange::transmit(const Endpoint& from, consensus::Send send) {
     } else {
         payload = std::move(send.payload);
     }
+    // Whoever looks at single replies gets single ones.
+    if (auto* replies = std::get_if<consensus::Replies>(&*payload);
+        replies != nullptr && (tap_ || misbehaviour_.any())) {
+        for (consensus::Reply& each : replies->replies) transmit(from, {send.to, std::move(each)});
+        return;
+    }
     bool once_per_host = for_all_replicas(*payload);
     std::set<HostId> served;
     Message message{from, {}, std::move(*payload)};
+    std::vector<Endpoint> away;
     for (const Endpoint& to : send.to) {
         if (once_per_host && to.role == Endpoint::Role::replica)
             if (auto host = verifier_.membership().host_of(to);
@@ -272,11 +294,55 @@ void Exchange::transmit(const Endpoint& from, consensus::Send send) {
                 send_signed(from, to, *reply);
                 continue;
             }
+            if (reply != nullptr) {
+                gather(from, to, std::move(std::get<consensus::Reply>(message.payload)));
+                return;  // a reply is for one client
+            }
         }
         if (auto garbage = misbehaviour_.garbage())
             send_out(to, std::make_shared<const Bytes>(std::move(*garbage)));
-        message.to = to;
-        send_out(to, std::make_shared<const Bytes>(wire::encode(message)));
+        away.push_back(to);
+    }
+    if (away.empty()) return;
+    std::vector<Bytes> frames = wire::encode(from, away, message.payload);
+    for (std::size_t i = 0; i < away.size(); ++i)
+        send_out(away[i], std::make_shared<const Bytes>(std::move(frames[i])));
+}
+
+// What a client is told in one turn of the loop goes to it in one frame.
+void Exchange::gather(const Endpoint& from, const Endpoint& to, consensus::Reply reply) {
+    std::vector<consensus::Reply>& waiting = replies_[{to, from}];
+    waiting.push_back(std::move(reply));
+    if (waiting.size() == wire::replies_max) send_replies(from, to, std::exchange(waiting, {}));
+    if (std::exchange(replies_posted_, true)) return;
+    boost::asio::post(loop_, [this, alive = alive_] {
+        if (!*alive) return;
+        replies_posted_ = false;
+        for (auto& [who, replies] : std::exchange(replies_, {}))
+            send_replies(who.second, who.first, std::move(replies));
+    });
+}
+
+void Exchange::send_replies(const Endpoint& from, const Endpoint& to,
+                            std::vector<consensus::Reply> replies) {
+    while (!replies.empty()) {
+        // They share what the replica says of itself, and a frame has its bound.
+        consensus::Replies part;
+        std::size_t bytes = 0;
+        auto fits = [&](const consensus::Reply& reply) {
+            const consensus::Reply& first = replies.front();
+            bytes += reply.answer.result.size();
+            return reply.view_hint == first.view_hint && reply.config == first.config &&
+                   (bytes <= reply_bytes_per_frame || &reply == &first);
+        };
+        auto end = std::find_if_not(replies.begin(), replies.end(), fits);
+        part.replies.assign(std::make_move_iterator(replies.begin()), std::make_move_iterator(end));
+        replies.erase(replies.begin(), end);
+        Payload payload = part.replies.size() == 1 ? Payload(std::move(part.replies.front()))
+                                                   : Payload(std::move(part));
+        if (auto garbage = misbehaviour_.garbage())
+            send_out(to, std::make_shared<const Bytes>(std::move(*garbage)));
+        send_out(to, std::make_shared<const Bytes>(wire::encode({from, to, std::move(payload)})));
     }
 }
 

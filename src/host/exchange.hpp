@@ -127,6 +127,12 @@ private:
     [[nodiscard]] Outcomes check_frame(const Peer& peer, ByteView frame) const;
     [[nodiscard]] Outcome check(consensus::Message message) const;
     void conclude(VerifyPool::Lane lane, const Outcome& outcome);
+    Outcomes check_requests(const consensus::Endpoint& from, const consensus::Endpoint& to,
+                            const std::vector<consensus::Body>& bodies) const;
+    void gather(const consensus::Endpoint& from, const consensus::Endpoint& to,
+                consensus::Reply reply);
+    void send_replies(const consensus::Endpoint& from, const consensus::Endpoint& to,
+                      std::vector<consensus::Reply> replies);
     void send_signed(const consensus::Endpoint& from, const consensus::Endpoint& to,
                      const consensus::Reply& reply);
     void hand_over(const consensus::Verified& verified);
@@ -153,6 +159,11 @@ private:
     std::set<VerifyPool::Lane> congested_;  ///< paused for their own backlog
     std::set<VerifyPool::Lane> held_back_;  ///< paused for the node's
     std::uint64_t received_ = 0, rejected_ = 0, unsent_ = 0;
+    /// By client and replica: what leaves at the end of this turn of the loop.
+    std::map<std::pair<consensus::Endpoint, consensus::Endpoint>, std::vector<consensus::Reply>>
+        replies_;
+    bool replies_posted_ = false;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
     ReplySigner* signer_ = nullptr;
     Stages* stages_ = nullptr;
     ClientTap tap_;

@@ -6,10 +6,13 @@
 #include "base/ids.hpp"
 #include "consensus/messages.hpp"
 
+#include <optional>
+
 namespace bft::host::keys {
 
 enum class Kind : std::uint8_t {
     body = 'B',
+    slot_bodies = 'b',
     prepare = 'P',
     commit = 'C',
     counter_intent = 'i',  ///< of an ordering counter: PrepareIntent or NewViewIntent
@@ -84,6 +87,14 @@ inline Bytes value(Kind kind, const consensus::StreamId& stream, Counter cv) {
 /// By content: body, header, header_of_prepare and view_cert.
 inline Bytes named(Kind kind, const Digest& digest) {
     return Builder(kind).bytes(digest.view()).finish();
+}
+/// Of a slot: those of one group, or (without group) of all. Headers of different views differ.
+inline Bytes slot_bodies(Slot slot, std::optional<GroupId> group, const Digest& hd) {
+    return Builder(Kind::slot_bodies)
+        .u64(slot.value)
+        .u32(group ? group->value : ~std::uint32_t{0})
+        .bytes(hd.view().first(8))
+        .finish();
 }
 /// The newest of its kind that `owner` wrote.
 inline Bytes newest(Kind kind, const consensus::Endpoint& owner) {

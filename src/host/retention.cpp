@@ -168,6 +168,13 @@ Result<void> Retention::sweep(storage::Batch& batch) {
     for (std::uint32_t p = 0; p < cut_.size(); ++p)
         if (swept_[p] < cut_[p])
             if (auto done = sweep_prepares(PrimaryId(p), batch); !done) return done;
+    // Erasing a range costs the store one mark: not at every slot.
+    std::uint64_t step = std::max<std::uint64_t>(retain_ / steps_per_retention, 1);
+    if (floor_.value >= bodies_cut_.value + step) {
+        batch.erase_range(keys::Builder(Kind::slot_bodies).u64(bodies_cut_.value).finish(),
+                          keys::Builder(Kind::slot_bodies).u64(floor_.value).finish());
+        bodies_cut_ = floor_;
+    }
     if (expired_ < floor_) return sweep_expired(batch);
     return {};
 }

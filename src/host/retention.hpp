@@ -66,6 +66,7 @@ private:
     std::vector<Counter> cut_;    ///< by primary: PREPAREs below may go
     std::vector<Counter> swept_;  ///< likewise: they are gone
     Slot expired_{};              ///< what expired below is gone
+    Slot bodies_cut_{};           ///< likewise: bodies of slots below
     std::optional<std::pair<View, Bytes>> newest_cert_;
 };
 

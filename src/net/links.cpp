@@ -327,7 +327,8 @@ void Links::closed(const SessionPtr& session, const std::string& reason) {
     if (!session->dialled()) return accepted_closed(session, reason);
     DialPtr dial = dial_of(*session);
     if (!dial) return;
-    if (wrong_key && !std::exchange(dial->failure_told, true)) warn_refused(*session, reason);
+    if ((wrong_key || session->incompatible()) && !std::exchange(dial->failure_told, true))
+        warn_refused(*session, reason);
     dialled_closed(dial, reason);
 }
 

@@ -45,6 +45,9 @@ struct LinkOptions {
     std::uint32_t handshakes_max = 256;  ///< accepted and not yet up; further ones are refused
     Duration backoff_min = 50ms;         ///< between attempts of one dialled link, with jitter
     Duration backoff_max = 2s;
+    /// Protocol versions that this program speaks, best first, as TLS's ALPN carries them. Two
+    /// sides without a common one hang up and say so.
+    std::vector<std::string> protocols = {"bftnode/1"};
 };
 
 struct LinkCallbacks {
@@ -68,7 +71,9 @@ struct LinkReport {
     std::uint64_t frames_out = 0, bytes_out = 0;
     std::uint64_t dropped = 0;  ///< frames that did not fit the queue, or were queued when it broke
     std::size_t queued_frames = 0, queued_bytes = 0;
-    std::string last_error;  ///< why it is down, or was last
+    std::string protocol;      ///< that both sides speak; empty before TLS is up
+    std::uint32_t rtt_us = 0;  ///< smoothed round trip, as TCP measures it; 0: not known
+    std::string last_error;    ///< why it is down, or was last
 };
 
 struct LinksReport {

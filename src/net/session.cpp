@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <netinet/tcp.h>
 #include <utility>
 
 namespace bft::net {
@@ -69,6 +70,33 @@ void set_socket_options(tcp::socket& socket) {
 
 }  // namespace
 
+namespace {
+
+constexpr std::size_t shown_bytes_max = 100;
+
+int session_index() {
+    static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+    return index;
+}
+
+// A stranger's words, in a log line.
+std::string printable(std::string_view text) {
+    std::string safe(text.substr(0, shown_bytes_max));
+    for (char& c : safe)
+        if (c < '!' || c > '~' || c == '"') c = '?';
+    return safe;
+}
+
+// What the kernel knows of this connection: nobody has to send anything for it.
+std::uint32_t round_trip_us(int socket) {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return 0;
+    return info.tcpi_rtt;
+}
+
+}  // namespace
+
 TimePoint steady_now() {
     return TimePoint(
         std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
@@ -120,6 +148,7 @@ void Session::start_handshake() {
     phase_ = Phase::handshake;
     set_socket_options(stream_.next_layer());
     require_pinned_key();
+    offer_protocols();
     wait_until(Phase::handshake, options_.handshake_timeout, "the TLS handshake");
     stream_.async_handshake(
         dialled_ ? asio::ssl::stream_base::client : asio::ssl::stream_base::server,
@@ -154,11 +183,70 @@ void Session::handshake_done(const error_code& code) {
         refused_key_ = key_;
         return close("its key is not allowed");
     }
+    if (!agree_on_protocol()) return;
     counters_->key = key_;
     phase_ = Phase::first_frame;
     wait_until(Phase::first_frame, options_.first_frame_timeout, "the first frame");
     send_sign_of_life();
     read();
+}
+
+// --- which version both speak
+// ----------------------------------------------------------------------
+
+// Of TLS's list of names, each with its length before it.
+void Session::offer_protocols() {
+    SSL* ssl = stream_.native_handle();
+    if (!dialled_) {
+        SSL_set_ex_data(ssl, session_index(), this);
+        SSL_CTX_set_alpn_select_cb(SSL_get_SSL_CTX(ssl), choose_protocol, nullptr);
+        return;
+    }
+    Bytes list;
+    for (const std::string& name : options_.protocols) {
+        list.push_back(static_cast<std::uint8_t>(name.size()));
+        list.insert(list.end(), name.begin(), name.end());
+    }
+    SSL_set_alpn_protos(ssl, list.data(), static_cast<unsigned>(list.size()));
+}
+
+// OpenSSL has checked that the list is well formed. Where nothing fits, the handshake goes on
+// without a choice: so both sides learn who the other is and can say what is wrong.
+int Session::choose_protocol(SSL* ssl, const unsigned char** chosen, unsigned char* size,
+                             const unsigned char* offered, unsigned offered_size, void*) {
+    auto* self = static_cast<Session*>(SSL_get_ex_data(ssl, session_index()));
+    std::vector<std::string_view> names;
+    for (unsigned at = 0; at < offered_size; at += 1U + offered[at])
+        names.emplace_back(reinterpret_cast<const char*>(offered) + at + 1, offered[at]);
+    for (const std::string& ours : self->options_.protocols) {
+        auto found = std::ranges::find(names, std::string_view(ours));
+        if (found == names.end()) continue;
+        *chosen = reinterpret_cast<const unsigned char*>(found->data());
+        *size = static_cast<unsigned char>(found->size());
+        return SSL_TLSEXT_ERR_OK;
+    }
+    for (std::string_view name : names) {
+        if (self->peer_protocols_.size() > shown_bytes_max) break;
+        self->peer_protocols_ += (self->peer_protocols_.empty() ? "" : ", ") + printable(name);
+    }
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
+bool Session::agree_on_protocol() {
+    const unsigned char* name = nullptr;
+    unsigned size = 0;
+    SSL_get0_alpn_selected(stream_.native_handle(), &name, &size);
+    if (size != 0) {
+        counters_->protocol.assign(reinterpret_cast<const char*>(name), size);
+        return true;
+    }
+    incompatible_ = true;
+    std::string ours;
+    for (const std::string& each : options_.protocols) ours += (ours.empty() ? "" : ", ") + each;
+    close("no common protocol version: we speak " + ours + ", the other side " +
+          (!peer_protocols_.empty() ? peer_protocols_ : "none of these") +
+          "; upgrade the older of the two");
+    return false;
 }
 
 void Session::first_frame_came() {
@@ -383,6 +471,8 @@ LinkReport Session::report() const {
     report.up = up();
     report.queued_frames = queue_.size();
     report.queued_bytes = queue_bytes_;
+    if (up())
+        report.rtt_us = round_trip_us(const_cast<Stream&>(stream_).lowest_layer().native_handle());
     return report;
 }
 

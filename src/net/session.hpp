@@ -51,11 +51,17 @@ public:
     [[nodiscard]] LinkReport& counters() { return *counters_; }
     /// The key for which the handshake was refused; empty when that is not what happened.
     [[nodiscard]] const Bytes& refused_key() const { return refused_key_; }
+    /// No version of the protocol is common to both sides.
+    [[nodiscard]] bool incompatible() const { return incompatible_; }
 
 private:
     enum class Phase { connecting, handshake, first_frame, up, closed };
 
     void require_pinned_key();
+    void offer_protocols();
+    bool agree_on_protocol();
+    static int choose_protocol(SSL* ssl, const unsigned char** chosen, unsigned char* size,
+                               const unsigned char* offered, unsigned offered_size, void*);
     void start_handshake();
     void handshake_done(const boost::system::error_code& code);
     bool may_speak(ByteView key);
@@ -79,6 +85,8 @@ private:
     const Bytes expected_;
     Bytes key_;
     Bytes refused_key_;
+    bool incompatible_ = false;
+    std::string peer_protocols_;  ///< what a client offered, for people
     std::string remote_;
     std::shared_ptr<LinkReport> counters_;
     Phase phase_ = Phase::connecting;

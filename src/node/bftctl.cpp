@@ -1,8 +1,6 @@
 // bftctl: for people at a terminal.
 #include "node/bftctl.hpp"
 
-#include "node/config.hpp"
-
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -15,35 +13,18 @@ namespace {
 constexpr const char* footer = R"(A first cluster:
   bftctl init --topology topology.toml --dir cluster     keys, TPM counters and files of every host
   bftctl check cluster/hosts/host1/node.toml             everything that is wrong, at once
+  bftctl check --measure cluster                         clocks, disks, links, TPMs, databases
   bftctl status cluster                                  who is up, how far, and who disagrees
+  bftctl top cluster                                     what costs time, every two seconds
   bftctl call --client cluster/clients/admin stock_level 1 1 15
   bftctl audit cluster                                   compare all databases now
 
 Exit status: 0 done; 1 it did not work; 2 wrong command line or file; 3 call: aborted by a rule of the
-application; 4 call: no f+1 equal answers in time; 5 status, audit: a host is down or
-disagrees;
+application; 4 call: no f+1 equal answers in time; 5 status, audit, check: a host is down,
+disagrees, or is not as it should be;
 130 interrupted. `bftctl COMMAND --help` has more.)";
 
 }  // namespace
-
-Command add_check(CLI::App& app) {
-    CLI::App* command = app.add_subcommand(
-        "check", "Says everything that is wrong with a host's node.toml and cluster file");
-    auto files = std::make_shared<std::vector<std::string>>();
-    command->add_option("FILE", *files, "node.toml of a host")->required();
-    command->footer("Example:\n  bftctl check cluster/hosts/*/node.toml");
-    return [files] {
-        std::size_t errors = 0;
-        for (const std::string& file : *files) {
-            for (const Diagnostic& wrong : check_config(file)) {
-                std::fprintf(stderr, "%s\n", to_string(wrong).c_str());
-                ++errors;
-            }
-        }
-        if (errors != 0) std::fprintf(stderr, "%zu error(s)\n", errors);
-        return errors == 0 ? exit_done : exit_usage;
-    };
-}
 
 }  // namespace bft::node
 
@@ -65,6 +46,11 @@ int main(int argc, char** argv) {
         {"audit", add_audit(app)},
         {"manifest", add_manifest(app)},
         {"verify-receipt", add_verify_receipt(app)},
+        {"top", add_top(app)},
+        {"rolling-restart", add_rolling_restart(app)},
+        {"drain", add_drain(app)},
+        {"log-level", add_log_level(app)},
+        {"debug", add_debug(app)},
     };
     try {
         app.parse(argc, argv);

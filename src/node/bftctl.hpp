@@ -15,7 +15,7 @@ enum ExitStatus : int {
     exit_usage = 2,         ///< the command line or a file is wrong
     exit_aborted = 3,       ///< call: executed, and ended by a rule of the application
     exit_unknown = 4,       ///< call: no agreement about the answer in time
-    exit_disagreement = 5,  ///< status: the cluster works, but a host disagrees or is down
+    exit_disagreement = 5,  ///< status, audit, check: a host is down, disagrees, or is not right
     exit_interrupted = 130,
 };
 
@@ -31,5 +31,10 @@ Command add_manifest(CLI::App& app);
 Command add_verify_receipt(CLI::App& app);
 Command add_audit(CLI::App& app);
 Command add_generate(CLI::App& app);
+Command add_top(CLI::App& app);
+Command add_rolling_restart(CLI::App& app);
+Command add_drain(CLI::App& app);
+Command add_log_level(CLI::App& app);
+Command add_debug(CLI::App& app);
 
 }  // namespace bft::node

@@ -86,6 +86,8 @@ private:
         if (!application)
             return error(application.error().code,
                          topology_.application.string() + ":\n" + application.error().what);
+        const std::size_t voters = topology_.hosts_with(Role::voter).size();
+        if (Result<void> fits = application->fits(voters); !fits) return fits;
         cluster_.name = topology_.name;
         cluster_.id.resize(16);
         if (RAND_bytes(cluster_.id.data(), static_cast<int>(cluster_.id.size())) != 1)

@@ -60,9 +60,12 @@ void copy_host(const fs::path& folder, const fs::path& target, const Contents& c
     const auto secret = fs::perms::owner_read | fs::perms::owner_write;
     const auto open = secret | fs::perms::group_read | fs::perms::others_read;
     fs::create_directories(target);
+    fs::permissions(target, fs::perms::owner_all);  // nobody looks in before all modes are right
     for (const fs::path& file : contents.secret) copy(folder / file, target / file, secret);
     for (const fs::path& file : contents.open) copy(folder / file, target / file, open);
     fs::copy(folder / "app", target / "app", fs::copy_options::recursive);
+    fs::permissions(target, fs::perms::owner_all | fs::perms::group_read | fs::perms::group_exec |
+                                fs::perms::others_read | fs::perms::others_exec);
 }
 
 /// The secrets that only some hosts have: systemd refuses to start a unit whose credential is

@@ -1,6 +1,6 @@
 // bftctl status: who is up, how far, and who disagrees.
 #include "node/bftctl.hpp"
-#include "node/bftctl_targets.hpp"
+#include "node/bftctl_survey.hpp"
 #include "node/status_document.hpp"
 
 #include <chrono>
@@ -18,55 +18,9 @@ struct Options {
     double wait_s = 0;
     bool json = false;
     bool quiet = false;
+    double watch_s = 0;
+    std::uint64_t count = 0;
 };
-
-/// One host of the cluster, asked.
-struct HostStatus {
-    std::string host;
-    std::string document;  ///< JSON; empty when it did not answer
-    std::string why;       ///< it did not answer
-    StatusDocument status;
-};
-
-struct Survey {
-    std::vector<HostStatus> hosts;
-    /// By host: how much of what it said others saw differ.
-    std::map<std::string, std::uint64_t> disagreements;
-    /// By host: who says so.
-    std::map<std::string, std::set<std::string>> accusers;
-
-    [[nodiscard]] bool all_ready() const {
-        for (const HostStatus& host : hosts)
-            if (host.document.empty() || !host.status.ready) return false;
-        return true;
-    }
-};
-
-Survey ask(const std::vector<Target>& targets) {
-    Survey survey;
-    for (const Target& target : targets) {
-        HostStatus& host = survey.hosts.emplace_back();
-        host.host = target.config.host;
-        Result<std::string> document = read_status(target.config.status_socket);
-        if (!document) {
-            host.why = document.error().what;
-            continue;
-        }
-        const Result<StatusDocument> status = parse_status(*document);
-        if (!status) {
-            host.why = status.error().what;
-            continue;
-        }
-        host.document = *document;
-        host.status = *status;
-        for (const auto& [accused, count] : status->disagreements) {
-            if (count == 0 || accused == host.host) continue;
-            survey.disagreements[accused] += count;
-            survey.accusers[accused].insert(host.host);
-        }
-    }
-    return survey;
-}
 
 std::string join(const std::vector<std::string>& words, const char* between) {
     std::string all;
@@ -148,6 +102,8 @@ void print_host(const HostStatus& host) {
     std::printf("%-12s %-6s %-16s links %s\n", host.host.c_str(),
                 host.status.ready ? "ready" : "busy", join(host.status.roles, ",").c_str(),
                 links_of(host.status).c_str());
+    for (const std::string& why : host.status.not_ready)
+        std::printf("%-12s        not ready: %s\n", "", why.c_str());
     std::string lines = progress(host.status);
     for (std::size_t at = 0; at < lines.size();) {
         const std::size_t end = std::min(lines.find('\n', at), lines.size());
@@ -195,12 +151,32 @@ void print_json(const Survey& survey) {
     std::cout << "},\n\"ready\": " << (survey.all_ready() ? "true" : "false") << "}\n";
 }
 
+/// Until somebody ends it, or as often as was said.
+int watch(const Options& options, const std::vector<Target>& targets) {
+    for (std::uint64_t shown = 1;; ++shown) {
+        const Survey survey = ask(targets);
+        if (options.json) {
+            print_json(survey);
+        } else {
+            begin_screen();
+            print_table(survey);
+        }
+        std::fflush(stdout);
+        if (shown == options.count)
+            return survey.all_ready() && survey.disagreements.empty() ? exit_done
+                                                                      : exit_disagreement;
+        std::this_thread::sleep_for(
+            std::chrono::milliseconds(static_cast<std::int64_t>(options.watch_s * 1000)));
+    }
+}
+
 int run(const Options& options) {
     const Result<std::vector<Target>> targets = find_targets(options.places);
     if (!targets) {
         std::fprintf(stderr, "%s\n", targets.error().what.c_str());
         return exit_usage;
     }
+    if (options.watch_s > 0) return watch(options, *targets);
     const auto deadline =
         std::chrono::steady_clock::now() +
         std::chrono::milliseconds(static_cast<std::int64_t>(options.wait_s * 1000));
@@ -234,12 +210,19 @@ Command add_status(CLI::App& app) {
         ->check(CLI::Range(0.0, 86400.0));
     command->add_flag("--json", options->json, "for programs: every host's own document");
     command->add_flag("-q,--quiet", options->quiet, "no table when all is well");
+    command->add_option("--watch", options->watch_s, "again and again, every so many seconds (2)")
+        ->expected(0, 1)
+        ->default_str("2")
+        ->check(CLI::Range(0.1, 3600.0))
+        ->excludes("--wait");
+    command->add_option("--count", options->count, "with --watch: end after so many times");
     command->footer(
         "Exit status: 0 all hosts are ready and agree; 1 --wait was in vain; 5 a host is down, "
         "not\n"
         "ready, or disagrees: see the lines DOWN, busy and DISAGREES.\n"
         "Examples:\n"
         "  bftctl status cluster\n"
+        "  bftctl status --watch cluster\n"
         "  bftctl status --wait 30 --quiet cluster && echo ready\n"
         "  bftctl status --json cluster/hosts/host1");
     return [options] { return run(*options); };

@@ -4,12 +4,10 @@
 #include <filesystem>
 
 namespace bft::node {
-namespace {
-
 namespace fs = std::filesystem;
 
-/// A cluster folder stands for every host in it.
-Result<std::vector<fs::path>> node_files(const std::vector<std::string>& places) {
+// A cluster folder stands for every host in it.
+Result<std::vector<fs::path>> find_node_files(const std::vector<std::string>& places) {
     std::vector<fs::path> files;
     for (const std::string& place : places) {
         std::error_code bad;
@@ -35,6 +33,8 @@ Result<std::vector<fs::path>> node_files(const std::vector<std::string>& places)
     return files;
 }
 
+namespace {
+
 Result<std::vector<Target>> targets_of(const std::vector<fs::path>& files) {
     std::vector<Target> targets;
     std::string wrong;
@@ -58,7 +58,7 @@ Result<std::vector<Target>> targets_of(const std::vector<fs::path>& files) {
 }  // namespace
 
 Result<std::vector<Target>> find_targets(const std::vector<std::string>& places) {
-    auto files = node_files(places);
+    auto files = find_node_files(places);
     if (!files) return error(files.error().code, "bftctl: " + files.error().what);
     return targets_of(*files);
 }

@@ -65,8 +65,9 @@ struct ClusterFile {
     std::vector<ClusterHost> hosts;          ///< by HostId
     std::vector<ClusterIdentity> primaries;  ///< by PrimaryId
     std::vector<ClusterGroup> groups;        ///< sorted by id
-    std::vector<std::string> voters;         ///< host names, 2f_database+1, by VoterId
-    std::vector<ClusterClient> clients;      ///< sorted by id
+    std::vector<std::string>
+        voters;  ///< host names, 2f_database+1, by VoterId; none: f_database is 0
+    std::vector<ClusterClient> clients;  ///< sorted by id
 
     /// Of all fields except addresses and folders, in the order of this struct.
     [[nodiscard]] Digest digest() const;

@@ -51,7 +51,7 @@ public:
         root.text("name", cluster_.name, Need::required);
         root.hex_bytes("id", 16, cluster_.id, Need::required);
         root.number("f", cluster_.f, 1, f_max, Need::required);
-        root.number("f_database", cluster_.f_database, 1, f_max, Need::required);
+        root.number("f_database", cluster_.f_database, 0, f_max, Need::required);
         root.number("checkpoint_slots", cluster_.checkpoint_slots, 1, checkpoint_slots_max);
         root.number("scan_slots", cluster_.scan_slots, 0, checkpoint_slots_max);
         if (cluster_.scan_slots % cluster_.checkpoint_slots != 0)
@@ -178,11 +178,13 @@ private:
             known_host(root, "voters", voter);
             once(root, "voters", seen, voter, "voter");
         }
-        if (cluster_.voters.size() != 2 * cluster_.f_database + 1)
-            root.error("voters",
-                       "there are " + std::to_string(cluster_.voters.size()) +
-                           " voters; with f_database = " + std::to_string(cluster_.f_database) +
-                           " there must be 2f+1 = " + std::to_string(2 * cluster_.f_database + 1));
+        const std::size_t wanted =
+            cluster_.f_database == 0 ? 0 : 2 * std::size_t{cluster_.f_database} + 1;
+        if (cluster_.voters.size() != wanted)
+            root.error("voters", "there are " + std::to_string(cluster_.voters.size()) +
+                                     " voters; with f_database = " +
+                                     std::to_string(cluster_.f_database) + " there must be " +
+                                     std::to_string(wanted) + (wanted == 0 ? "" : " = 2f+1"));
     }
 
     void read_client(TableReader& table) {

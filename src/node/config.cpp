@@ -10,7 +10,8 @@ constexpr std::int64_t day_ms = 24 * 60 * 60 * 1000;
 
 const std::set<std::string, std::less<>> role_names = {"usig", "primary", "replica", "voter"};
 const std::set<std::string, std::less<>> log_levels = {"debug", "info", "warn", "error"};
-const std::set<std::string, std::less<>> tcti_kinds = {"device", "swtpm", "mssim", "software"};
+const std::set<std::string, std::less<>> tcti_kinds = {"device", "swtpm", "mssim", "cmd",
+                                                       "software"};
 
 Result<Role> parse_role(std::string_view name) {
     if (name == "usig") return Role::usig;

@@ -119,6 +119,8 @@ private:
             catalog::Application::load(cluster.application.folder);
         if (!application) {
             add_to_cluster("application.folder", application.error().what);
+        } else if (const Result<void> fits = application->fits(cluster.voters.size()); !fits) {
+            add_to_cluster("voters", fits.error().what);
         } else if (application->digest() != cluster.application.digest) {
             add_to_cluster("application.digest",
                            "the application in " + cluster.application.folder.string() +

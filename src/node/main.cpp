@@ -42,6 +42,8 @@ struct Arguments {
     std::string log_level;
     std::string misbehave;
     std::int64_t tpm_delay_ms = -1;
+    std::int64_t page_cost_ms = 0;
+    std::size_t page_workers = 1;
     bool check_config = false;
     bool software_usig = false;
 };
@@ -80,6 +82,7 @@ Result<node::RunOptions> run_options(const Arguments& arguments, const node::Nod
     auto misbehaviour = host::Misbehaviour::parse(arguments.misbehave);
     if (!misbehaviour) return misbehaviour.error();
     options.misbehaviour = std::move(*misbehaviour);
+    options.page_cost = {std::chrono::milliseconds(arguments.page_cost_ms), arguments.page_workers};
     return options;
 }
 
@@ -145,6 +148,13 @@ int main(int argc, char** argv) {
     app.add_option("--tpm-delay-ms", arguments.tpm_delay_ms,
                    "role usig: wait before each certificate, to feel like a slower chip")
         ->check(CLI::Range(0, 60000));
+    app.add_option("--page-cost-ms", arguments.page_cost_ms,
+                   "role replica: hold each answer for so long, as if a page were made of it")
+        ->check(CLI::Range(0, 60000));
+    app.add_option("--page-workers", arguments.page_workers,
+                   "pages that each replica makes at once")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 10000));
     app.add_flag("--insecure-software-usig", arguments.software_usig,
                  "accept certificates of software in place of a TPM: for trials only");
     app.add_option("--insecure-misbehave", arguments.misbehave,

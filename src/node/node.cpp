@@ -1,6 +1,7 @@
 #include "node/node.hpp"
 
 #include "base/log.hpp"
+#include "base/log_level.hpp"
 #include "catalog/application.hpp"
 #include "crypto/signing_key.hpp"
 #include "crypto/tls.hpp"
@@ -9,7 +10,9 @@
 #include "metrics/exporter.hpp"
 #include "node/control_server.hpp"
 #include "node/manifest.hpp"
+#include "node/measured_counters.hpp"
 #include "node/metric_families.hpp"
+#include "node/readiness.hpp"
 #include "node/service_manager.hpp"
 #include "node/status_document.hpp"
 #include "node/status_report.hpp"
@@ -104,6 +107,8 @@ private:
     void publish_metrics();
     Result<void> obey(const std::string& line);
 
+    void watch_database();
+
     [[nodiscard]] json::object status() const;
 
     const NodeConfig& config_;
@@ -133,19 +138,21 @@ private:
     roles::EventLog events_{clock_};
     host::Stages stages_;
     std::unique_ptr<roles::Environment> environment_;
-    std::unique_ptr<usig::ServiceClient> counters_;
+    std::unique_ptr<MeasuredCounters> counters_;
     std::vector<std::unique_ptr<storage::Store>> stores_;
     std::vector<std::unique_ptr<host::DurableLog>> logs_;
     std::unique_ptr<roles::PrimaryRole> primary_;
     std::vector<std::unique_ptr<roles::GroupReplicaRole>> replicas_;
     std::unique_ptr<roles::DatabaseVoterRole> voter_;
     std::unique_ptr<roles::HttpFront> http_;
+    Readiness readiness_;
     std::unique_ptr<StatusServer> status_server_;
     ServiceManager service_manager_{
         loop_, [this] { return on_network() ? summary(status()) : "lends the TPM's counters"; }};
     std::unique_ptr<ControlServer> control_server_;
     std::unique_ptr<metrics::Exporter> exporter_;
     boost::asio::steady_timer metrics_timer_{loop_};
+    boost::asio::steady_timer watch_timer_{loop_};
 };
 
 Node::Node(const NodeConfig& config, const ClusterFile& cluster, RunOptions options)
@@ -227,6 +234,7 @@ Result<void> Node::open_application() {
                                         " is not the one of this cluster: its digest is " +
                                         hex(application->digest()) + ", the cluster file says " +
                                         hex(cluster_.application.digest));
+    if (auto fits = application->fits(membership_.voters.size()); !fits) return fits;
     application_.emplace(std::move(*application));
     return {};
 }
@@ -264,10 +272,10 @@ Result<void> Node::open_exchange() {
     exchange_ = std::make_unique<host::Exchange>(
         loop_, *tls_, clock_, *verifier_, *peers_, *application_, options_.misbehaviour,
         [this] { return overloaded(); }, options);
-    environment_ = std::make_unique<roles::Environment>(
-        roles::Environment{loop_, clock_, membership_, *signer_, *exchange_, events_, stages_,
-                           [this](const Error& failure) { fatal(failure); },
-                           config_.http.has_value() && has(Role::replica), config_.retain_slots});
+    environment_ = std::make_unique<roles::Environment>(roles::Environment{
+        loop_, clock_, membership_, *signer_, *exchange_, events_, stages_,
+        [this](const Error& failure) { fatal(failure); },
+        config_.http.has_value() && has(Role::replica), config_.retain_slots, options_.page_cost});
     reply_signer_ = std::make_unique<host::ReplySigner>(
         loop_, membership_.cluster, [this](const Digest& digest) { return key_->sign(digest); });
     exchange_->sign_with(*reply_signer_);
@@ -284,13 +292,14 @@ Result<void> Node::open_engines() {
     usig::ServiceClient::Options client;
     client.socket = config_.usig.socket;
     client.tokens = std::move(*tokens);
-    counters_ = std::make_unique<usig::ServiceClient>(
+    auto service = std::make_unique<usig::ServiceClient>(
         loop_, std::move(client), [](UsigId id, const std::optional<Error>& trouble) {
             if (trouble)
                 log::warn("counter_unavailable identity={} what=\"{}\"", id.value, trouble->what);
             else
                 log::info("counter_available identity={}", id.value);
         });
+    counters_ = std::make_unique<MeasuredCounters>(std::move(service), clock_);
     if (has(Role::primary))
         for (std::uint32_t p = 0; p < membership_.primaries.size(); ++p)
             if (membership_.primaries[p].host == self_)
@@ -455,7 +464,12 @@ Result<void> Node::open_http() {
     sources.self = self_;
     sources.manifest = manifest_json(cluster_, *application_);
     sources.status = [this] { return json::serialize(status()); };
-    sources.ready = [this] { return status().at("ready").as_bool(); };
+    sources.not_ready = [this] {
+        std::string why;
+        for (const json::value& reason : status().at("not_ready").as_array())
+            why += (why.empty() ? "" : "; ") + std::string(reason.as_string());
+        return why;
+    };
     sources.metrics = [this] { return metrics::to_text(metric_families(status())); };
     auto front = roles::HttpFront::create(*environment_, *application_, *key_, std::move(web_key),
                                           std::move(options), std::move(sources));
@@ -464,9 +478,22 @@ Result<void> Node::open_http() {
     return {};
 }
 
-// "audit SLOT": have all databases scanned at that checkpoint slot. "resync": rebuild ours.
+// "drain", "undrain"; "log-level LEVEL"; "audit SLOT": have all databases scanned at that
+// checkpoint slot; "resync": rebuild ours.
 Result<void> Node::obey(const std::string& line) {
     log::info("control line=\"{}\"", line);
+    if (line == "drain" || line == "undrain") {
+        readiness_.drain(line == "drain");
+        return {};
+    }
+    constexpr std::string_view log_level = "log-level ";
+    if (line.starts_with(log_level)) {
+        const std::string level = line.substr(log_level.size());
+        if (level != "debug" && level != "info" && level != "warn" && level != "error")
+            return error(Errc::malformed, "a level is debug, info, warn or error");
+        log::set_level(level);
+        return {};
+    }
     if (!voter_) return error(Errc::refused, "this daemon has no database voter");
     if (line == "resync") return voter_->resync();
     constexpr std::string_view audit = "audit ";
@@ -476,6 +503,17 @@ Result<void> Node::obey(const std::string& line) {
         std::from_chars(line.data() + audit.size(), end, slot).ptr != end || slot == 0)
         return error(Errc::malformed, "unknown command");
     return voter_->audit(Slot(slot));
+}
+
+// A database that works on something and finishes nothing is seen only by looking again and again.
+void Node::watch_database() {
+    json::object voter = voter_->report();
+    readiness_.observe(voter.at("executed").to_number<std::uint64_t>(),
+                       voter.at("in_flight").to_number<std::uint64_t>(), clock_.now().mono);
+    watch_timer_.expires_after(std::chrono::seconds(1));
+    watch_timer_.async_wait([this](const boost::system::error_code& cancelled) {
+        if (!cancelled) watch_database();
+    });
 }
 
 void Node::publish_metrics() {
@@ -494,7 +532,10 @@ Result<void> Node::start() {
         if (auto done = exchange_->start(listen, addresses, self_); !done) return done;
         if (primary_) primary_->start();
         for (auto& replica : replicas_) replica->start();
-        if (voter_) voter_->start();
+        if (voter_) {
+            voter_->start();
+            watch_database();
+        }
         if (http_)
             if (auto done = http_->start(); !done) return done;
         log::info("node_started host={} cluster={} listen={}", config_.host,
@@ -524,7 +565,10 @@ json::object Node::status() const {
     for (const auto& log : logs_) source.logs.push_back(log.get());
     source.started = started_;
     source.stages = &stages_;
-    source.uptime = clock_.now().mono - started_at_;
+    source.readiness = &readiness_;
+    if (counters_) source.certificates = &counters_->latency();
+    source.now = clock_.now().mono;
+    source.uptime = source.now - started_at_;
     json::object document = describe(source);
     if (http_) document["http"] = http_->report();
     return document;

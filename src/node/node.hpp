@@ -6,6 +6,7 @@
 #include "host/misbehaviour.hpp"
 #include "node/cluster_file.hpp"
 #include "node/config.hpp"
+#include "roles/page_generator.hpp"
 
 #include <memory>
 #include <set>
@@ -16,6 +17,7 @@ struct RunOptions {
     std::set<Role> roles;  ///< not empty
     bool insecure_software_usig = false;
     host::Misbehaviour misbehaviour;  ///< for tests
+    roles::PageCost page_cost;
 };
 
 /// Each HTTP connection needs a descriptor: asks for as many as this process may have.

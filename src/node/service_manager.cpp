@@ -26,10 +26,6 @@ ServiceManager::~ServiceManager() {
     ::sd_notify(0, "STOPPING=1");
 }
 
-void ServiceManager::opening(const std::string& what) {
-    ::sd_notify(0, ("STATUS=" + what).c_str());
-}
-
 void ServiceManager::started() {
     ::sd_notify(0, "READY=1");
     tell();

@@ -19,8 +19,6 @@ public:
     ServiceManager(const ServiceManager&) = delete;
     ServiceManager& operator=(const ServiceManager&) = delete;
 
-    /// What the process does before it is started.
-    void opening(const std::string& what);
     /// The process serves. From now on a loop that hangs for longer than WatchdogSec= is restarted.
     void started();
 

@@ -55,10 +55,45 @@ std::map<std::string, std::uint64_t> counts(const json::value& object, std::stri
 }
 
 StatusDocument::Replica read_replica(const json::value& value) {
-    return {
-        number(value, "group"),    number(value, "position"),      number(value, "view"),
-        number(value, "tip"),      number(value, "committed"),     number(value, "delivered"),
-        number(value, "executed"), boolean(value, "active", true), boolean(value, "halted", false)};
+    StatusDocument::Replica replica;
+    replica.group = number(value, "group");
+    replica.position = number(value, "position");
+    replica.view = number(value, "view");
+    replica.tip = number(value, "tip");
+    replica.committed = number(value, "committed");
+    replica.delivered = number(value, "delivered");
+    replica.executed = number(value, "executed");
+    replica.pending = number(value, "pending");
+    replica.active = boolean(value, "active", true);
+    replica.halted = boolean(value, "halted", false);
+    return replica;
+}
+
+void read_links(const json::value& root, StatusDocument& status) {
+    if (const json::value* links = find(root, "links"); links != nullptr && links->is_object())
+        for (const json::key_value_pair& link : links->get_object())
+            status.links[std::string(link.key())] = boolean(*links, link.key(), false);
+    if (const json::value* all = find(root, "link_details"); all != nullptr && all->is_object())
+        for (const json::key_value_pair& link : all->get_object())
+            status.link_details[std::string(link.key())] = {text(link.value(), "protocol"),
+                                                            number(link.value(), "rtt_us"),
+                                                            text(link.value(), "last_error")};
+}
+
+void read_process(const json::value& root, StatusDocument& status) {
+    status.version = text(root, "version");
+    status.draining = boolean(root, "draining", false);
+    status.uptime_s = number(root, "uptime_s");
+    status.cpu_us = number(root, "cpu_us");
+    status.clock_ms = number(root, "clock_ms");
+    if (const json::value* why = find(root, "not_ready"); why != nullptr && why->is_array())
+        for (const json::value& each : why->get_array())
+            if (each.is_string()) status.not_ready.emplace_back(each.get_string());
+    if (const json::value* http = find(root, "http"))
+        status.http_waiting = number(*http, "waiting");
+    if (const json::value* all = find(root, "certificates"))
+        status.certificates = {number(*all, "count"), number(*all, "sum_us"),
+                               number(*all, "p50_us"), number(*all, "p99_us")};
 }
 
 std::optional<std::uint64_t> id_of(std::string_view name) {
@@ -95,6 +130,7 @@ StatusDocument::Voter read_voter(const json::value& value) {
         if (std::from_chars(partition.data(), end, id).ptr == end) voter.next[id] = next;
     }
     voter.waiting = number(value, "waiting");
+    voter.in_flight = number(value, "in_flight");
     voter.executed = number(value, "executed");
     voter.database_up = boolean(value, "database_up", true);
     voter.quarantined = boolean(value, "quarantined", false);
@@ -118,9 +154,8 @@ Result<StatusDocument> parse_status(std::string_view document) {
     if (const json::value* roles = find(root, "roles"); roles != nullptr && roles->is_array())
         for (const json::value& role : roles->get_array())
             if (role.is_string()) status.roles.emplace_back(role.get_string());
-    if (const json::value* links = find(root, "links"); links != nullptr && links->is_object())
-        for (const json::key_value_pair& link : links->get_object())
-            status.links[std::string(link.key())] = boolean(*links, link.key(), false);
+    read_process(root, status);
+    read_links(root, status);
     if (const json::value* primary = find(root, "primary"))
         status.primary = {number(*primary, "view"), number(*primary, "tip"),
                           number(*primary, "pooled"), number(*primary, "ordered"),
@@ -135,7 +170,8 @@ Result<StatusDocument> parse_status(std::string_view document) {
         for (const json::key_value_pair& stage : stages->get_object())
             status.stages.push_back({std::string(stage.key()), number(stage.value(), "count"),
                                      number(stage.value(), "p50_us"),
-                                     number(stage.value(), "p99_us")});
+                                     number(stage.value(), "p99_us"),
+                                     number(stage.value(), "sum_us")});
     return status;
 }
 

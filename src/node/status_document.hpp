@@ -30,12 +30,14 @@ struct StatusDocument {
         std::uint64_t committed = 0;
         std::uint64_t delivered = 0;
         std::uint64_t executed = 0;
-        bool active = true;   ///< the view has begun here
-        bool halted = false;  ///< own state contradicts f+1 others: votes no more
+        std::uint64_t pending = 0;  ///< requests not ordered yet
+        bool active = true;         ///< the view has begun here
+        bool halted = false;        ///< own state contradicts f+1 others: votes no more
     };
     struct Voter {
         std::map<std::uint64_t, std::uint64_t> next;  ///< partition -> sequence number
         std::uint64_t waiting = 0;
+        std::uint64_t in_flight = 0;
         std::uint64_t executed = 0;
         bool database_up = true;
         bool quarantined = false;  ///< its database is out of service and being rebuilt
@@ -55,8 +57,24 @@ struct StatusDocument {
         false;  ///< linked to all it needs of those that run, counters and database at hand
     bool software_usig = false;
     std::string misbehaviour;  ///< of --insecure-misbehave
+    std::string version;
+    bool draining = false;
+    std::vector<std::string> not_ready;  ///< why
+    std::uint64_t uptime_s = 0, cpu_us = 0, clock_ms = 0;
     std::vector<std::string> roles;
     std::map<std::string, bool> links;  ///< host -> connected
+    struct Link {
+        std::string protocol;
+        std::uint64_t rtt_us = 0;
+        std::string last_error;
+    };
+    std::map<std::string, Link> link_details;
+    /// Of this process's counters: how long the TPM takes.
+    struct Certificates {
+        std::uint64_t count = 0, sum_us = 0, p50_us = 0, p99_us = 0;
+    };
+    std::optional<Certificates> certificates;
+    std::uint64_t http_waiting = 0;  ///< HTTP requests that wait for their answers
     std::optional<Primary> primary;
     std::vector<Replica> replicas;
     std::optional<Voter> voter;
@@ -66,7 +84,7 @@ struct StatusDocument {
     /// How long transactions take: 50 and 99 of 100 are done within these microseconds.
     struct Stage {
         std::string name;
-        std::uint64_t count = 0, p50_us = 0, p99_us = 0;
+        std::uint64_t count = 0, p50_us = 0, p99_us = 0, sum_us = 0;
     };
     std::vector<Stage> stages;  ///< in the order in which they follow each other
 };

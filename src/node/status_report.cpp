@@ -1,5 +1,7 @@
 #include "node/status_report.hpp"
 
+#include "base/log_level.hpp"
+
 #include <boost/json/array.hpp>
 
 #include <algorithm>
@@ -35,37 +37,43 @@ void add_process(json::object& status, const StatusSource& source) {
     json::array role_names;
     for (Role role : source.options.roles) role_names.emplace_back(to_string(role));
     status["host"] = source.config.host;
+    status["version"] = BFT_VERSION;
+    status["log_level"] = log::level();
     status["cluster"] = hex(source.membership.cluster);
     status["software_usig"] = source.options.insecure_software_usig;
     status["misbehaviour"] = source.options.misbehaviour.text();
     status["roles"] = std::move(role_names);
     status["pid"] = static_cast<std::int64_t>(::getpid());
     status["uptime_s"] = std::chrono::duration_cast<std::chrono::seconds>(source.uptime).count();
+    status["clock_ms"] = std::chrono::duration_cast<std::chrono::milliseconds>(
+                             std::chrono::system_clock::now().time_since_epoch())
+                             .count();
     status["cpu_us"] = microseconds(usage.ru_utime) + microseconds(usage.ru_stime);
     status["memory_max_kb"] = usage.ru_maxrss;
 }
 
 // Linked to what serving takes: a primary-capable host, f+1 replicas of each group, f_D+1 voters.
-bool ready(const StatusSource& source, const net::LinksReport& links) {
-    if (!source.started) return false;
-    for (const auto* replica : source.replicas)
-        if (replica->halted()) return false;
-    if (source.voter != nullptr && source.voter->quarantined()) return false;
+void add_missing_links(std::vector<std::string>& all, const StatusSource& source,
+                       const net::LinksReport& links) {
     std::set<HostId> up{source.self};
     for (const net::LinkReport& link : links.links) {
         if (!link.dialled || !link.up) continue;
         if (auto peer = source.peers->find(link.key); peer && peer->host) up.insert(*peer->host);
     }
-    const consensus::Membership& all = source.membership;
-    auto count = [&](const std::vector<consensus::Member>& members) {
-        return std::count_if(members.begin(), members.end(),
+    const consensus::Membership& members = source.membership;
+    auto count = [&](const std::vector<consensus::Member>& list) {
+        return std::count_if(list.begin(), list.end(),
                              [&](const consensus::Member& m) { return up.contains(m.host); });
     };
-    for (const consensus::Group& group : all.groups)
-        if (count(group.members) < static_cast<std::ptrdiff_t>(all.quorum())) return false;
-    auto voters = std::count_if(all.voters.begin(), all.voters.end(),
+    for (const consensus::Group& group : members.groups)
+        if (count(group.members) < static_cast<std::ptrdiff_t>(members.quorum()))
+            all.push_back("fewer than f+1 replicas of group " + std::to_string(group.id.value) +
+                          " are linked");
+    auto voters = std::count_if(members.voters.begin(), members.voters.end(),
                                 [&](HostId host) { return up.contains(host); });
-    return count(all.primaries) > 0 && voters >= static_cast<std::ptrdiff_t>(all.database_quorum());
+    if (count(members.primaries) == 0) all.emplace_back("no primary-capable host is linked");
+    if (!members.orders_only() && voters < static_cast<std::ptrdiff_t>(members.database_quorum()))
+        all.emplace_back("fewer than f_D+1 databases' voters are linked");
 }
 
 void add_links(json::object& status, const StatusSource& source, const net::LinksReport& report) {
@@ -90,10 +98,11 @@ void add_links(json::object& status, const StatusSource& source, const net::Link
             {"bytes_out", link.bytes_out},
             {"dropped", link.dropped},
             {"queued_bytes", link.queued_bytes},
+            {"protocol", link.protocol},
+            {"rtt_us", link.rtt_us},
             {"last_error", link.last_error},
         };
     }
-    status["ready"] = ready(source, report);
     status["links"] = std::move(links);
     status["link_details"] = std::move(details);
     status["clients"] = clients;
@@ -124,8 +133,8 @@ void add_drops(json::object& status, const StatusSource& source,
     status["drops_by_peer"] = std::move(by_peer);
 }
 
-void add_network(json::object& status, const StatusSource& source) {
-    auto report = source.exchange->report();
+void add_network(json::object& status, const StatusSource& source,
+                 const host::Exchange::Report& report) {
     add_links(status, source, report.links);
     Counts disagreements;
     add_drops(status, source, report, disagreements);
@@ -182,6 +191,29 @@ void add_inside(json::object& status, const StatusSource& source) {
                                         {"cached", checked.hits}};
 }
 
+void add_readiness(json::object& status, const StatusSource& source,
+                   const net::LinksReport& links) {
+    std::vector<std::string> why;
+    if (!source.started) why.emplace_back("starting");
+    add_missing_links(why, source, links);
+    for (std::string& reason : source.readiness->reasons(status, source.now))
+        why.push_back(std::move(reason));
+    status["ready"] = why.empty();
+    status["draining"] = source.readiness->draining();
+    json::array reasons;
+    for (const std::string& reason : why) reasons.emplace_back(reason);
+    status["not_ready"] = std::move(reasons);
+}
+
+void add_certificates(json::object& status, const StatusSource& source) {
+    if (source.certificates == nullptr) return;
+    const metrics::Latency& latency = *source.certificates;
+    status["certificates"] = json::object{{"count", latency.count()},
+                                          {"sum_us", latency.sum_us()},
+                                          {"p50_us", latency.bound_of(500)},
+                                          {"p99_us", latency.bound_of(990)}};
+}
+
 // Counts by bucket, not added up; a stage that this process does not have is not there.
 void add_stages(json::object& status, const host::Stages& stages) {
     json::array bounds;
@@ -208,8 +240,11 @@ void add_stages(json::object& status, const host::Stages& stages) {
 json::object describe(const StatusSource& source) {
     json::object status;
     add_process(status, source);
-    add_network(status, source);
+    const host::Exchange::Report report = source.exchange->report();
+    add_network(status, source, report);
     add_roles(status, source);
+    add_readiness(status, source, report.links);
+    add_certificates(status, source);
     add_inside(status, source);
     add_stages(status, *source.stages);
     return status;
@@ -219,7 +254,9 @@ std::string summary(const json::object& status) {
     const auto number = [](const json::value& of, const char* name) {
         return std::to_string(of.at(name).to_number<std::uint64_t>());
     };
-    std::string line = status.at("ready").as_bool() ? "ready" : "waits for others";
+    std::string line = "ready";
+    if (!status.at("ready").as_bool())
+        line = "not ready: " + std::string(status.at("not_ready").at(0).as_string());
     if (const json::value* primary = status.if_contains("primary"))
         line += std::string(primary->at("leading").as_bool() ? "; leads view "
                                                              : "; stands by in view ") +

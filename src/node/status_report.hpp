@@ -6,7 +6,9 @@
 #include "host/exchange.hpp"
 #include "host/signature_cache.hpp"
 #include "host/stages.hpp"
+#include "metrics/latency.hpp"
 #include "node/node.hpp"
+#include "node/readiness.hpp"
 #include "roles/database_voter.hpp"
 #include "roles/event_log.hpp"
 #include "roles/group_replica.hpp"
@@ -35,7 +37,10 @@ struct StatusSource {
     const roles::DatabaseVoterRole* voter = nullptr;
     std::vector<const host::DurableLog*> logs;
     const host::Stages* stages = nullptr;
+    const Readiness* readiness = nullptr;
+    const metrics::Latency* certificates = nullptr;  ///< how long the TPM takes; null: no counters
     bool started = false;
+    TimePoint now{};
     Duration uptime{};
 };
 

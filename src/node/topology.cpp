@@ -178,7 +178,10 @@ private:
                            std::to_string(topology_.f + 1) + ": when one fails another one orders");
         const std::size_t voters = topology_.hosts_with(Role::voter).size();
         const std::size_t wanted = 2 * std::size_t{topology_.f_database} + 1;
-        if (voters != wanted)
+        // Without any it is a cluster that orders only, if its application agrees.
+        if (voters == 0 && !root.has("f_database")) {
+            topology_.f_database = 0;
+        } else if (voters != wanted)
             root.error("host", std::to_string(voters) + " hosts have the role 'voter'; with " +
                                    "f_database = " + std::to_string(topology_.f_database) +
                                    " there must be 2f+1 = " + std::to_string(wanted));

@@ -166,6 +166,7 @@ void DatabaseVoterRole::on_deadline() {
     if (guard_ && guard_->next_deadline() <= now.mono) {
         if (engine_) {
             auto standing = engine_->report();
+            guard_->asked_again(engine_->asked_again());
             guard_->standing(standing.next, engine_->checkpoint(), standing.in_flight > 0, now);
         }
         guard_->tick(now);
@@ -344,6 +345,7 @@ boost::json::object DatabaseVoterRole::report() const {
         {"aborted", counters.aborted.load()},
         {"duplicates", counters.duplicates.load()},
         {"batches", counters.batches.load()},
+        {"together", counters.together.load()},
         {"retries", counters.retries.load()},
         {"reconnects", counters.reconnects.load()},
         {"lookups", counters.lookups.load()},

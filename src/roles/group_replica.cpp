@@ -2,6 +2,9 @@
 
 #include <boost/json/array.hpp>
 
+#include <algorithm>
+#include <functional>
+
 namespace bft::roles {
 
 using consensus::Endpoint;
@@ -24,7 +27,9 @@ GroupReplicaRole::GroupReplicaRole(Environment& environment, GroupId group, Posi
       group_(group),
       position_(position),
       log_(log),
+      commits_(environment.membership.group(group)->members.size()),
       stages_(environment.stages),
+      pages_(environment.loop, environment.page_cost),
       engine_(environment.membership, group, position, options, executor_options(environment),
               environment.signer),
       host_(environment.loop, environment.clock, engine_, Endpoint::replica(group, position),
@@ -40,7 +45,23 @@ void GroupReplicaRole::receive(const consensus::Verified& message) {
     consensus::Now now = environment_.clock.now();
     if (const auto* body = std::get_if<consensus::Body>(&message.payload()))
         stages_.requested((*body)->id, now.mono);
+    if (const auto* bodies = std::get_if<consensus::Bodies>(&message.payload());
+        bodies != nullptr && message.from().role == Endpoint::Role::client)
+        for (const consensus::Body& each : bodies->bodies) stages_.requested(each->id, now.mono);
+    if (const auto* commit = std::get_if<consensus::Commit>(&message.payload());
+        commit != nullptr && commit->group == group_) {
+        Slot& newest = commits_.at(commit->position.value);
+        newest = std::max(newest, commit->to);
+    }
     host_.receive(message, now);
+}
+
+// Where the group is for sure: one of f+1 that say so is correct.
+Slot GroupReplicaRole::committed_by_others() const {
+    std::vector<Slot> slots = commits_;
+    std::sort(slots.begin(), slots.end(), std::greater<>());
+    const std::size_t quorum = environment_.membership.quorum();
+    return quorum <= slots.size() ? slots[quorum - 1] : Slot(0);
 }
 
 // As every engine's, and the stages of transactions are measured.
@@ -55,6 +76,12 @@ host::EngineHostHooks GroupReplicaRole::hooks() {
     hooks.delivered = [this](const Endpoint&, const consensus::Delivery& delivery) {
         if (!delivery.entries.empty()) stages_.delivered(delivery, environment_.clock.mono());
     };
+    measure_answers(hooks);
+    make_pages(hooks);
+    return hooks;
+}
+
+void GroupReplicaRole::measure_answers(host::EngineHostHooks& hooks) {
     if (environment_.observed)
         hooks.answered = [this, tell = std::move(hooks.answered)](const Endpoint& self,
                                                                   const consensus::Reply& reply) {
@@ -66,9 +93,23 @@ host::EngineHostHooks GroupReplicaRole::hooks() {
                                                                   consensus::Send message) {
             if (const auto* reply = std::get_if<consensus::Reply>(&message.payload))
                 stages_.answered(reply->answer.rid, environment_.clock.mono());
+            if (const auto* replies = std::get_if<consensus::Replies>(&message.payload))
+                for (const consensus::Reply& each : replies->replies)
+                    stages_.answered(each.answer.rid, environment_.clock.mono());
             send(from, std::move(message));
         };
-    return hooks;
+}
+
+// Answers over links only: the HTTP front makes real pages.
+void GroupReplicaRole::make_pages(host::EngineHostHooks& hooks) {
+    if (environment_.page_cost.cost == Duration::zero()) return;
+    hooks.transmit = [this, send = std::move(hooks.transmit)](const Endpoint& from,
+                                                              consensus::Send message) {
+        const auto* reply = std::get_if<consensus::Reply>(&message.payload);
+        if (reply == nullptr) return send(from, std::move(message));
+        pages_.make(reply->answer.rid,
+                    [send, from, message = std::move(message)] { send(from, message); });
+    };
 }
 
 Result<std::unique_ptr<GroupReplicaRole>> GroupReplicaRole::create(
@@ -118,6 +159,8 @@ boost::json::object GroupReplicaRole::report() const {
         {"view", agreement.view.value},
         {"active", agreement.active},
         {"halted", agreement.halted},
+        {"hole", agreement.hole.has_value()},
+        {"committed_by_others", committed_by_others().value},
         {"leader", environment_.membership.primary_of(agreement.view).value},
         {"stable", agreement.stable.value},
         {"vote_log", agreement.vote_log},

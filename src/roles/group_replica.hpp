@@ -6,6 +6,7 @@
 #include "host/durable_log.hpp"
 #include "host/engine_host.hpp"
 #include "host/fetch_server.hpp"
+#include "roles/page_generator.hpp"
 #include "roles/replica_stages.hpp"
 #include "roles/role.hpp"
 
@@ -31,13 +32,18 @@ private:
                      host::DurableLog& log);
 
     host::EngineHostHooks hooks();
+    void measure_answers(host::EngineHostHooks& hooks);
+    void make_pages(host::EngineHostHooks& hooks);
     void receive(const consensus::Verified& message);
+    [[nodiscard]] Slot committed_by_others() const;
 
     Environment& environment_;
     GroupId group_;
     Position position_;
     host::DurableLog& log_;
+    std::vector<Slot> commits_;  ///< by position: the newest COMMIT that came from there
     ReplicaStages stages_;
+    PageGenerator pages_;
     consensus::minbft::GroupReplica engine_;
     host::EngineHost host_;
     host::FetchServer fetches_;

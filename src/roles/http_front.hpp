@@ -39,9 +39,9 @@ struct HttpFrontOptions {
 struct HttpFrontSources {
     std::string host;  ///< name
     HostId self{};
-    std::string manifest;                 ///< JSON
-    std::function<std::string()> status;  ///< JSON
-    std::function<bool()> ready;
+    std::string manifest;                    ///< JSON
+    std::function<std::string()> status;     ///< JSON
+    std::function<std::string()> not_ready;  ///< why; empty: it can serve
     std::function<std::string()> metrics;
 };
 

@@ -58,8 +58,9 @@ void HttpFront::add_routes() {
         respond(text_response(200, "alive\n"));
     });
     server_->route("GET", "/readyz", [this](const Request&, const Respond& respond) {
-        if (sources_.ready()) return respond(text_response(200, "ready\n"));
-        respond(text_response(503, "not ready: too few links to other hosts are up\n"));
+        std::string why = sources_.not_ready();
+        if (why.empty()) return respond(text_response(200, "ready\n"));
+        respond(text_response(503, "not ready: " + why + "\n"));
     });
     server_->route("GET", "/metrics", [this](const Request&, const Respond& respond) {
         Response response = text_response(200, sources_.metrics());

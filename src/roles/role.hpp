@@ -6,6 +6,7 @@
 #include "host/engine_host.hpp"
 #include "host/exchange.hpp"
 #include "roles/event_log.hpp"
+#include "roles/page_generator.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/json/object.hpp>
@@ -29,6 +30,7 @@ struct Environment {
     bool observed = false;
     /// Of log and of answers that a database owes, for whoever is away.
     std::uint64_t retain_slots = 65536;
+    PageCost page_cost;
 };
 
 class Role {

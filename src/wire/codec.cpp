@@ -63,6 +63,28 @@ Bytes encode(const Message& message) {
     return serialize(*frame);
 }
 
+// Fields come in any order: each recipient's own is appended to what all get.
+std::vector<Bytes> encode(const Endpoint& from, const std::vector<Endpoint>& to,
+                          const Payload& payload) {
+    Scratch scratch;
+    auto* frame = scratch.make<pb::Frame>();
+    write(from, frame->mutable_from());
+    write_payload(payload, frame);
+    const Bytes shared = serialize(*frame);
+    std::vector<Bytes> frames;
+    frames.reserve(to.size());
+    for (const Endpoint& each : to) {
+        auto* own = scratch.make<pb::Frame>();
+        write(each, own->mutable_to());
+        const Bytes more = serialize(*own);
+        Bytes& bytes = frames.emplace_back();
+        bytes.reserve(shared.size() + more.size());
+        bytes.insert(bytes.end(), shared.begin(), shared.end());
+        bytes.insert(bytes.end(), more.begin(), more.end());
+    }
+    return frames;
+}
+
 Result<Message> decode(ByteView bytes) {
     Scratch scratch;
     auto* frame = scratch.make<pb::Frame>();

@@ -16,6 +16,10 @@
 namespace bft::wire {
 
 [[nodiscard]] Bytes encode(const consensus::Message& message);
+/// The same message for each of `to`: what they share is encoded once.
+[[nodiscard]] std::vector<Bytes> encode(const consensus::Endpoint& from,
+                                        const std::vector<consensus::Endpoint>& to,
+                                        const consensus::Payload& payload);
 /// Errc::malformed, with the place, for everything that encode() would not have written.
 [[nodiscard]] Result<consensus::Message> decode(ByteView frame);
 

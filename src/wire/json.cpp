@@ -264,11 +264,12 @@ Result<std::vector<consensus::Body>> requests_from_json(std::string_view text, b
 }
 
 json::object request_to_json(const Request& request) {
+    const consensus::RequestProof proof = consensus::proof_of(request);
     return {{"raw", base64url(request.raw)},
-            {"signature", base64url(request.signature)},
+            {"signature", base64url(proof.signature)},
             {"bundle_index", request.bundle_index},
             {"bundle_count", request.bundle_count},
-            {"bundle_path", to_json(request.bundle_path)}};
+            {"bundle_path", to_json(proof.path)}};
 }
 
 json::object transaction_to_json(const Reply& reply, const Digest& page) {

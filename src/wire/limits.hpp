@@ -40,6 +40,11 @@ inline constexpr std::size_t status_partitions_max = 65536;
 inline constexpr std::size_t table_bytes_max = 64;
 /// Bodies in one COMMIT-DB: every entry of a slot may have one.
 inline constexpr std::size_t slot_bodies_max = message_limits.slot_entries;
+/// Unsigned REPLYs in one frame.
+inline constexpr std::size_t replies_max = 1024;
+/// A request's raw bytes have at least so many: it names a client, a home, a number and a
+/// partition.
+inline constexpr std::size_t raw_bytes_min = 8;
 /// The sentence in a REJECTED; longer ones are cut by the encoder and refused by the decoder.
 inline constexpr std::size_t text_bytes_max = 512;
 

@@ -25,6 +25,7 @@ inline std::string text(ByteView bytes) {
 void write(const consensus::Endpoint& in, pb::Endpoint* out);
 void write(const consensus::Ui& in, pb::Ui* out);
 void write(const consensus::Request& in, pb::Request* out);
+void write(const std::vector<consensus::Body>& in, pb::Bodies* out);
 void write(const consensus::Header& in, pb::Header* out);
 void write(const consensus::Prepare& in, pb::Prepare* out);
 void write(const consensus::Commit& in, pb::Commit* out);
@@ -53,6 +54,7 @@ std::string write_digests(const std::vector<Digest>& digests);
 [[nodiscard]] Fault read(const pb::Endpoint& in, consensus::Endpoint& out);
 [[nodiscard]] Fault read(const pb::Ui& in, consensus::Ui& out);
 [[nodiscard]] Fault read(const pb::Request& in, consensus::Body& out);
+[[nodiscard]] Fault read(const pb::Bodies& in, std::vector<consensus::Body>& out);
 [[nodiscard]] Fault read(const pb::Header& in, consensus::HeaderPtr& out);
 [[nodiscard]] Fault read(const pb::Prepare& in, consensus::Prepare& out);
 [[nodiscard]] Fault read(const pb::Commit& in, consensus::Commit& out);
@@ -83,6 +85,7 @@ std::string write_digests(const std::vector<Digest>& digests);
 
 // Enumerators that this version knows. A switch without default: a new enumerator is a warning
 // here.
+[[nodiscard]] std::optional<consensus::Outcome> outcome_of(std::uint32_t value);
 [[nodiscard]] std::optional<consensus::EntryKind> entry_kind(std::uint32_t value);
 [[nodiscard]] std::optional<consensus::ItemKind> item_kind(std::uint32_t value);
 

@@ -64,14 +64,11 @@ void write_to(const Certificates& in, pb::Frame* frame) {
 
 void write_to(const FetchBodies& in, pb::Frame* out) {
     out->mutable_fetch_bodies()->set_rds(write_digests(in.rds));
+    for (Slot slot : in.slots) out->mutable_fetch_bodies()->add_slots(slot.value);
 }
 
 void write_to(const Bodies& in, pb::Frame* frame) {
-    pb::Bodies* out = frame->mutable_bodies();
-    for (const Body& body : in.bodies) {
-        invariant(body != nullptr, "a body that is sent exists");
-        write(*body, out->add_bodies());
-    }
+    write(in.bodies, frame->mutable_bodies());
 }
 
 void write_to(const CommitDb& in, pb::Frame* frame) {
@@ -97,10 +94,7 @@ void write_to(const CommitDb& in, pb::Frame* frame) {
             out->add_seq_values(seq.seq.value);
         }
     }
-    for (const Body& body : in.bodies) {
-        invariant(body != nullptr, "a body that is sent exists");
-        write(*body, out->add_bodies());
-    }
+    if (!in.bodies.empty()) write(in.bodies, out->mutable_bodies());
 }
 
 void write_to(const DbReply& in, pb::Frame* frame) {
@@ -145,6 +139,31 @@ void write_to(const Reply& in, pb::Frame* frame) {
     signature->set_signature(text(in.signature->signature));
     signature->set_rd(text(in.rd.view()));
     signature->set_ts_ms(in.ts_ms);
+}
+
+void write_to(const Replies& in, pb::Frame* frame) {
+    invariant(!in.replies.empty() && in.replies.size() <= replies_max, "a frame of replies");
+    pb::Replies* out = frame->mutable_replies();
+    const Reply& first = in.replies.front();
+    out->set_group(first.group.value);
+    out->set_position(first.position.value);
+    out->set_view_hint(first.view_hint.value);
+    out->set_config(first.config.value);
+    out->set_client(first.answer.rid.client.value);
+    for (const Reply& reply : in.replies) {
+        invariant(!reply.signature, "replies that share a frame are not signed");
+        const ItemResult& answer = reply.answer;
+        out->add_slots(reply.slot.value);
+        out->add_indexes(answer.index);
+        out->add_homes(answer.rid.home.value);
+        out->add_cseqs(answer.rid.cseq.value);
+        out->add_outcomes(static_cast<std::uint32_t>(answer.outcome));
+        out->add_codes(answer.code);
+        *out->mutable_rdigs() += as_text(answer.rdig.view());
+        out->add_lengths(answer.has_result ? static_cast<std::uint32_t>(answer.result.size()) + 1
+                                           : 0);
+        *out->mutable_results() += as_text(answer.result);
+    }
 }
 
 void write_to(const Rejected& in, pb::Frame* frame) {
@@ -407,11 +426,12 @@ Fault read(const pb::ViewChanges& in, ViewChanges& out) {
 }
 
 Fault read(const pb::FetchBodies& in, FetchBodies& out) {
+    for (std::uint64_t slot : in.slots()) out.slots.emplace_back(slot);
     return read_digests(in.rds(), out.rds);
 }
 
 Fault read(const pb::Bodies& in, Bodies& out) {
-    return read_all(in.bodies(), out.bodies);
+    return read(in, out.bodies);
 }
 
 Fault read_seqs(const pb::CommitDb& in, int& at, std::uint32_t count,
@@ -454,7 +474,7 @@ Fault read(const pb::CommitDb& in, CommitDb& out) {
         if (Fault fault = read_seqs(in, at, in.seq_counts(i), item.seqs)) return fault;
     }
     if (at != in.seq_values_size()) return "a COMMIT-DB has sequence numbers of no item";
-    return read_all(in.bodies(), out.bodies);
+    return read(in.bodies(), out.bodies);
 }
 
 Fault read(const pb::DbReply& in, DbReply& out) {
@@ -501,6 +521,41 @@ Fault read(const pb::Reply& in, Reply& out) {
         out.ts_ms = signature.ts_ms();
     }
     return read(in.answer(), out.answer);
+}
+
+Fault read(const pb::Replies& in, Replies& out) {
+    const int count = in.slots_size();
+    std::vector<Digest> rdigs;
+    if (Fault fault = read_digests(in.rdigs(), rdigs)) return fault;
+    if (count == 0 || in.indexes_size() != count || in.homes_size() != count ||
+        in.cseqs_size() != count || in.outcomes_size() != count || in.codes_size() != count ||
+        in.lengths_size() != count || rdigs.size() != static_cast<std::size_t>(count))
+        return "the columns of replies differ in length";
+    out.replies.resize(rdigs.size());
+    ByteView rest = view(in.results());
+    for (int i = 0; i < count; ++i) {
+        Reply& reply = out.replies[static_cast<std::size_t>(i)];
+        reply.group = GroupId(in.group());
+        reply.position = Position(in.position());
+        reply.slot = Slot(in.slots(i));
+        reply.view_hint = View(in.view_hint());
+        reply.config = ConfigVersion(in.config());
+        ItemResult& answer = reply.answer;
+        std::optional<Outcome> outcome = outcome_of(in.outcomes(i));
+        if (!outcome) return "unknown outcome";
+        answer.outcome = *outcome;
+        answer.index = in.indexes(i);
+        answer.rid = {ClientId(in.client()), PartitionId(in.homes(i)), ClientSeq(in.cseqs(i))};
+        answer.code = in.codes(i);
+        answer.rdig = rdigs[static_cast<std::size_t>(i)];
+        answer.has_result = in.lengths(i) > 0;
+        if (!answer.has_result) continue;
+        const std::size_t length = in.lengths(i) - 1;
+        if (length > rest.size()) return "a result reaches beyond the end";
+        answer.result = to_bytes(rest.first(length));
+        rest = rest.subspan(length);
+    }
+    return rest.empty() ? nullptr : "replies have bytes of no result";
 }
 
 bool known(Rejected::Reason reason) {
@@ -691,6 +746,8 @@ Fault read_payload(const pb::Frame& in, Payload& out) {
             return read_as<FetchState>(in.fetch_state(), out);
         case pb::Frame::kStatePart:
             return read_as<StatePartPtr>(in.state_part(), out);
+        case pb::Frame::kReplies:
+            return read_as<Replies>(in.replies(), out);
         case pb::Frame::kFetchConfig:
             return read_as<FetchConfig>(in.fetch_config(), out);
         case pb::Frame::kBarrier:

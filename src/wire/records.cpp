@@ -63,6 +63,12 @@ void write_to(const BodyRecord& in, pb::Record* out) {
     invariant(in.body != nullptr, "a body that is logged exists");
     wire::write(*in.body, out->mutable_body());
 }
+void write_to(const SlotBodiesRecord& in, pb::Record* record) {
+    pb::SlotBodies* out = record->mutable_slot_bodies();
+    out->set_slot(in.slot.value);
+    out->set_hd(text(in.hd.view()));
+    wire::write(in.bodies, out->mutable_bodies());
+}
 void write_to(const PrepareRecord& in, pb::Record* out) {
     wire::write(in.prepare, out->mutable_prepare());
 }
@@ -250,6 +256,12 @@ Fault read_record(const pb::Record& in, LogRecord& out) {
             return wire::read(in.equivocation(), out.emplace<EquivocationRecord>().proof);
         case pb::Record::kFork:
             return wire::read(in.fork(), out.emplace<ForkRecord>().other);
+        case pb::Record::kSlotBodies: {
+            auto& bodies = out.emplace<SlotBodiesRecord>();
+            bodies.slot = Slot(in.slot_bodies().slot());
+            if (Fault fault = wire::read(in.slot_bodies().hd(), bodies.hd)) return fault;
+            return wire::read(in.slot_bodies().bodies(), bodies.bodies);
+        }
         case pb::Record::kBarrier:
             return wire::read(in.barrier(), out.emplace<BarrierRecord>().barrier);
         case pb::Record::kHandover: {

@@ -218,10 +218,21 @@ constexpr std::array certificates_fields{one(1, stream_shape),
                                          many(6, void_value_shape, fetched)};
 constexpr Shape certificates_shape{"Certificates", certificates_fields};
 
-constexpr std::array fetch_bodies_fields{bytes(1, fetched* digest)};
+constexpr std::array fetch_bodies_fields{bytes(1, fetched* digest), packed(2, fetched)};
 constexpr Shape fetch_bodies_shape{"FetchBodies", fetch_bodies_fields};
 
-constexpr std::array bodies_fields{many(1, request_shape, fetched)};
+constexpr std::size_t bundled = message_limits.bundle_count;
+constexpr std::array bundle_fields{bytes(1, signature_bytes_max),
+                                   number(2),
+                                   packed(3, bundled),
+                                   bytes(4, frame_bytes_max),
+                                   packed(5, bundled),
+                                   bytes(6, bundled* digest),
+                                   packed(7, bundled)};
+constexpr Shape bundle_shape{"Bundle", bundle_fields};
+
+constexpr std::array bodies_fields{many(1, request_shape, slot_bodies_max),
+                                   many(2, bundle_shape, slot_bodies_max)};
 constexpr Shape bodies_shape{"Bodies", bodies_fields};
 
 constexpr std::array commit_db_fields{number(1),
@@ -239,7 +250,7 @@ constexpr std::array commit_db_fields{number(1),
                                       packed(13, items),
                                       packed(14, entries* parts + status_partitions_max),
                                       packed(15, entries* parts + status_partitions_max),
-                                      many(16, request_shape, slot_bodies_max)};
+                                      one(16, bodies_shape)};
 constexpr Shape commit_db_shape{"CommitDb", commit_db_fields};
 
 constexpr std::array item_result_fields{
@@ -271,6 +282,16 @@ constexpr std::array reply_fields{number(1),
                                   number(6),
                                   one(7, reply_signature_shape)};
 constexpr Shape reply_shape{"Reply", reply_fields};
+
+constexpr std::size_t replied = replies_max;
+constexpr std::array replies_fields{number(1),           number(2),
+                                    number(3),           number(4),
+                                    number(5),           packed(6, replied),
+                                    packed(7, replied),  packed(8, replied),
+                                    packed(9, replied),  packed(10, replied),
+                                    packed(11, replied), bytes(12, replied* digest),
+                                    packed(13, replied), bytes(14, frame_bytes_max)};
+constexpr Shape replies_shape{"Replies", replies_fields};
 
 constexpr std::array rejected_fields{number(1), number(2), number(3), number(4),
                                      bytes(5, text_bytes_max)};
@@ -391,8 +412,9 @@ constexpr std::array frame_fields{one(1, endpoint_shape),
                                   one(52, fetch_state_shape),
                                   one(53, state_part_shape),
                                   one(56, equivocation_shape),
-                                  one(57, fetch_config_shape),
-                                  one(58, barrier_shape)};
+                                  one(57, replies_shape),
+                                  one(58, fetch_config_shape),
+                                  one(59, barrier_shape)};
 
 constexpr std::array prepare_intent_fields{number(1), one(2, header_shape)};
 constexpr Shape prepare_intent_shape{"PrepareIntent", prepare_intent_fields};
@@ -426,6 +448,9 @@ constexpr std::array standing_fields{number(1), number(2),        number(3), num
                                      number(5), bytes(6, digest), number(7)};
 constexpr Shape standing_shape{"Standing", standing_fields};
 
+constexpr std::array slot_bodies_fields{number(1), bytes(2, digest), one(3, bodies_shape)};
+constexpr Shape slot_bodies_shape{"SlotBodies", slot_bodies_fields};
+
 constexpr std::array handover_fields{number(1), one(2, derived_state_shape)};
 constexpr Shape handover_shape{"Handover", handover_fields};
 
@@ -437,7 +462,7 @@ constexpr std::array record_fields{
     one(13, view_state_shape),    one(14, vouched_shape),       one(15, stable_cert_shape),
     one(16, snapshot_shape),      one(17, void_value_shape),    one(18, void_value_shape),
     one(19, standing_shape),      one(24, equivocation_shape),  one(25, stable_cert_shape),
-    one(26, barrier_shape),       one(27, handover_shape)};
+    one(26, slot_bodies_shape),   one(27, barrier_shape),       one(28, handover_shape)};
 
 // More than any message has.
 constexpr std::size_t fields_max = 64;

@@ -21,7 +21,8 @@ bool survives(ByteView bytes, Decode decode, Encode encode) {
 }  // namespace
 
 bool frame(ByteView bytes) {
-    return survives(bytes, wire::decode, wire::encode);
+    return survives(bytes, wire::decode,
+                    [](const consensus::Message& message) { return wire::encode(message); });
 }
 
 bool record(ByteView bytes) {

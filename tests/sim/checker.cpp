@@ -26,7 +26,10 @@ void Checker::fail(const std::string& property, const std::string& text) {
 
 void Checker::certified(UsigId identity, const Ui& ui, const Digest& digest) {
     if (broken_.contains(identity)) return;
-    auto [place, fresh] = certificates_.emplace(std::pair(identity, ui.cv), digest);
+    auto& of_identity = certificates_[identity];
+    std::size_t known = of_identity.size();
+    auto place = of_identity.emplace_hint(of_identity.end(), ui.cv, digest);
+    bool fresh = of_identity.size() > known;
     if (!fresh && place->second != digest)
         fail("S-USIG", "counter " + std::to_string(identity.value) + " certified two digests at " +
                            std::to_string(ui.cv.value));
@@ -52,7 +55,7 @@ void Checker::adopted(const Endpoint& replica, Slot slot) {
 void Checker::voided(UsigId identity, Counter cv) {
     reach_("hole voided");
     // As if the void had been certified: a certificate for the value would be a second one.
-    if (!certificates_.emplace(std::pair(identity, cv), Digest{}).second)
+    if (!certificates_[identity].emplace(cv, Digest{}).second)
         fail("S-USIG",
              "a value of counter " + std::to_string(identity.value) + " is certified and void");
     Counter& before = counters_[identity];
@@ -212,31 +215,33 @@ void Checker::restored(VoterId voter, Slot slot, const std::map<PartitionId, Seq
 
 void Checker::executed(VoterId voter, const Execution& execution, const ItemResult& result) {
     if (tampered_.contains(voter)) return;
-    std::string who = name(Endpoint::voter(voter)) + at(execution.slot) + " index " +
-                      std::to_string(execution.item.index);
+    auto who = [&] {
+        return name(Endpoint::voter(voter)) + at(execution.slot) + " index " +
+               std::to_string(execution.item.index);
+    };
     auto& mine = executed_[voter];
     const auto* known = reference_.entry(execution.slot, execution.item.index);
     if (known == nullptr || !known->decided || known->owner != execution.group ||
         reference_.decided(execution.group) < execution.slot)
-        return fail("S-VOTER-AUTH", who + ": not committed by its owner group");
-    if (known->item != execution.item) return fail("S-VOTER-AUTH", who + ": another item");
+        return fail("S-VOTER-AUTH", who() + ": not committed by its owner group");
+    if (known->item != execution.item) return fail("S-VOTER-AUTH", who() + ": another item");
     for (const PartitionSeq& s : execution.item.seqs) {
         Seq& next = mine.next.try_emplace(s.partition, Seq(1)).first->second;
         if (next != s.seq)
-            fail("S-VOTER-ORDER", who + ": partition " + std::to_string(s.partition.value) +
+            fail("S-VOTER-ORDER", who() + ": partition " + std::to_string(s.partition.value) +
                                       " was at " + std::to_string(next.value) + ", not " +
                                       std::to_string(s.seq.value));
         next = s.seq.next();
     }
     if (!mine.places.emplace(execution.slot, execution.item.index).second)
-        fail("S-EXACTLY-ONCE", who + ": executed again");
+        fail("S-EXACTLY-ONCE", who() + ": executed again");
     if (execution.item.kind == ItemKind::transaction && result.outcome != Outcome::duplicate &&
         !mine.effects.insert(execution.item.rid).second)
-        fail("S-EXACTLY-ONCE", who + ": the request took effect again");
+        fail("S-EXACTLY-ONCE", who() + ": the request took effect again");
     if (auto wrong = reference_.execute(execution.slot, execution.item.index))
-        return fail("S-VOTER-ORDER", who + ": " + *wrong);
+        return fail("S-VOTER-ORDER", who() + ": " + *wrong);
     if (execution.item.kind == ItemKind::transaction && !known->result.same_answer(result))
-        fail("S-DB-EQ", who + ": another result than the reference");
+        fail("S-DB-EQ", who() + ": another result than the reference");
 }
 
 void Checker::database(VoterId voter, const std::map<PartitionId, Seq>& next,
@@ -262,14 +267,16 @@ void Checker::database(VoterId voter, const std::map<PartitionId, Seq>& next,
 
 void Checker::accepted(const RequestId& rid, Slot slot, const ItemResult& answer, TimePoint invoked,
                        TimePoint now) {
-    std::string what = "request " + std::to_string(rid.client.value) + "/" +
-                       std::to_string(rid.home.value) + "/" + std::to_string(rid.cseq.value);
+    auto what = [&] {
+        return "request " + std::to_string(rid.client.value) + "/" +
+               std::to_string(rid.home.value) + "/" + std::to_string(rid.cseq.value);
+    };
     const auto* known = reference_.entry(slot, answer.index);
     if (known == nullptr || !known->executed || known->header.rid != rid ||
         !known->result.same_answer(answer) || known->result.result != answer.result)
-        fail("S-REPLY", what + " was answered wrongly" + at(slot));
+        fail("S-REPLY", what() + " was answered wrongly" + at(slot));
     if (!accepted_.emplace(rid, Accepted{slot, answer.index, invoked, now}).second)
-        fail("S-REPLY", what + " was accepted twice");
+        fail("S-REPLY", what() + " was accepted twice");
 }
 
 // --- at the end ---

@@ -161,7 +161,7 @@ private:
     std::map<Digest, consensus::Body> bodies_;
     Reference reference_;
 
-    std::map<std::pair<UsigId, Counter>, Digest> certificates_;
+    std::map<UsigId, std::map<Counter, Digest>> certificates_;
     std::map<UsigId, Counter> counters_;
     std::set<UsigId> broken_;
     using Member = std::pair<GroupId, std::uint32_t>;

@@ -72,7 +72,10 @@ void Checker::counted(const Endpoint& replica, const Commit& commit) {
     Member sender{commit.group, commit.position.value};
     LastCommit last{commit.view, commit.to, commit.hd, commit.nvd};
     if (!correct(Endpoint::replica(commit.group, commit.position))) tally(commit);
-    if (!counted_[sender].emplace(commit.ui.cv, last).second) return;
+    auto& counted = counted_[sender];
+    std::size_t known = counted.size();
+    counted.emplace_hint(counted.end(), commit.ui.cv, last);
+    if (counted.size() == known) return;
     auto& shown = shown_last_[sender];
     for (auto later = shown.upper_bound(commit.ui.cv); later != shown.end(); ++later)
         if (later->second.before(last))
@@ -103,13 +106,21 @@ void Checker::found_valid(const Endpoint& replica, const ViewChange& change) {
 
 void Checker::check_certified(const Endpoint& from, Counter cv, const Digest& digest) {
     auto& certified = shown_[from].certified;
-    auto [place, fresh] = certified.emplace(cv, digest);
-    if (!fresh && place->second != digest)
+    std::size_t known = certified.size();
+    auto place = certified.emplace_hint(certified.end(), cv, digest);
+    if (certified.size() == known && place->second != digest)
         fail("S-PERSIST", name(from) + " says two things with one certificate");
     if (certified.size() > certificates_compared) certified.erase(certified.begin());
 }
 
 void Checker::check_view_messages(const Endpoint& from, const Send& send) {
+    const Payload& payload = send.payload;
+    bool of_views =
+        std::holds_alternative<Prepare>(payload) || std::holds_alternative<NewView>(payload) ||
+        std::holds_alternative<Commit>(payload) || std::holds_alternative<ViewChangePtr>(payload) ||
+        std::holds_alternative<TriggerCertificate>(payload) ||
+        std::holds_alternative<NewViewAccept>(payload);
+    if (!of_views) return;
     Shown& shown = shown_[from];
     if (const auto* prepare = std::get_if<Prepare>(&send.payload)) {
         if (from.role != Endpoint::Role::primary) return;

@@ -37,9 +37,10 @@ void Checker::forget(Slot below) {
     std::erase_if(drafts_, [&](const auto& each) { return each.second.to < below; });
     std::erase_if(prepared_, [&](const auto& each) { return each.first.second < below; });
     std::erase_if(windows_, [&](const auto& each) { return each.first.second < below; });
-    std::erase_if(certificates_, [&](const auto& each) {
-        return each.first.second.value + counters_kept < counters_[each.first.first].value;
-    });
+    for (auto& [identity, by_counter] : certificates_)
+        std::erase_if(by_counter, [&, last = counters_[identity].value](const auto& each) {
+            return each.first.value + counters_kept < last;
+        });
     for (auto* by_member : {&counted_, &shown_last_})
         for (auto& [member, by_counter] : *by_member) keep_last(by_counter, counters_kept);
     for (auto& [group, by_view] : committing_) keep_last(by_view, views_kept);

@@ -8,6 +8,12 @@ using namespace consensus;
 
 namespace {
 
+constexpr std::size_t heard_max = 256;  // calls; late replies are of old ones
+
+}  // namespace
+
+namespace {
+
 client::CoreOptions options() {
     client::CoreOptions options;
     options.retry_after = 500ms;
@@ -58,13 +64,31 @@ void ClientNode::submit(PartitionId home, std::vector<PartitionId> parts, Bytes 
 
 void ClientNode::receive(const Network::Packet& packet) {
     HostId peer = cluster_.membership.host_of(packet->from()).value_or(HostId(~0u));
-    if (const auto* reply = std::get_if<Reply>(&packet->payload()))
+    if (const auto* reply = std::get_if<Reply>(&packet->payload())) {
+        Heard& heard = heard_[reply->answer.rid][packet->from()];
+        if (!heard.answer.has_result) heard = {reply->answer, reply->slot};
+        if (heard_.size() > heard_max) heard_.erase(heard_.begin());
         core_.replied(peer, *reply, cluster_.time.now());
-    else if (const auto* barrier = std::get_if<BarrierCertPtr>(&packet->payload()))
+    } else if (const auto* barrier = std::get_if<BarrierCertPtr>(&packet->payload())) {
         core_.configured(*barrier, cluster_.time.now());
-    else if (const auto* rejected = std::get_if<Rejected>(&packet->payload()))
+    } else if (const auto* rejected = std::get_if<Rejected>(&packet->payload())) {
         core_.rejected(peer, packet->from(), *rejected, cluster_.time.now());
+    }
     pump();
+}
+
+// O6: fewer than f+1 sent the answer itself; what others sent was its digest.
+void ClientNode::note_acceptance(const client::Finished& done) {
+    auto heard = heard_.find(done.id);
+    if (heard == heard_.end()) return;
+    std::uint32_t full = 0;
+    for (const auto& [node, what] : heard->second)
+        if (what.answer.has_result && what.slot == done.slot &&
+            what.answer.same_answer(done.answer))
+            ++full;
+    if (full > 0 && full < cluster_.membership.quorum())
+        cluster_.reach("client accepts an answer and digests of it");
+    heard_.erase(heard);
 }
 
 void ClientNode::pump() {
@@ -93,6 +117,7 @@ void ClientNode::pump() {
             else
                 cluster_.checker.accepted(done.id, done.slot, done.answer, invoked,
                                           cluster_.time.now());
+            note_acceptance(done);
             call();
         }
         if (output.sign) {

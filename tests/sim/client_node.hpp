@@ -33,6 +33,13 @@ private:
     Prng prng_;
     client::ClientCore core_;
     std::map<std::uint64_t, TimePoint> invoked_;  ///< by token
+    /// Who answered an outstanding call, and whether in full.
+    struct Heard {
+        consensus::ItemResult answer;
+        Slot slot{};
+    };
+    void note_acceptance(const client::Finished& done);
+    std::map<consensus::RequestId, std::map<consensus::Endpoint, Heard>> heard_;
     std::uint64_t tokens_ = 0;
     std::uint64_t finished_ = 0;
     std::optional<TimePoint> timer_at_;

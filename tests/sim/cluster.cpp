@@ -1,6 +1,7 @@
 #include "cluster.hpp"
 
 #include "base/sha256.hpp"
+#include "real_seals.hpp"
 
 #include <cstdio>
 
@@ -17,7 +18,13 @@ public:
     bool signed_by(ByteView, const Digest&, ByteView) override { return true; }
 };
 
-Membership make_membership(const Plan& plan) {
+std::unique_ptr<Seals> make_seals(const Plan& plan, std::uint64_t secret) {
+    if (!plan.real_crypto) return std::make_unique<TokenTable>(secret);
+    return std::make_unique<RealSeals>(secret, plan.machines(), plan.clients + 1,
+                                       plan.primaries + plan.groups * plan.replicas());
+}
+
+Membership make_membership(const Plan& plan, const Seals& seals) {
     Membership m;
     m.cluster = sha256(as_bytes("simulated cluster"));
     m.version = ConfigVersion(1);
@@ -30,7 +37,7 @@ Membership make_membership(const Plan& plan) {
     for (std::uint32_t p = 0; p < plan.primaries; ++p)
         m.primaries.push_back({HostId(plan.primary_machine(p)), UsigId(usig++)});
     for (std::uint32_t h = 0; h < plan.machines(); ++h)
-        m.host_keys[HostId(h)] = {2, static_cast<std::uint8_t>(h)};
+        m.host_keys[HostId(h)] = seals.host_key(HostId(h));
     for (std::uint32_t g = 1; g <= plan.groups; ++g) {
         Group group{GroupId(g), {}};
         for (std::uint32_t j = 0; j < n; ++j) group.members.push_back({HostId(j), UsigId(usig++)});
@@ -40,9 +47,9 @@ Membership make_membership(const Plan& plan) {
     for (std::uint32_t p = 1; p <= plan.partitions; ++p)
         m.owners[PartitionId(p)] = GroupId(1 + p % plan.groups);
     for (std::uint32_t d = 0; d < plan.voters(); ++d) m.voters.push_back(HostId(d));
-    m.admins = {2, {{3, 0}, {3, 1}, {3, 2}}};
+    m.admins = {2, {seals.admin_key(0), seals.admin_key(1), seals.admin_key(2)}};
     for (std::uint32_t c = 0; c <= plan.clients; ++c)
-        m.clients[ClientId(c)] = {1, static_cast<std::uint8_t>(c)};
+        m.clients[ClientId(c)] = seals.client_key(ClientId(c));
     return m;
 }
 
@@ -107,8 +114,10 @@ Cluster::Cluster(const Plan& the_plan, bool log)
     : plan(the_plan),
       prng(the_plan.seed),
       trace(log),
-      tokens(prng.next()),
-      membership(make_membership(plan)),
+      seals(make_seals(plan, prng.next())),
+      tokens(*seals),
+      quirks(the_plan, [this](const std::string& what) { reach(what); }),
+      membership(make_membership(plan, tokens)),
       voter_membership(plan.mutation == Mutation::voters_trust_f ? with_f(membership, plan.f - 1)
                                                                  : membership),
       client_membership(plan.mutation == Mutation::client_trusts_one ? with_f(membership, 0)

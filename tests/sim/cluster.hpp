@@ -6,6 +6,7 @@
 #include "consensus/membership.hpp"
 #include "network.hpp"
 #include "plan.hpp"
+#include "quirks.hpp"
 #include "timeline.hpp"
 #include "tokens.hpp"
 #include "tpm.hpp"
@@ -13,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bft::sim {
@@ -97,7 +99,11 @@ struct Cluster {
         if (listener) listener(node, what);
     }
     /// A rare branch was taken (faults.md 3.5): CI wants each of them now and then.
-    void reach(const std::string& what) { ++reached[what]; }
+    void reach(std::string_view what) {
+        auto found = reached.find(what);
+        if (found == reached.end()) found = reached.emplace(what, 0).first;
+        ++found->second;
+    }
     /// An engine's event: to the checker, the probes and whoever listens.
     void event(const consensus::Endpoint& node, const consensus::Event& event);
     [[nodiscard]] const Bytes& client_key(ClientId id) const { return membership.clients.at(id); }
@@ -110,7 +116,9 @@ struct Cluster {
     Prng prng;
     Timeline time;
     Trace trace;
-    TokenTable tokens;
+    std::unique_ptr<Seals> seals;
+    Seals& tokens;
+    SimQuirks quirks;
     consensus::Membership membership;
     consensus::Membership voter_membership;   ///< the same, unless a mutation says otherwise
     consensus::Membership client_membership;  ///< likewise
@@ -129,7 +137,7 @@ struct Cluster {
     bool count_moments = false;
     std::map<std::pair<consensus::Endpoint, Moment>, std::uint64_t> moments_seen;
     std::function<void(const consensus::Endpoint&)> on_death;
-    std::map<std::string, std::uint64_t> reached;
+    std::map<std::string, std::uint64_t, std::less<>> reached;
     std::uint64_t suspicions = 0;     ///< of correct replicas
     std::uint64_t views_entered = 0;  ///< likewise
     bool nobody_to_blame = false;     ///< a suspicion breaks L-NOFALSE now

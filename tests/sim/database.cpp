@@ -258,7 +258,8 @@ void SimDatabase::tamper(Tampering how) {
             if (Seq& seq = any(state_.next)->second; seq.value > 1 && prng_.chance(500))
                 seq = Seq(prng_.between(1, seq.value - 1));
             else
-                seq = seq + prng_.between(1, 3);
+                seq =
+                    seq + (prng_.chance(400) ? prng_.between(1000, 100'000) : prng_.between(1, 3));
             return;
         case Tampering::answer:
             if (state_.executed.empty()) return;

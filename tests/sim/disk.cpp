@@ -23,10 +23,9 @@ std::optional<typename M::mapped_type> find(const M& map, const K& key) {
 
 void SimDisk::append(std::vector<Persist> records, std::function<void()> durable) {
     for (Persist& persist : records) {
-        apply(persist.record);
-        note_snapshot(persist.record);
-        generations_.push_back(marks_.empty() ? Slot(0) : marks_.back().slot);
         records_.push_back(std::move(persist.record));
+        note_snapshot(records_.back());
+        generations_.push_back(marks_.empty() ? Slot(0) : marks_.back().slot);
     }
     if (!durable) return;
     waiting_.emplace_back(records_.size(), std::move(durable));
@@ -72,8 +71,7 @@ void SimDisk::crash(std::size_t tail) {
     records_.resize(tail > 0 ? synced_ - std::min(synced_, tail) : kept);
     synced_ = records_.size();
     generations_.resize(synced_);
-    state_ = {};
-    for (const LogRecord& record : records_) apply(record);
+    read_again();
 }
 
 void SimDisk::lose() {
@@ -81,7 +79,7 @@ void SimDisk::lose() {
     records_.clear();
     generations_.clear();
     synced_ = 0;
-    state_ = {};
+    read_again();
 }
 
 // To before the intent of the last own certificate: what was certified since is nowhere in it.
@@ -107,8 +105,7 @@ bool SimDisk::roll_back(const Endpoint& self) {
     records_.resize(prng_.below(static_cast<std::uint64_t>(records_.rend() - before)));
     synced_ = records_.size();
     generations_.resize(synced_);
-    state_ = {};
-    for (const LogRecord& record : records_) apply(record);
+    read_again();
     return true;
 }
 
@@ -120,13 +117,16 @@ void SimDisk::clone(const SimDisk& other) {
     crash();
 }
 
-void SimDisk::apply(const LogRecord& record) {
+void SimDisk::apply(const LogRecord& record) const {
     struct Visitor {
         const Membership& membership;
         State& state;
         void operator()(const BodyRecord& r) const { state.bodies[r.body->rd] = r.body; }
+        void operator()(const SlotBodiesRecord& r) const {
+            for (const Body& body : r.bodies) state.bodies[body->rd] = body;
+        }
         void operator()(const PrepareRecord& r) const {
-            state.prepares[{membership.primary_of(r.prepare.view), r.prepare.ui.cv}] = r.prepare;
+            state.prepares[{membership.primary_of(r.prepare.view), r.prepare.ui.cv}] = &r.prepare;
             state.by_digest[r.prepare.hd] = r.prepare.header;
         }
         void operator()(const PrepareIntent& r) const {
@@ -146,13 +146,13 @@ void SimDisk::apply(const LogRecord& record) {
             state.commit_intent.reset();
         }
         void operator()(const CommitRecord& r) const {
-            state.commits[{r.commit.group, r.commit.position, r.commit.ui.cv}] = r.commit;
+            state.commits[{r.commit.group, r.commit.position, r.commit.ui.cv}] = &r.commit;
         }
         void operator()(const ViewChangeRecord& r) const {
             state.changes[{r.change->group, r.change->position, r.change->ui.cv}] = r.change;
         }
         void operator()(const NewViewRecord& r) const {
-            state.new_views[{membership.primary_of(r.new_view.view), r.new_view.ui.cv}] = r;
+            state.new_views[{membership.primary_of(r.new_view.view), r.new_view.ui.cv}] = &r;
         }
         void operator()(const HeaderRecord& r) const {
             Digest hd = header_digest(*r.header);
@@ -189,13 +189,13 @@ void SimDisk::apply(const LogRecord& record) {
         state_.newest_prepared = std::max(state_.newest_prepared, prepare->prepare.slot);
     else if (const auto* standing = std::get_if<StandingRecord>(&record))
         std::erase_if(state_.prepares, [&](const auto& each) {
-            return each.first.second < standing->cv && each.second.slot + retain_ < standing->slot;
+            return each.first.second < standing->cv && each.second->slot + retain_ < standing->slot;
         });
     else if (const auto* taken = std::get_if<SnapshotRecord>(&record))
         cut(*taken);
 }
 
-void SimDisk::cut(const SnapshotRecord& record) {
+void SimDisk::cut(const SnapshotRecord& record) const {
     auto& marks = state_.marks;
     State::Mark mark{record.slot, {}, {}};
     for (const VoteTrack& track : record.votes) mark.votes.push_back(track.processed);
@@ -217,8 +217,8 @@ void SimDisk::cut(const SnapshotRecord& record) {
     };
     std::erase_if(state_.prepares, [&](const auto& each) {
         if (each.first.second >= line.ordering[each.first.first.value]) return false;
-        if (!state_.headers.contains(each.second.hd)) state_.by_digest.erase(each.second.hd);
-        drop(each.second.header);
+        if (!state_.headers.contains(each.second->hd)) state_.by_digest.erase(each.second->hd);
+        drop(each.second->header);
         return true;
     });
     std::erase_if(state_.new_views, [&](const auto& each) {
@@ -246,45 +246,47 @@ void SimDisk::cut(const SnapshotRecord& record) {
 }
 
 std::optional<Prepare> SimDisk::prepare(PrimaryId primary, Counter cv) const {
-    auto found = find(state_.prepares, std::pair(primary, cv));
-    if (found && served(*found)) return found;
-    return std::nullopt;
+    auto found = state().prepares.find(std::pair(primary, cv));
+    if (found == state().prepares.end() || !served(*found->second)) return std::nullopt;
+    return *found->second;
 }
 
 bool SimDisk::served(const Prepare& prepare) const {
     return retain_ == 0 || owner_.role != Endpoint::Role::primary ||
-           prepare.slot + 2 * retain_ > state_.newest_prepared;
+           prepare.slot + 2 * retain_ > state().newest_prepared;
 }
 
 std::optional<Commit> SimDisk::vote(GroupId group, Position position, Counter cv) const {
-    return find(state_.commits, std::tuple(group, position, cv));
+    auto found = state().commits.find(std::tuple(group, position, cv));
+    if (found == state().commits.end()) return std::nullopt;
+    return *found->second;
 }
 
 std::optional<NewView> SimDisk::new_view(PrimaryId primary, Counter cv) const {
-    auto found = state_.new_views.find({primary, cv});
-    if (found == state_.new_views.end()) return std::nullopt;
-    return found->second.new_view;
+    auto found = state().new_views.find({primary, cv});
+    if (found == state().new_views.end()) return std::nullopt;
+    return found->second->new_view;
 }
 
 ViewChangePtr SimDisk::view_change(GroupId group, Position position, Counter cv) const {
-    return find(state_.changes, std::tuple(group, position, cv)).value_or(nullptr);
+    return find(state().changes, std::tuple(group, position, cv)).value_or(nullptr);
 }
 
 HeaderPtr SimDisk::header(const Digest& hd) const {
-    return find(state_.by_digest, hd).value_or(nullptr);
+    return find(state().by_digest, hd).value_or(nullptr);
 }
 
 ViewCertPtr SimDisk::view_cert(const Digest& nvd) const {
-    return find(state_.certs, nvd).value_or(nullptr);
+    return find(state().certs, nvd).value_or(nullptr);
 }
 
 std::optional<VoidCert> SimDisk::void_cert(const StreamId& stream, Counter cv) const {
-    return find(state_.voids, std::pair(stream, cv));
+    return find(state().voids, std::pair(stream, cv));
 }
 
 Body SimDisk::body(const Digest& rd) const {
     if (hide_bodies_) return nullptr;
-    return find(state_.bodies, rd).value_or(nullptr);
+    return find(state().bodies, rd).value_or(nullptr);
 }
 
 std::optional<Counter> SimDisk::next_from(const StreamId& stream, Counter from) const {
@@ -292,66 +294,66 @@ std::optional<Counter> SimDisk::next_from(const StreamId& stream, Counter from) 
     auto look = [&](const auto& messages, auto key, auto same_stream) {
         auto found = messages.lower_bound(key);
         if constexpr (std::is_same_v<std::decay_t<decltype(messages)>, decltype(state_.prepares)>)
-            while (found != messages.end() && !served(found->second)) ++found;
+            while (found != messages.end() && !served(*found->second)) ++found;
         if (found == messages.end() || !same_stream(found->first)) return;
         Counter cv = std::get<Counter>(found->first);
         if (!next || cv < *next) next = cv;
     };
     if (stream.kind == StreamId::Kind::ordering) {
         auto same = [&](const auto& key) { return key.first == stream.primary; };
-        look(state_.prepares, std::pair(stream.primary, from), same);
-        look(state_.new_views, std::pair(stream.primary, from), same);
+        look(state().prepares, std::pair(stream.primary, from), same);
+        look(state().new_views, std::pair(stream.primary, from), same);
         return next;
     }
     auto same = [&](const auto& key) {
         return std::get<0>(key) == stream.group && std::get<1>(key) == stream.position;
     };
-    look(state_.commits, std::tuple(stream.group, stream.position, from), same);
-    look(state_.changes, std::tuple(stream.group, stream.position, from), same);
+    look(state().commits, std::tuple(stream.group, stream.position, from), same);
+    look(state().changes, std::tuple(stream.group, stream.position, from), same);
     return next;
 }
 
 minbft::Primary::Recovered SimDisk::primary_log(PrimaryId self) const {
     minbft::Primary::Recovered log;
-    for (const auto& [key, prepare] : state_.prepares)
-        if (key.first == self) log.prepares.push_back(prepare);
-    for (const auto& [key, record] : state_.new_views)
-        if (key.first == self) log.new_views.push_back(record);
-    log.intent = state_.prepare_intent;
-    log.new_view_intent = state_.new_view_intent;
-    log.standing = state_.standing;
-    for (const auto& [key, cert] : state_.voids)
+    for (const auto& [key, prepare] : state().prepares)
+        if (key.first == self) log.prepares.push_back(*prepare);
+    for (const auto& [key, record] : state().new_views)
+        if (key.first == self) log.new_views.push_back(*record);
+    log.intent = state().prepare_intent;
+    log.new_view_intent = state().new_view_intent;
+    log.standing = state().standing;
+    for (const auto& [key, cert] : state().voids)
         if (key.first == StreamId::ordering(self)) log.voids.push_back(cert);
-    for (const auto& [stream, proof] : state_.equivocations) log.equivocations.push_back(proof);
-    for (const auto& [slot, barrier] : state_.barriers) log.barriers.push_back(barrier);
+    for (const auto& [stream, proof] : state().equivocations) log.equivocations.push_back(proof);
+    for (const auto& [slot, barrier] : state().barriers) log.barriers.push_back(barrier);
     return log;
 }
 
 minbft::Replica::Recovered SimDisk::replica_log(GroupId group, Position position) const {
     minbft::Replica::Recovered log;
-    for (const auto& [key, prepare] : state_.prepares) log.prepares.push_back(prepare);
-    for (const auto& [key, record] : state_.new_views) log.new_views.push_back(record.new_view);
-    for (const auto& [key, commit] : state_.commits) {
+    for (const auto& [key, prepare] : state().prepares) log.prepares.push_back(*prepare);
+    for (const auto& [key, record] : state().new_views) log.new_views.push_back(record->new_view);
+    for (const auto& [key, commit] : state().commits) {
         if (std::get<0>(key) != group) continue;
-        (std::get<1>(key) == position ? log.own_commits : log.peer_commits).push_back(commit);
+        (std::get<1>(key) == position ? log.own_commits : log.peer_commits).push_back(*commit);
     }
-    for (const auto& [key, change] : state_.changes) log.view_changes.push_back(change);
-    for (const auto& [hd, header] : state_.headers) log.headers.push_back(header);
-    for (const auto& [nvd, cert] : state_.certs) log.view_certs.push_back(cert);
-    log.intent = state_.commit_intent;
-    log.view_change_intent = state_.change_intent;
-    log.view = state_.view;
-    log.vouches = state_.vouches;
-    log.stable = state_.stable;
-    log.snapshot = state_.snapshot;
-    log.executed = state_.executed;
-    log.void_promises = state_.promises;
-    for (const auto& [key, cert] : state_.voids) log.voids.push_back(cert);
-    for (const auto& [stream, proof] : state_.equivocations) log.equivocations.push_back(proof);
-    log.fork = state_.fork;
-    for (const auto& [slot, barrier] : state_.barriers) log.barriers.push_back(barrier);
-    for (const auto& [place, record] : state_.handovers) log.handovers.push_back(record);
-    for (const auto& [rd, body] : state_.bodies) log.bodies.emplace(rd, body);
+    for (const auto& [key, change] : state().changes) log.view_changes.push_back(change);
+    for (const auto& [hd, header] : state().headers) log.headers.push_back(header);
+    for (const auto& [nvd, cert] : state().certs) log.view_certs.push_back(cert);
+    log.intent = state().commit_intent;
+    log.view_change_intent = state().change_intent;
+    log.view = state().view;
+    log.vouches = state().vouches;
+    log.stable = state().stable;
+    log.snapshot = state().snapshot;
+    log.executed = state().executed;
+    log.void_promises = state().promises;
+    for (const auto& [key, cert] : state().voids) log.voids.push_back(cert);
+    for (const auto& [stream, proof] : state().equivocations) log.equivocations.push_back(proof);
+    log.fork = state().fork;
+    for (const auto& [slot, barrier] : state().barriers) log.barriers.push_back(barrier);
+    for (const auto& [place, record] : state().handovers) log.handovers.push_back(record);
+    for (const auto& [rd, body] : state().bodies) log.bodies.emplace(rd, body);
     return log;
 }
 

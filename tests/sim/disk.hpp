@@ -74,7 +74,8 @@ public:
                                                    Counter from) const override;
 
     [[nodiscard]] bool once_owned(GroupId group, PartitionId partition) const override {
-        return std::any_of(state_.barriers.begin(), state_.barriers.end(), [&](const auto& each) {
+        const auto& barriers = state().barriers;
+        return std::any_of(barriers.begin(), barriers.end(), [&](const auto& each) {
             return each.second->config->owner(partition) == group;
         });
     }
@@ -85,24 +86,24 @@ public:
                                                                     Position position) const;
 
     // For checkers: what survives.
-    [[nodiscard]] bool has_body(const Digest& rd) const { return state_.bodies.contains(rd); }
+    [[nodiscard]] bool has_body(const Digest& rd) const { return state().bodies.contains(rd); }
     [[nodiscard]] Slot snapshot_slot() const {
-        return state_.snapshot ? state_.snapshot->slot : Slot(0);
+        return state().snapshot ? state().snapshot->slot : Slot(0);
     }
     /// The newest certificate's record may be lost (ADR 5), its intent never.
     [[nodiscard]] const std::optional<consensus::PrepareIntent>& prepare_intent() const {
-        return state_.prepare_intent;
+        return state().prepare_intent;
     }
     [[nodiscard]] const std::optional<consensus::CommitIntent>& commit_intent() const {
-        return state_.commit_intent;
+        return state().commit_intent;
     }
 
 private:
-    /// What the records say together.
+    /// What the records say together; pointers are into records_.
     struct State {
-        std::map<std::pair<PrimaryId, Counter>, consensus::Prepare> prepares;
-        std::map<std::pair<PrimaryId, Counter>, consensus::NewViewRecord> new_views;
-        std::map<std::tuple<GroupId, Position, Counter>, consensus::Commit> commits;
+        std::map<std::pair<PrimaryId, Counter>, const consensus::Prepare*> prepares;
+        std::map<std::pair<PrimaryId, Counter>, const consensus::NewViewRecord*> new_views;
+        std::map<std::tuple<GroupId, Position, Counter>, const consensus::Commit*> commits;
         std::map<std::tuple<GroupId, Position, Counter>, consensus::ViewChangePtr> changes;
         std::unordered_map<Digest, consensus::HeaderPtr, DigestHash> by_digest;
         std::map<Digest, consensus::HeaderPtr> headers;  ///< of HeaderRecords
@@ -132,7 +133,7 @@ private:
         std::deque<Mark> marks;
         Slot newest_prepared{};
     };
-    void cut(const consensus::SnapshotRecord& record);
+    void cut(const consensus::SnapshotRecord& record) const;
     [[nodiscard]] bool served(const consensus::Prepare& prepare) const;
     struct Mark {  ///< what a snapshot covered
         Slot slot{};
@@ -142,7 +143,16 @@ private:
     struct Sweep;
     void keep_only(const std::vector<bool>& stays);
     void note_snapshot(const consensus::LogRecord& record);
-    void apply(const consensus::LogRecord& record);
+    void apply(const consensus::LogRecord& record) const;
+    /// Most of what is written is never read.
+    [[nodiscard]] const State& state() const {
+        for (; applied_ < records_.size(); ++applied_) apply(records_[applied_]);
+        return state_;
+    }
+    void read_again() {
+        state_ = {};
+        applied_ = 0;
+    }
     void start_sync();
     void finish_sync(std::size_t upto);
 
@@ -150,11 +160,12 @@ private:
     const consensus::Membership& membership_;
     Duration sync_latency_;
     Prng prng_;
-    std::vector<consensus::LogRecord> records_;
+    std::deque<consensus::LogRecord> records_;
     std::vector<Slot> generations_;  ///< of records_: the newest snapshot when each came
     std::deque<Mark> marks_;
     std::size_t synced_ = 0;  ///< of records_
-    State state_;             ///< of all of them: a running process reads what it wrote
+    mutable State state_;  ///< of the first applied_ of them: a running process reads what it wrote
+    mutable std::size_t applied_ = 0;
     std::uint64_t retain_ = 0;
     consensus::Endpoint owner_;
     bool hide_bodies_ = false;

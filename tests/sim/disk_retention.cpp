@@ -47,6 +47,7 @@ struct SimDisk::Sweep {
     }
 
     bool operator()(const BodyRecord&) const { return young(); }
+    bool operator()(const SlotBodiesRecord& r) const { return r.slot >= mark.slot; }
     bool operator()(const HeaderRecord&) const { return young(); }
     bool operator()(const PrepareRecord& r) const {
         return ordering(r.prepare.view, r.prepare.ui.cv);
@@ -140,8 +141,7 @@ void SimDisk::keep_only(const std::vector<bool>& stays) {
     records_.resize(kept);
     generations_.resize(kept);
     synced_ = kept_synced;
-    state_ = {};
-    for (const LogRecord& record : records_) apply(record);
+    read_again();
 }
 
 }  // namespace bft::sim

@@ -124,8 +124,10 @@ std::optional<std::pair<Digest, Ui>> EngineNode::last_known(
 }
 
 Result<void> EngineNode::recover_primary(const std::optional<std::pair<Digest, Ui>>& last) {
+    minbft::PrimaryOptions options = primary_options(cluster_.plan);
+    options.quirks = &cluster_.quirks;
     auto engine = std::make_unique<minbft::Primary>(cluster_.membership, PrimaryId(self_.index),
-                                                    primary_options(cluster_.plan), signer_);
+                                                    options, signer_);
     auto log = disk_.primary_log(PrimaryId(self_.index));
     log.hole = cluster_.tpm_of(self_).hole(usig_);
     Counter logged{};
@@ -140,9 +142,11 @@ Result<void> EngineNode::recover_primary(const std::optional<std::pair<Digest, U
 
 Result<void> EngineNode::recover_replica(const std::optional<std::pair<Digest, Ui>>& last) {
     Position position(self_.index);
+    minbft::ReplicaOptions options = replica_options(cluster_.plan);
+    minbft::ExecutorOptions executor = executor_options(cluster_.plan);
+    options.quirks = executor.quirks = &cluster_.quirks;
     auto engine = std::make_unique<minbft::GroupReplica>(cluster_.membership, self_.group, position,
-                                                         replica_options(cluster_.plan),
-                                                         executor_options(cluster_.plan), signer_);
+                                                         options, executor, signer_);
     auto log = disk_.replica_log(self_.group, position);
     log.hole = cluster_.tpm_of(self_).hole(usig_);
     Counter logged{};
@@ -231,21 +235,20 @@ void EngineNode::resume() {
     }
 }
 
-void EngineNode::alive(std::uint64_t incarnation, const std::function<void()>& what) {
-    if (incarnation != incarnation_) return;
-    if (!paused_)
-        what();
-    else
-        paused_work_.push_back(what);
-}
-
 // --- input and output ---
 
 void EngineNode::receive(const Network::Packet& packet) {
     constexpr std::size_t paused_max = 20'000;  // then the kernel's buffers are full
     if (!up() || (paused_ && paused_work_.size() >= paused_max)) return;
     if (paused_) return alive(incarnation_, [this, packet] { receive(packet); });
-    if (auto answer = answer_fetch(cluster_.membership, disk_, *packet)) {
+    FetchBounds bounds;
+    const Payload& payload = packet->payload();
+    bool of_many = std::holds_alternative<FetchCertificates>(payload) ||
+                   std::holds_alternative<FetchBodies>(payload) ||
+                   std::holds_alternative<FetchHeaders>(payload) ||
+                   std::holds_alternative<FetchViewChanges>(payload);
+    if (of_many && cluster_.quirks.strikes(Quirk::short_answer)) bounds.messages = 1;
+    if (auto answer = answer_fetch(cluster_.membership, disk_, *packet, bounds)) {
         std::vector<Send> sends{std::move(*answer)};
         if (liar_) liar_->rewrite(sends);
         for (const Send& send : sends) {
@@ -355,17 +358,17 @@ void EngineNode::perform(Output output) {
         seal(output.seal->digest);
     }
     if (liar_) liar_->rewrite(output.send);
-    for (const Send& send : output.send) {
+    for (Send& send : output.send) {
         if (dies_at(Moment::send)) return;
         if (correct_) cluster_.checker.sending(self_, send);
-        cluster_.network.send(self_, send);
+        cluster_.network.send(self_, std::move(send));
     }
     for (const Event& event : output.events) cluster_.event(self_, event);
 }
 
 void EngineNode::seal(const Digest& digest) {
     auto done = [this, incarnation = incarnation_](Ui ui) {
-        alive(incarnation, [this, ui] {
+        alive(incarnation, [this, ui = std::move(ui)] {
             if (!dies_at(Moment::certified)) sealed(ui);
         });
     };

@@ -99,7 +99,14 @@ private:
     void observe(const consensus::Output& output);
     void observe(const consensus::LogRecord& record);
     /// Runs `what` now, or after a pause; not at all when the process has died meanwhile.
-    void alive(std::uint64_t incarnation, const std::function<void()>& what);
+    template <class What>
+    void alive(std::uint64_t incarnation, What&& what) {
+        if (incarnation != incarnation_) return;
+        if (!paused_)
+            what();
+        else
+            paused_work_.push_back(std::forward<What>(what));
+    }
 
     Cluster& cluster_;
     consensus::Endpoint self_;

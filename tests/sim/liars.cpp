@@ -1,5 +1,6 @@
 #include "liars.hpp"
 
+#include "base/merkle.hpp"
 #include "consensus/signed_bytes.hpp"
 #include "wire/codec.hpp"
 
@@ -218,7 +219,8 @@ Body LyingClient::make(PartitionId home, ClientSeq cseq, ClientSeq low,
     request.raw = wire::encode_request(request);
     request.rd = request_digest(request.raw);
     request.signature = cluster_.tokens.sign(
-        cluster_.client_key(self_), bundle_digest(cluster_.membership.cluster, self_, request.rd));
+        cluster_.client_key(self_),
+        bundle_digest(cluster_.membership.cluster, self_, merkle_root({request.rd})));
     auto body = std::make_shared<const Request>(std::move(request));
     cluster_.checker.requested(body);
     made_.push_back(body);

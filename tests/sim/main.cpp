@@ -18,6 +18,8 @@
 
 namespace {
 
+using bft::consensus::Quirk;
+using bft::consensus::quirk_kinds;
 using bft::sim::make_plan;
 using bft::sim::Mutation;
 using bft::sim::RunResult;
@@ -36,6 +38,7 @@ constexpr const char* must_be_reached[] = {
     "body_missing",
     "certificate found by last() at run time",
     "changed bytes refused by the decoder",
+    "client accepts an answer and digests of it",
     "checkpoint_stable",
     "colluders cut correct replicas off",
     "cut skipped: another snapshot is in use",
@@ -89,6 +92,7 @@ constexpr const char* campaign_must_reach[] = {
     "a twin restarts",
     "a twin starts later",
     "changed bytes decoded",
+    "checkpoint with a partition skew above 100 ms",
     "colluders begin a view",
     "colluders hold a second PREPARE of a slot",
     "database state transfer",
@@ -99,7 +103,10 @@ constexpr const char* campaign_must_reach[] = {
     "primary resigns: no certificate in time",
     "quarantined: it stands still while f_D+1 others are ahead: what it lacks is no "
     "longer sent",
+    "quarantined: it stands ahead of what f+1 replicas order: it takes for executed what it "
+    "never executed",
     "quarantined: own root",
+    "real signatures and certificates",
     "record of a log rotten",
     "refuses to start without its past (T2, T3)",
     "run in which nobody may be suspected",
@@ -225,12 +232,13 @@ int many(const Arguments& arguments) {
     auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
     auto report = [&](const char* end) {
         std::printf(
-            "\r%llu of %llu seeds, %llu slots, %llu views, %llu answers, %.0f slots/s, %zu "
-            "failed%s",
+            "\r%llu of %llu seeds, %llu slots, %llu views, %llu answers, %.0f slots/s of CPU time, "
+            "%zu failed%s",
             static_cast<unsigned long long>(done), static_cast<unsigned long long>(arguments.count),
             static_cast<unsigned long long>(slots), static_cast<unsigned long long>(views),
             static_cast<unsigned long long>(answered),
-            static_cast<double>(slots) / std::max(seconds(), 1e-9), failing.size(), end);
+            static_cast<double>(slots) / std::max(bft::sim::cpu_seconds(), 1e-9), failing.size(),
+            end);
         std::fflush(stdout);
     };
     for (std::uint64_t i = 0; i < arguments.count; ++i) {
@@ -274,7 +282,11 @@ int many(const Arguments& arguments) {
     };
     if (arguments.mutation == "none" && arguments.plot.empty()) {
         if (done >= some_seeds) std::ranges::for_each(must_be_reached, expect);
-        if (done >= campaign) std::ranges::for_each(campaign_must_reach, expect);
+        if (done >= campaign) {
+            std::ranges::for_each(campaign_must_reach, expect);
+            for (int i = 0; i < quirk_kinds; ++i)
+                expect((std::string("quirk: ") + to_string(static_cast<Quirk>(i))).c_str());
+        }
     }
     if (!complete) return 1;
     if (failing.empty()) return 0;

@@ -7,6 +7,9 @@
 
 namespace bft::sim {
 
+/// Of this process.
+double cpu_seconds();
+
 /// Three groups, f = 1, nothing goes wrong: what a slot costs (faults.md S9).
 int run_plain(Duration virtual_time);
 

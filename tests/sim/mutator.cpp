@@ -166,6 +166,7 @@ public:
     void operator()(Reply& m) {
         all(m.group, m.position, m.slot, m.answer, m.view_hint, m.config, m.rd, m.ts_ms);
     }
+    void operator()(Replies& m) { all(m.replies); }
     void operator()(Rejected& m) { all(m.rid, m.reason); }
     void operator()(Gone& m) { all(m.stream, m.line); }
     void operator()(FetchState& m) { all(m.beyond, m.slot, m.part); }

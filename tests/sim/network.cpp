@@ -11,9 +11,10 @@ constexpr std::size_t recorded_max = 512;
 }  // namespace
 
 Network::Link& Network::link(const Endpoint& from, const Endpoint& to) {
-    Link& link = links_[{from, to}];
-    if (link.fresh) {
-        link.fresh = false;
+    auto [place, fresh] = places_.try_emplace({from, to}, links_.size());
+    if (fresh) links_.emplace_back();
+    Link& link = links_[place->second];
+    if (fresh) {
         link.healthy = Duration(static_cast<std::int64_t>(prng_.between(50'000, 1'000'000)));
         link.latency = link.healthy;
         if (!healed_ && faults_.slow_links && prng_.chance(150))
@@ -22,9 +23,9 @@ Network::Link& Network::link(const Endpoint& from, const Endpoint& to) {
     return link;
 }
 
-void Network::send(const Endpoint& from, const Send& send) {
+void Network::send(const Endpoint& from, Send send) {
     if (send.to.empty()) return;
-    auto verified = verifier_.verify({from, send.to.front(), send.payload});
+    auto verified = verifier_.verify({from, send.to.front(), std::move(send.payload)});
     if (!verified) {
         ++refused_;
         if (checker_.correct(from)) checker_.refused(from, verified.error().what);
@@ -33,8 +34,8 @@ void Network::send(const Endpoint& from, const Send& send) {
     auto packet = std::make_shared<const Verified>(std::move(*verified));
     for (const Endpoint& to : send.to) {
         ++sent_;
-        if (filter_ && !filter_(from, to, send.payload)) continue;
-        if (lost_first(from, to, send.payload)) continue;
+        if (filter_ && !filter_(from, to, packet->payload())) continue;
+        if (lost_first(from, to, packet->payload())) continue;
         Link& way = link(from, to);
         carry(way, to, packet, {});
         if (healed_) continue;
@@ -85,7 +86,7 @@ void Network::cut(const Endpoint& from, const Endpoint& to, TimePoint when) {
 void Network::heal() {
     healed_ = true;
     split_until_ = {};
-    for (auto& [ends, link] : links_) {
+    for (Link& link : links_) {
         link.latency = link.healthy;
         link.clogged_until = {};
         link.cut_until = {};

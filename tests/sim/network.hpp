@@ -8,12 +8,14 @@
 #include "plan.hpp"
 #include "timeline.hpp"
 
+#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <tuple>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace bft::sim {
@@ -33,7 +35,7 @@ public:
                                       const consensus::Endpoint& to, const consensus::Payload&)>;
     void on_send(Filter filter) { filter_ = std::move(filter); }
     /// Sends one payload to several nodes; verified once, as every receiver would.
-    void send(const consensus::Endpoint& from, const consensus::Send& send);
+    void send(const consensus::Endpoint& from, consensus::Send send);
 
     /// One direction between two endpoints delivers nothing until `when`, then everything.
     void clog(const consensus::Endpoint& from, const consensus::Endpoint& to, TimePoint when);
@@ -58,7 +60,6 @@ private:
         Duration healthy{};  ///< its latency without faults
         TimePoint clogged_until{};
         TimePoint cut_until{};
-        bool fresh = true;
     };
     Link& link(const consensus::Endpoint& from, const consensus::Endpoint& to);
     [[nodiscard]] bool lost_first(const consensus::Endpoint& from, const consensus::Endpoint& to,
@@ -76,7 +77,20 @@ private:
     std::set<consensus::Endpoint> side_;
     TimePoint split_until_{};
     std::set<std::tuple<consensus::Endpoint, consensus::Endpoint, std::size_t>> first_lost_;
-    std::map<std::pair<consensus::Endpoint, consensus::Endpoint>, Link> links_;
+    struct EndsHash {
+        std::size_t operator()(
+            const std::pair<consensus::Endpoint, consensus::Endpoint>& ends) const {
+            return one(ends.first) * 0x9e3779b97f4a7c15u + one(ends.second);
+        }
+        static std::size_t one(const consensus::Endpoint& end) {
+            std::size_t place = std::size_t{end.group.value} << 24 | std::size_t{end.index} << 8 |
+                                static_cast<std::size_t>(end.role);
+            return place ^ end.client.value << 40;
+        }
+    };
+    std::unordered_map<std::pair<consensus::Endpoint, consensus::Endpoint>, std::size_t, EndsHash>
+        places_;              ///< of a link in links_
+    std::deque<Link> links_;  ///< in the order of their first messages
     std::vector<std::pair<consensus::Endpoint, Packet>> recorded_;
     std::uint64_t sent_ = 0;
     std::uint64_t refused_ = 0;

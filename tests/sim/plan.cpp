@@ -3,7 +3,6 @@
 #include "base/prng.hpp"
 
 #include <algorithm>
-#include <sstream>
 
 namespace bft::sim {
 
@@ -273,6 +272,33 @@ void choose_mutators(Plan& plan, Prng& prng) {
     plan.mutates = true;
 }
 
+// Half of the seeds; their other choices are those that they would have without.
+void choose_quirks(Plan& plan) {
+    Prng prng(plan.seed ^ 0x9a1b'5c3d'77e0'2f46u);
+    if (coin(prng) || plan.mutation != Mutation::none) return;
+    for (std::uint32_t& permille : plan.quirks) {
+        bool often = prng.chance(300);
+        bool on = coin(prng);
+        std::uint64_t value = often ? prng.between(50, 300) : prng.between(2, 30);
+        if (on) permille = static_cast<std::uint32_t>(value);
+    }
+    // A wish of one replica alone does nothing; of all, all the time, nothing else happens.
+    auto of = [&](consensus::Quirk quirk) -> std::uint32_t& {
+        return plan.quirks[static_cast<std::size_t>(quirk)];
+    };
+    std::uint32_t& hasty = of(consensus::Quirk::hasty_suspicion);
+    hasty = plan.calm() ? 0 : std::min(hasty, 40u);
+    std::uint32_t& heartbeat = of(consensus::Quirk::early_heartbeat);
+    heartbeat = std::min(heartbeat, 20u);
+}
+
+// A hundredth of the seeds. A software USIG spends no value without a certificate.
+void choose_crypto(Plan& plan) {
+    Prng prng(plan.seed ^ 0x41c6'4e6d'0f10'a3c7u);
+    plan.real_crypto = prng.chance(10) && plan.mutation == Mutation::none;
+    if (plan.real_crypto) plan.tpm_void_permille = 0;
+}
+
 // What a mutation needs to show: somebody who makes use of the broken rule.
 void suit_mutation(Plan& plan) {
     auto lying_position = [&] {
@@ -376,6 +402,8 @@ Plan make(std::uint64_t seed, Mutation mutation, std::optional<Plot::Kind> plot,
     suit_mutation(plan);
     choose_databases(plan, prng);
     choose_environment(plan, prng);
+    choose_quirks(plan);
+    choose_crypto(plan);
     return plan;
 }
 
@@ -390,42 +418,6 @@ Plan make_moving_plan(std::uint64_t seed, std::optional<Plot::Kind> plot) {
     Prng prng(seed ^ 0xc0f16c0f16c0f16u);
     plan.moves_every = between(prng, 50ms, coin(prng) ? 300ms : 2s);
     return plan;
-}
-
-const char* to_string(Plot::Kind kind) {
-    static constexpr const char* names[] = {"loyal",  "late",         "back",
-                                            "rebase", "two_prepares", "forged_view"};
-    return names[static_cast<int>(kind)];
-}
-
-const char* to_string(Mutation mutation) {
-    switch (mutation) {
-        case Mutation::none:
-            return "none";
-        case Mutation::verifier_accepts_all:
-            return "verifier_accepts_all";
-        case Mutation::voters_trust_f:
-            return "voters_trust_f";
-        case Mutation::database_ignores_order:
-            return "database_ignores_order";
-        case Mutation::database_not_atomic:
-            return "database_not_atomic";
-        case Mutation::send_before_sync:
-            return "send_before_sync";
-        case Mutation::counter_rolls_back:
-            return "counter_rolls_back";
-        case Mutation::client_trusts_one:
-            return "client_trusts_one";
-        case Mutation::reply_before_commit:
-            return "reply_before_commit";
-        case Mutation::too_many_liars:
-            return "too_many_liars";
-        case Mutation::disk_loses_tail:
-            return "disk_loses_tail";
-        case Mutation::last_unused:
-            return "last_unused";
-    }
-    return "unknown";
 }
 
 bool Plan::nothing_stops() const {
@@ -443,74 +435,6 @@ bool Plan::calm() const {
     bool stops = !nothing_stops() || tpm_error_permille > 0 || tpm_slow || log_failures ||
                  slow_disks || drift || early_timers;
     return mutation == Mutation::none && !network_faults && !primaries_lie && !stops;
-}
-
-std::string Plan::text() const {
-    std::ostringstream out;
-    auto us = [](Duration d) {
-        return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(d).count());
-    };
-    auto flag = [&](const char* name, bool on) {
-        if (on) out << ' ' << name;
-    };
-    out << "seed=" << seed << " f=" << f << " primaries=" << primaries
-        << (primaries_beside_replicas ? "+" : "") << " groups=" << groups
-        << " partitions=" << partitions << " clients=" << clients << " depth=" << client_depth
-        << " multi=" << multi_permille << " workers=" << workers << " chaos_us=" << us(chaos)
-        << " tpm_us=" << us(tpm_latency) << "+" << us(tpm_jitter) << " voids=" << tpm_void_permille
-        << " disk_us=" << us(disk_latency) << " database_us=" << us(database_latency)
-        << " window=" << window << "/" << checkpoint_every << " retain=" << retain
-        << " patience_us=" << us(timers.order) << "/" << us(timers.body) << "/"
-        << us(timers.silence) << "/" << us(timers.new_view) << " loss=" << network.loss_permille
-        << " dup=" << network.duplicate_permille << " reorder=" << network.reorder_permille
-        << " replay=" << network.replay_permille;
-    if (moves_every > Duration{}) out << " moves_us=" << us(moves_every);
-    flag("clogs", network.clogs);
-    flag("cuts", network.cuts);
-    flag("slow_links", network.slow_links);
-    flag("splits", network.splits);
-    flag("swizzles", network.swizzles);
-    flag("first_view_messages_lost", network.first_view_messages_lost);
-    flag("crashes", crashes);
-    flag("role_crashes", role_crashes);
-    flag("primary_crashes", primary_crashes);
-    flag("power_cuts", power_cuts);
-    flag("pauses", pauses);
-    flag("tpm_outages", tpm_outages);
-    flag("resigns", resigns);
-    flag("chaotic_start", chaotic_start);
-    flag("long_away", long_away);
-    flag("scripted_primary", scripted_primary());
-    if (checkpoint_slots > 0)
-        out << " cuts=" << checkpoint_slots << "/" << scan_slots << " slots_kept=" << slots_kept;
-    if (f_database > 0) out << " f_database=" << f_database;
-    if (tpm_error_permille > 0) out << " tpm_errors=" << tpm_error_permille;
-    flag("holes", holes);
-    flag("tpm_slow", tpm_slow);
-    flag("log_failures", log_failures);
-    flag("slow_disks", slow_disks);
-    flag("wrong_clocks", wrong_clocks);
-    flag("drift", drift);
-    flag("early_timers", early_timers);
-    flag("database_full", database_full);
-    flag("long_outage", long_outage);
-    for (std::uint32_t voter : tampered) out << " tampered=" << voter;
-    flag("twins", twins);
-    flag("mutates", mutates);
-    if (plot) {
-        out << " plot=" << to_string(plot->kind);
-        flag("lowest", plot->lowest);
-        flag("nullifies", plot->nullifies);
-        flag("few_groups", plot->few_groups);
-        flag("isolates", plot->isolates);
-        flag("resigns", plot->resigns);
-        flag("unfair", plot->unfair);
-    }
-    static constexpr const char* losses[] = {"", " (disk lost)", " (TPM reset)",
-                                             " (disk rolled back)", " (disk rotten)"};
-    for (std::uint32_t machine : gone) out << " gone=" << machine << losses[static_cast<int>(loss)];
-    for (const Endpoint& node : byzantine) out << " byzantine=" << consensus::to_string(node);
-    return out.str();
 }
 
 }  // namespace bft::sim

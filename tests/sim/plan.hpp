@@ -4,7 +4,10 @@
 
 #include "base/time.hpp"
 #include "consensus/messages.hpp"
+#include "consensus/quirks.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -223,8 +226,14 @@ struct Plan {
     std::optional<Plot> plot;  ///< all Byzantine replicas and primaries work together
     bool mutates = false;      ///< Byzantine replicas and primaries say things like what is true
     bool twins = false;        ///< Byzantine nodes are correct ones that run twice (F9)
+    bool real_crypto = false;  ///< signatures and certificates as in production
     bool byzantine_client = false;
     ClientLies client_lies;
+    /// How often of a thousand times engines take each rare turn.
+    std::array<std::uint32_t, consensus::quirk_kinds> quirks{};
+    [[nodiscard]] bool quirky() const {
+        return std::any_of(quirks.begin(), quirks.end(), [](auto each) { return each > 0; });
+    }
 
     /// Everything pending must be answered once the faults end. Not outside the model.
     [[nodiscard]] bool live() const { return mutation != Mutation::counter_rolls_back; }

@@ -107,8 +107,10 @@ RunResult run_seed(const Plan& plan, const RunOptions& options) {
     result.views = world.cluster.checker.views();
     result.events = world.cluster.time.steps();
     result.virtual_time = world.cluster.time.now().time_since_epoch();
-    result.reached = world.cluster.reached;
+    result.reached.insert(world.cluster.reached.begin(), world.cluster.reached.end());
     if (world.cluster.network.refused() > 0) result.reached["message refused by the Verifier"] = 1;
+    if (plan.real_crypto && result.answered > 0)
+        result.reached["real signatures and certificates"] = 1;
     if (plan.calm()) result.reached["run in which nobody may be suspected"] = 1;
     result.hash = mix(world.cluster.trace.hash(), world.cluster.checker.digest());
     return result;

@@ -9,6 +9,10 @@
 #include <fstream>
 #include <malloc.h>
 
+/// Of jemalloc; absent in programs that are linked without it.
+extern "C" int mallctl(const char* name, void* old, std::size_t* old_size, void* fresh,
+                       std::size_t fresh_size) __attribute__((weak));
+
 namespace bft::sim {
 
 using namespace consensus;
@@ -77,6 +81,18 @@ private:
     std::map<std::string, std::size_t> early_, late_;
 };
 
+/// What the allocator that the program is linked with has given out: jemalloc or the C library's.
+std::size_t heap_bytes() {
+    if (mallctl == nullptr) return mallinfo2().uordblks;
+    std::uint64_t epoch = 1;
+    std::size_t size = sizeof epoch;
+    mallctl("epoch", &epoch, &size, &epoch, size);
+    std::size_t allocated = 0;
+    size = sizeof allocated;
+    mallctl("stats.allocated", &allocated, &size, nullptr, 0);
+    return allocated;
+}
+
 std::size_t resident_bytes() {
     std::ifstream file("/proc/self/statm");
     std::size_t total = 0;
@@ -89,7 +105,7 @@ void measure(World& world, Trend& trend) {
     TimePoint now = world.cluster.time.now();
     for (const auto& [what, size] : world.sizes()) trend.note(now, what, size);
 #ifndef __SANITIZE_ADDRESS__  // it keeps what was freed
-    trend.note(now, "heap in use, bytes", mallinfo2().uordblks);
+    trend.note(now, "heap in use, bytes", heap_bytes());
     trend.note(now, "resident memory, bytes", resident_bytes());
 #endif
 }
@@ -108,7 +124,7 @@ void show(const World& world, double seconds) {
             auto found = world.cluster.reached.find("database state transfer");
             return found == world.cluster.reached.end() ? 0 : found->second;
         }()),
-        mallinfo2().uordblks >> 10, resident_bytes() >> 10, seconds);
+        heap_bytes() >> 10, resident_bytes() >> 10, seconds);
     std::fflush(stdout);
 }
 

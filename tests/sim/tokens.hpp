@@ -10,30 +10,60 @@
 
 namespace bft::sim {
 
-class TokenTable final : public consensus::SignatureChecker {
+/// Makes what a SignatureChecker checks.
+class Seals : public consensus::SignatureChecker {
+public:
+    /// What a trusted counter certifies; called by SimTpm only. Values increase.
+    [[nodiscard]] virtual consensus::Ui certify(UsigId identity, Counter cv, std::uint32_t voids,
+                                                const Digest& digest) = 0;
+    /// What the holder of `public_key` signs.
+    [[nodiscard]] virtual Bytes sign(ByteView public_key, const Digest& digest) = 0;
+    [[nodiscard]] virtual Bytes host_key(HostId host) const = 0;
+    [[nodiscard]] virtual Bytes client_key(ClientId client) const = 0;
+    [[nodiscard]] virtual Bytes admin_key(std::uint32_t key) const = 0;
+};
+
+class TokenTable final : public Seals {
 public:
     explicit TokenTable(std::uint64_t secret) : secret_(secret) {}
 
-    /// What a trusted counter certifies; called by SimTpm only.
     [[nodiscard]] consensus::Ui certify(UsigId identity, Counter cv, std::uint32_t voids,
-                                        const Digest& digest) const {
+                                        const Digest& digest) override {
         return {cv, voids, encode(token(identity, cv, voids, digest))};
     }
-    /// What the holder of `public_key` signs.
-    [[nodiscard]] Bytes sign(ByteView public_key, const Digest& digest) const {
-        std::uint64_t sum = mix(secret_, fold(digest));
-        for (std::uint8_t byte : public_key) sum = mix(sum, byte);
-        return encode(sum);
+    [[nodiscard]] Bytes sign(ByteView public_key, const Digest& digest) override {
+        return encode(signature(public_key, digest));
+    }
+    [[nodiscard]] Bytes host_key(HostId host) const override {
+        return {2, static_cast<std::uint8_t>(host.value)};
+    }
+    [[nodiscard]] Bytes client_key(ClientId client) const override {
+        return {1, static_cast<std::uint8_t>(client.value)};
+    }
+    [[nodiscard]] Bytes admin_key(std::uint32_t key) const override {
+        return {3, static_cast<std::uint8_t>(key)};
     }
 
     bool certified(UsigId identity, const consensus::Ui& ui, const Digest& digest) override {
-        return ui.certificate == encode(token(identity, ui.cv, ui.voids, digest));
+        return is(ui.certificate, token(identity, ui.cv, ui.voids, digest));
     }
-    bool signed_by(ByteView public_key, const Digest& digest, ByteView signature) override {
-        return to_bytes(signature) == sign(public_key, digest);
+    bool signed_by(ByteView public_key, const Digest& digest, ByteView bytes) override {
+        return is(bytes, signature(public_key, digest));
     }
 
 private:
+    [[nodiscard]] std::uint64_t signature(ByteView public_key, const Digest& digest) const {
+        std::uint64_t sum = mix(secret_, fold(digest));
+        for (std::uint8_t byte : public_key) sum = mix(sum, byte);
+        return sum;
+    }
+    /// encode(value) == bytes
+    static bool is(ByteView bytes, std::uint64_t value) {
+        if (bytes.size() != sizeof value) return false;
+        for (std::size_t i = 0; i < bytes.size(); ++i)
+            if (bytes[i] != static_cast<std::uint8_t>(value >> (8 * i))) return false;
+        return true;
+    }
     [[nodiscard]] std::uint64_t token(UsigId identity, Counter cv, std::uint32_t voids,
                                       const Digest& digest) const {
         std::uint64_t who = mix(identity.value, voids);
@@ -56,11 +86,11 @@ private:
 /// A host's identity key.
 class TokenSigner final : public consensus::Signer {
 public:
-    TokenSigner(const TokenTable& tokens, Bytes key) : tokens_(tokens), key_(std::move(key)) {}
+    TokenSigner(Seals& tokens, Bytes key) : tokens_(tokens), key_(std::move(key)) {}
     Bytes sign(const Digest& digest) override { return tokens_.sign(key_, digest); }
 
 private:
-    const TokenTable& tokens_;
+    Seals& tokens_;
     Bytes key_;
 };
 

@@ -28,7 +28,7 @@ struct TpmSpeed {
 
 class SimTpm {
 public:
-    SimTpm(Timeline& time, const TokenTable& tokens, Checker& checker, TpmSpeed speed, Prng prng)
+    SimTpm(Timeline& time, Seals& tokens, Checker& checker, TpmSpeed speed, Prng prng)
         : time_(time), tokens_(tokens), checker_(checker), speed_(speed), prng_(prng) {}
 
     using Done = std::function<void(consensus::Ui)>;
@@ -165,7 +165,7 @@ private:
     }
 
     Timeline& time_;
-    const TokenTable& tokens_;
+    Seals& tokens_;
     Checker& checker_;
     TpmSpeed speed_;
     Prng prng_;

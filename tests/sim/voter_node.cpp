@@ -34,6 +34,7 @@ VoterNode::VoterNode(Cluster& cluster, VoterId self, Prng prng)
       database_(cluster.time, cluster.plan, prng_.split(),
                 [this](const Execution& execution, const ItemResult& result) {
                     if (correct_) cluster_.checker.executed(id_, execution, result);
+                    note_barrier(execution);
                     if (!cluster_.listening()) return;
                     cluster_.log(self_, "executed slot=" + std::to_string(execution.slot.value) +
                                             " index=" + std::to_string(execution.item.index) +
@@ -97,8 +98,10 @@ void VoterNode::boot() {
     up_ = true;
     auto condition = database_.attach(handlers());
     if (cluster_.membership.checkpoint_slots != 0) {
-        guard_ = std::make_unique<DatabaseGuard>(cluster_.membership, id_,
-                                                 guard_options(cluster_.plan), signer_, condition);
+        GuardOptions options = guard_options(cluster_.plan);
+        options.quirks = &cluster_.quirks;
+        guard_ =
+            std::make_unique<DatabaseGuard>(cluster_.membership, id_, options, signer_, condition);
         if (condition == DatabaseGuard::Condition::half_built)
             cluster_.reach("voter restarts with a half built database");
     }
@@ -112,6 +115,7 @@ void VoterNode::begin_service() {
     options.sender_bytes = cluster_.plan.voter_sender_bytes;
     options.answers_kept = cluster_.plan.voter_answers;
     options.in_flight_max = 64;
+    options.quirks = &cluster_.quirks;
     voter_ = std::make_unique<Voter>(cluster_.voter_membership, id_, options, database_.next(),
                                      database_.config());
 }
@@ -148,7 +152,9 @@ void VoterNode::tamper(SimDatabase::Tampering how) {
     cluster_.reach(std::string("database tampered with: ") + what);
     cluster_.checker.tampered(id_);
     // Nobody can take the tables away under a server that goes on as if nothing had happened.
-    bool restart = how == SimDatabase::Tampering::everything && up();
+    // Whether a changed sequence number meets a process that knows better is a matter of luck.
+    bool restart = up() && (how == SimDatabase::Tampering::everything ||
+                            (how == SimDatabase::Tampering::sequence && prng_.chance(500)));
     if (restart) crash();
     database_.tamper(how);
     if (restart) boot();
@@ -161,6 +167,10 @@ void VoterNode::receive(const Network::Packet& packet) {
     if (packet->from().role == Endpoint::Role::voter) {
         if (guard_) guard_->receive(*packet, now());
     } else if (voter_) {
+        if (const auto* items = std::get_if<CommitDb>(&packet->payload()))
+            for (const DbItem& item : items->items)
+                if (item.kind == ItemKind::checkpoint)
+                    barriers_.try_emplace(items->slot, cluster_.time.now());
         voter_->receive(*packet, now());
     }
     pump();
@@ -170,6 +180,24 @@ void VoterNode::pump() {
     if (guard_) pump_guard();
     if (voter_) pump_voter();
     if (up()) arm_timer();
+}
+
+// Partitions that stood at a checkpoint's entry for long before the last one came there.
+void VoterNode::note_barrier(const Execution& execution) {
+    TimePoint now = cluster_.time.now();
+    if (auto known = barriers_.find(execution.slot);
+        execution.item.kind == ItemKind::checkpoint && known != barriers_.end()) {
+        TimePoint first = TimePoint::max();
+        TimePoint last{};
+        for (const PartitionSeq& s : execution.item.seqs) {
+            TimePoint stood = std::max(known->second, committed_at_[s.partition]);
+            first = std::min(first, stood);
+            last = std::max(last, stood);
+        }
+        if (last - first > 100ms) cluster_.reach("checkpoint with a partition skew above 100 ms");
+        barriers_.erase(barriers_.begin(), std::next(known));
+    }
+    for (const PartitionSeq& s : execution.item.seqs) committed_at_[s.partition] = now;
 }
 
 bool VoterNode::dies_at(Moment moment) {
@@ -242,7 +270,7 @@ void VoterNode::send(std::vector<Send>& sends) {
             cluster_.checker.sending(self_, send);
         else if (!rewrite(send))
             continue;
-        cluster_.network.send(self_, send);
+        cluster_.network.send(self_, std::move(send));
     }
 }
 
@@ -269,7 +297,7 @@ void VoterNode::note(const std::vector<Event>& events) {
         if (event.kind == Event::Kind::database_stable && correct_)
             cluster_.checker.database_stable(id_, event.slot, guard_->report().stable_root);
         if (event.kind == Event::Kind::quarantined && correct_ && cluster_.checker.sound(id_) &&
-            event.text.starts_with("own root"))
+            (event.text.starts_with("own root") || event.text.starts_with("it stands ahead")))
             cluster_.checker.fail("S-CKPT",
                                   to_string(self_) + " puts itself in quarantine: " + event.text);
     }
@@ -326,6 +354,7 @@ void VoterNode::on_deadline() {
     if (guard_ && guard_->next_deadline() <= now().mono) {
         if (voter_) {
             auto report = voter_->report();
+            guard_->asked_again(voter_->asked_again());
             guard_->standing(report.next, voter_->checkpoint(), report.in_flight > 0, now());
         }
         guard_->tick(now());

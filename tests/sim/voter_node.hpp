@@ -70,6 +70,9 @@ private:
     const HostClock& clock_;
     std::optional<TimePoint> timer_at_;
     std::uint64_t incarnation_ = 0;
+    void note_barrier(const consensus::Execution& execution);
+    std::map<Slot, TimePoint> barriers_;             ///< checkpoint items, when they came
+    std::map<PartitionId, TimePoint> committed_at_;  ///< its newest item
 };
 
 }  // namespace bft::sim

@@ -225,6 +225,7 @@ void World::stop_clients() {
 
 void World::heal() {
     healed = true;
+    cluster.quirks.stop();
     cluster.network.heal();
     if (mind) mind->heal();
     for (auto* nodes : {&primaries, &replicas})

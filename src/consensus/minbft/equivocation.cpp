@@ -11,16 +11,36 @@ constexpr std::size_t values_kept = 128;
 
 }  // namespace
 
+Event alarm(const EquivocationProof& proof) {
+    Endpoint owner = owner_of(proof.stream);
+    return {
+        Event::Kind::equivocation,
+        owner,
+        {},
+        proof.cv.value,
+        "two certificates with one counter value: its TPM was cloned or rolled back; replace the "
+        "identity of " +
+            to_string(owner)};
+}
+
 std::optional<EquivocationProof> EquivocationWatch::saw(const StreamId& stream, const Ui& ui,
                                                         const Digest& digest) {
     auto& values = seen_[stream];
-    auto [place, fresh] = values.try_emplace(ui.cv);
-    Seen& seen = place->second;
-    if (fresh) {
-        seen = {digest, ui};
-        if (values.size() > values_kept) values.erase(values.begin());
+    auto place = values.find(ui.cv);
+    if (place == values.end()) {
+        if (values.size() < values_kept) {
+            values.emplace(ui.cv, Seen{digest, ui});
+        } else if (values.begin()->first < ui.cv) {
+            // The oldest makes room: its memory holds the new one.
+            auto oldest = values.extract(values.begin());
+            oldest.key() = ui.cv;
+            oldest.mapped().digest = digest;
+            oldest.mapped().ui = ui;
+            values.insert(values.end(), std::move(oldest));
+        }
         return std::nullopt;
     }
+    const Seen& seen = place->second;
     if (seen.digest == digest || proven(stream)) return std::nullopt;
     if (digest < seen.digest)
         return EquivocationProof{stream, ui.cv, digest, ui, seen.digest, seen.ui};

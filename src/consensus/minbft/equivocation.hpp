@@ -2,6 +2,7 @@
 // certificate with an old value is seen whoever brings it, and the proofs that were found.
 #pragma once
 
+#include "consensus/engine.hpp"
 #include "consensus/membership.hpp"
 #include "consensus/messages.hpp"
 
@@ -11,6 +12,9 @@
 #include <vector>
 
 namespace bft::consensus::minbft {
+
+/// What whoever is convinced tells its operator.
+[[nodiscard]] Event alarm(const EquivocationProof& proof);
 
 class EquivocationWatch {
 public:

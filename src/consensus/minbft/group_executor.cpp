@@ -1,6 +1,7 @@
 #include "consensus/minbft/group_executor.hpp"
 
 #include "base/invariant.hpp"
+#include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
 
@@ -8,6 +9,7 @@ namespace bft::consensus::minbft {
 
 namespace {
 
+constexpr std::size_t replies_together = 1024;    // what a frame takes
 constexpr std::uint64_t log_executed_every = 32;  // slots between two ExecutedRecords
 
 }  // namespace
@@ -30,6 +32,7 @@ void GroupExecutor::deliver(Delivery delivery, Now now) {
     invariant(delivery.slot > last_delivered_, "slots are delivered in order");
     last_delivered_ = delivery.slot;
     if (delivery.entries.empty()) return advance_executed();
+    if (membership_.orders_only()) return answer_places(delivery);
 
     SlotState state;
     for (DeliveredEntry& entry : delivery.entries) {
@@ -75,10 +78,58 @@ void GroupExecutor::deliver(Delivery delivery, Now now) {
     advance_executed();
 }
 
+// Without databases the place is the answer, and committed is executed. A client's answers leave
+// together.
+void GroupExecutor::answer_places(const Delivery& delivery) {
+    std::map<ClientId, Replies> together;
+    for (const DeliveredEntry& entry : delivery.entries) {
+        if (entry.item.kind != ItemKind::transaction) continue;
+        const RequestId& rid = entry.item.rid;
+        auto& kept = places_[{rid.home, rid.client}];
+        kept.resize(ClientWindow::size);
+        Place& place = kept[rid.cseq.value % ClientWindow::size];
+        place = {rid.cseq, delivery.slot, entry.item.index, entry.item.rd, entry.item.ts_ms};
+        ++replied_;
+        Reply reply = place_reply(rid, place);
+        if (options_.observed) out_.answered.push_back(reply);
+        if (entry.body && entry.body->receipt) {
+            reply.receipt = true;
+            out_.send.push_back({{Endpoint::of_client(rid.client)}, std::move(reply)});
+            continue;
+        }
+        Replies& more = together[rid.client];
+        more.replies.push_back(std::move(reply));
+        if (more.replies.size() == replies_together)
+            out_.send.push_back(
+                {{Endpoint::of_client(rid.client)}, std::exchange(more, Replies{})});
+    }
+    for (auto& [client, replies] : together)
+        if (!replies.replies.empty())
+            out_.send.push_back({{Endpoint::of_client(client)}, std::move(replies)});
+    advance_executed();
+}
+
+Reply GroupExecutor::place_reply(const RequestId& rid, const Place& place) const {
+    static const Digest nothing = result_digest(Outcome::ok, 0, {});
+    Reply reply;
+    reply.group = group_;
+    reply.position = position_;
+    reply.slot = place.slot;
+    reply.answer.index = place.index;
+    reply.answer.rid = rid;
+    reply.answer.rdig = nothing;
+    reply.view_hint = view_;
+    reply.config = config_;
+    reply.rd = place.rd;
+    reply.ts_ms = place.ts_ms;
+    return reply;
+}
+
 // R12, O6. A voter beside a replica of the group has the bodies from that one: they share a host
 // and so a fault. To other voters f+1 positions in turn send them along, so at least one correct
 // one does. Either way a voter that still lacks one asks for it.
 bool GroupExecutor::brings_bodies(Slot slot, VoterId voter) const {
+    if (strikes(options_.quirks, Quirk::bare_items)) return false;
     HostId host = membership_.voters[voter.value];
     for (std::uint32_t j = 0; const Member& member : membership_.group(group_)->members) {
         if (member.host == host) return Position(j) == position_;
@@ -106,7 +157,8 @@ CommitDb GroupExecutor::commit_db(Slot slot, const SlotState& state, bool bodies
 void GroupExecutor::tick(Now now) {
     for (std::uint32_t d = 0; d < voters_.size(); ++d) {
         VoterState& voter = voters_[d];
-        if (voter.unanswered.empty() || now.mono < voter.retry_at) continue;
+        if (voter.unanswered.empty()) continue;
+        if (now.mono < voter.retry_at && !strikes(options_.quirks, Quirk::early_resend)) continue;
         std::uint32_t sent = 0;
         for (Slot slot : voter.unanswered) {
             if (sent++ >= options_.resend_slots) break;
@@ -206,7 +258,7 @@ void GroupExecutor::decide(Slot slot, Item& item, SlotState& state, const ItemRe
     for (std::uint32_t d = 0; d < voters_.size(); ++d)
         if (item.answers[d] && !item.answers[d]->same_answer(accepted)) blame(slot, VoterId(d));
     // A NOP has no answer of its own: the request was answered where it was executed.
-    if (item.entry.item.kind == ItemKind::transaction) reply(slot, item, accepted);
+    if (item.entry.item.kind == ItemKind::transaction) reply(slot, item.entry, accepted);
 }
 
 void GroupExecutor::blame(Slot slot, VoterId voter) {
@@ -215,26 +267,20 @@ void GroupExecutor::blame(Slot slot, VoterId voter) {
                            voters_[voter.value].disagreements, "database answer"});
 }
 
-void GroupExecutor::reply(Slot slot, const Item& item, ItemResult result) {
-    const RequestId& rid = item.entry.item.rid;
-    Reply reply{group_,
-                position_,
-                slot,
-                std::move(result),
-                view_,
-                config_,
-                item.entry.item.rd,
-                item.entry.item.ts_ms,
-                {},
-                false};
+void GroupExecutor::reply(Slot slot, const DeliveredEntry& entry, ItemResult result) {
+    const RequestId& rid = entry.item.rid;
+    Reply reply{group_,           position_, slot, std::move(result), view_, config_, entry.item.rd,
+                entry.item.ts_ms, {},        false};
     auto& kept = replies_[{rid.home, rid.client}];
     kept[rid.cseq] = reply;
     while (kept.size() > options_.replies_kept) kept.erase(kept.begin());
     ++replied_;
     if (options_.observed) out_.answered.push_back(reply);
-    reply.receipt = item.entry.body && item.entry.body->receipt;
+    reply.receipt = entry.body && entry.body->receipt;
     // O6: f+1 positions in turn send the result, the others its digest; answer_again() sends all.
-    if (!in_rotation(slot) && !reply.receipt) {
+    bool full = in_rotation(slot);
+    if (strikes(options_.quirks, full ? Quirk::digest_reply : Quirk::full_reply)) full = !full;
+    if (!full && !reply.receipt) {
         reply.answer.result.clear();
         reply.answer.has_result = false;
     }
@@ -242,6 +288,15 @@ void GroupExecutor::reply(Slot slot, const Item& item, ItemResult result) {
 }
 
 void GroupExecutor::answer_again(const RequestId& rid, bool finished, bool receipt) {
+    if (auto client = places_.find({rid.home, rid.client}); client != places_.end()) {
+        const Place& place = client->second[rid.cseq.value % ClientWindow::size];
+        if (place.cseq == rid.cseq && place.slot.value > 0) {
+            Reply reply = place_reply(rid, place);
+            reply.receipt = receipt;
+            out_.send.push_back({{Endpoint::of_client(rid.client)}, std::move(reply)});
+            return;
+        }
+    }
     if (auto client = replies_.find({rid.home, rid.client}); client != replies_.end()) {
         if (auto found = client->second.find(rid.cseq); found != client->second.end()) {
             Reply reply = found->second;

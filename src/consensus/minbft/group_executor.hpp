@@ -20,6 +20,7 @@ struct ExecutorOptions {
     std::uint64_t slots_behind = 65536;  ///< likewise, and no further behind than this
     std::uint32_t replies_kept = 256;    ///< per (home, client)
     bool observed = false;               ///< fill Output::answered
+    Quirks* quirks = nullptr;            ///< none in a product
 };
 
 class GroupExecutor {
@@ -84,6 +85,14 @@ private:
         std::uint64_t disagreements = 0;
     };
     using ClientKey = std::pair<PartitionId, ClientId>;
+    /// Where a request stands in the order, by cseq modulo a client's window.
+    struct Place {
+        ClientSeq cseq{};
+        Slot slot{};
+        std::uint32_t index = 0;
+        Digest rd;
+        UnixMillis ts_ms = 0;
+    };
 
     void on_reply(const DbReply& reply, Now now);
     void on_status(const VoterStatus& status, Now now);
@@ -91,7 +100,9 @@ private:
     void count(Slot slot, Item& item, SlotState& state, VoterId voter, const ItemResult& answer);
     void decide(Slot slot, Item& item, SlotState& state, const ItemResult& accepted);
     void blame(Slot slot, VoterId voter);
-    void reply(Slot slot, const Item& item, ItemResult result);
+    void answer_places(const Delivery& delivery);
+    [[nodiscard]] Reply place_reply(const RequestId& rid, const Place& place) const;
+    void reply(Slot slot, const DeliveredEntry& entry, ItemResult result);
     void forget(Slot slot);
     void advance_executed();
     [[nodiscard]] CommitDb commit_db(Slot slot, const SlotState& state, bool bodies) const;
@@ -106,6 +117,7 @@ private:
     std::vector<VoterState> voters_;
     std::map<PartitionId, std::map<Seq, Slot>> holders_;  ///< which kept slot has (p, s)
     std::map<ClientKey, std::map<ClientSeq, Reply>> replies_;
+    std::map<ClientKey, std::vector<Place>> places_;  ///< without databases
     std::set<Slot> undecided_;
     Slot last_delivered_{};
     Slot answered_{};  ///< every voter has answered everything up to here

@@ -9,6 +9,11 @@ namespace {
 
 template <class T>
 void append(std::vector<T>& to, std::vector<T>&& from) {
+    if (from.empty()) return;
+    if (to.empty()) {
+        to = std::move(from);
+        return;
+    }
     to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
@@ -35,13 +40,23 @@ void GroupReplica::receive(const Verified& message, Now now) {
     if (const auto* status = std::get_if<VoterStatus>(&payload)) agreement_.note_voter(*status);
     if (for_executor) {
         executor_.receive(message, now);
+    } else if (const auto* bodies = std::get_if<Bodies>(&payload);
+               bodies != nullptr && message.from().role == Endpoint::Role::client) {
+        bool elsewhere = false;
+        for (const Body& each : bodies->bodies) {
+            if (!agreement_.owns(each->id.home)) {
+                answer_of_moved(*each);
+                elsewhere = true;
+            } else if (agreement_.delivered_before(each->id)) {
+                executor_.answer_again(each->id, agreement_.finished(each->id), each->receipt);
+            }
+        }
+        if (elsewhere) show_barrier(message.from());
+        agreement_.receive(message, now);
     } else if (body != nullptr && !agreement_.owns((*body)->id.home) &&
                message.from().role == Endpoint::Role::client) {
-        // CF8: what was delivered here is answered here; everything else is another group's now.
-        if (agreement_.owes_answer((*body)->id))
-            executor_.answer_again((*body)->id, false, (*body)->receipt);
-        if (BarrierCertPtr barrier = agreement_.configs().barrier())
-            out_.send.push_back({{message.from()}, std::move(barrier)});
+        answer_of_moved(**body);
+        show_barrier(message.from());
     } else if (body != nullptr && agreement_.delivered_before((*body)->id)) {
         // R1: a client that asks again gets its reply again.
         if (message.from().role == Endpoint::Role::client)
@@ -50,6 +65,17 @@ void GroupReplica::receive(const Verified& message, Now now) {
         agreement_.receive(message, now);
     }
     absorb(agreement_.take_output(), now);
+}
+
+// CF8: what was delivered here is answered here; everything else is another group's now.
+void GroupReplica::answer_of_moved(const Request& request) {
+    if (agreement_.owes_answer(request.id))
+        executor_.answer_again(request.id, false, request.receipt);
+}
+
+void GroupReplica::show_barrier(const Endpoint& client) {
+    if (BarrierCertPtr barrier = agreement_.configs().barrier())
+        out_.send.push_back({{client}, std::move(barrier)});
 }
 
 void GroupReplica::sealed(Ui ui, Now now) {

@@ -10,6 +10,10 @@ namespace bft::consensus::minbft {
 namespace {
 
 constexpr std::size_t header_overhead_bytes = 128;
+// Without databases: so many requests in a slot make the next one wait for T_batch, and at most
+// five times that.
+constexpr std::size_t crowd_of_interval = 64;
+constexpr std::size_t crowd_of_longest_interval = 5 * crowd_of_interval;
 
 }  // namespace
 
@@ -166,9 +170,14 @@ void Primary::ask_for_void(Now now) {
 // -----------------------------------------------------------------------------------------
 
 void Primary::receive(const Verified& message, Now now) {
-    if (const auto* body = std::get_if<Body>(&message.payload()))
+    const auto* bodies = std::get_if<Bodies>(&message.payload());
+    if (const auto* body = std::get_if<Body>(&message.payload())) {
         on_request(*body, now);
-    else if (const auto* status = std::get_if<Status>(&message.payload()))
+        order_if_due(now);
+    } else if (bodies != nullptr && message.from().role == Endpoint::Role::client) {
+        for (const Body& each : bodies->bodies) on_request(each, now);
+        order_if_due(now);
+    } else if (const auto* status = std::get_if<Status>(&message.payload()))
         on_status(message.from(), *status, now);
     else if (const auto* change = std::get_if<ViewChangePtr>(&message.payload())) {
         if (auto proof = equivocation_.inspect(message.payload())) convict(*proof);
@@ -179,7 +188,7 @@ void Primary::receive(const Verified& message, Now now) {
         leave_view(trigger->view);
     else if (const auto* headers = std::get_if<Headers>(&message.payload()))
         on_headers(*headers);
-    else if (const auto* bodies = std::get_if<Bodies>(&message.payload()))
+    else if (bodies != nullptr)
         on_bodies(*bodies);
     else if (const auto* promise = std::get_if<VoidPromise>(&message.payload()))
         on_void_promise(*promise);
@@ -195,13 +204,7 @@ void Primary::convict(const EquivocationProof& proof) {
     out_.persist.push_back({EquivocationRecord{proof}});
     out_.send.push_back({membership_.all_replicas(), proof});
     Endpoint owner = owner_of(proof.stream);
-    out_.events.push_back({Event::Kind::equivocation,
-                           owner,
-                           {},
-                           proof.cv.value,
-                           "two certificates with one counter value: its TPM was cloned or rolled "
-                           "back; replace the identity of " +
-                               to_string(owner)});
+    out_.events.push_back(alarm(proof));
     if (owner != Endpoint::primary(self_)) return;
     resigned_ = resign_due_ = true;
 }
@@ -259,7 +262,6 @@ void Primary::on_request(const Body& body, Now now) {
     }
     last_request_at_ = now.mono;
     starved_ = false;
-    order_if_due(now);
 }
 
 void Primary::on_status(const Endpoint& from, const Status& status, Now now) {
@@ -377,6 +379,13 @@ bool Primary::busy() const {
 // lately are here and no more come, they wait for each other, but not long. A lone client waits for
 // nobody.
 TimePoint Primary::batch_due_at() const {
+    if (membership_.orders_only()) {
+        // Nobody waits for a database: the more requests come, the fewer slots they need, and one
+        // that comes alone goes alone.
+        std::size_t crowd = std::min(crowd_, crowd_of_longest_interval);
+        return last_slot_at_ + options_.batch_interval * static_cast<std::int64_t>(crowd) /
+                                   static_cast<std::int64_t>(crowd_of_interval);
+    }
     bool all_here = pool_.size() >= crowd_;
     if (busy()) {
         Duration usual = std::max(options_.batch_interval, options_.busy_batch_interval);
@@ -397,7 +406,8 @@ void Primary::order_if_due(Now now) {
     bool batch_due = !pool_.empty() && !starved_ &&
                      (now.mono >= batch_due_at() || pool_.size() >= options_.slot_entries);
     if (config_due()) batch_due = batch_due || now.mono >= last_slot_at_ + options_.batch_interval;
-    bool heartbeat_due = now.mono - last_slot_at_ >= options_.heartbeat;
+    bool heartbeat_due = now.mono - last_slot_at_ >= options_.heartbeat ||
+                         strikes(options_.quirks, Quirk::early_heartbeat);
     if (!batch_due && !heartbeat_due) return;
 
     HeaderPtr header = next_header(now);
@@ -416,13 +426,15 @@ void Primary::order_if_due(Now now) {
 
 HeaderPtr Primary::next_header(Now now) {
     auto header = std::make_shared<Header>();
+    SlotBodiesRecord bodies;
     header->slot = chain_.tip().next();
     header->previous = chain_.tip_digest();
     header->ts_ms = std::max(chain_.tip_ts_ms() + 1, now.wall_ms);
     if (config_due()) {
         const Request& request = *config_request_;
         header->entries.push_back({request.id, request.parts, EntryKind::config, request.rd});
-        out_.persist.push_back({BodyRecord{std::exchange(config_request_, nullptr)}, false});
+        bodies.bodies.push_back(std::exchange(config_request_, nullptr));
+        log_bodies(*header, std::move(bodies));
         return header;
     }
     std::size_t bytes = 0;
@@ -430,7 +442,8 @@ HeaderPtr Primary::next_header(Now now) {
     auto credit = [&](GroupId group) {
         return outstanding_entries_[group] + taken[group] < options_.group_credit;
     };
-    while (header->entries.size() < options_.slot_entries && bytes < options_.slot_bytes) {
+    std::uint32_t most = strikes(options_.quirks, Quirk::small_batch) ? 1 : options_.slot_entries;
+    while (header->entries.size() < most && bytes < options_.slot_bytes) {
         std::optional<Body> body = pool_.take(credit);
         if (!body) break;
         const Request& request = **body;
@@ -441,10 +454,18 @@ HeaderPtr Primary::next_header(Now now) {
         ++taken[*configs_.newest().owner(request.id.home)];
         header->entries.push_back({request.id, request.parts, EntryKind::transaction, request.rd});
         note_ordered(request.id);  // a copy that comes while the counter works is one already
-        // P5: whoever misses a body may ask us for it.
-        out_.persist.push_back({BodyRecord{*body}, false});
+        bodies.bodies.push_back(std::move(*body));
     }
+    log_bodies(*header, std::move(bodies));
     return header;
+}
+
+// P5: whoever misses a body may ask us for it.
+void Primary::log_bodies(const Header& header, SlotBodiesRecord bodies) {
+    if (bodies.bodies.empty()) return;
+    bodies.slot = header.slot;
+    bodies.hd = header_digest(header);
+    out_.persist.push_back({std::move(bodies), false});
 }
 
 void Primary::sealed(Ui ui, Now now) {

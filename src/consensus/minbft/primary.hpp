@@ -33,7 +33,8 @@ struct PrimaryOptions {
     std::uint32_t client_pool = 1024;            ///< waiting requests per client and group
     std::uint64_t standing_every = 1024;  ///< slots between two records that a restart begins with
     Duration retransmit = 200ms;          ///< T_rx: between two FETCHes
-    Duration search = 500ms;  ///< for the body of an entry that could be nullified (VC5)
+    Duration search = 500ms;   ///< for the body of an entry that could be nullified (VC5)
+    Quirks* quirks = nullptr;  ///< none in a product
 };
 
 class Primary final : public Engine {
@@ -101,6 +102,7 @@ private:
     void on_config_request(const Body& body, Now now);
     void on_barrier(const BarrierCertPtr& barrier);
     [[nodiscard]] bool config_due() const;
+    void log_bodies(const Header& header, SlotBodiesRecord bodies);
     void ask_for_barrier(Now now);
     void on_status(const Endpoint& from, const Status& status, Now now);
     void order_if_due(Now now);

@@ -194,6 +194,7 @@ std::optional<std::vector<EntryRef>> Primary::settle(const Selected& selected, N
         FetchBodies& wanted = fetch[open.owner];
         if (wanted.rds.size() >= fetch_bodies_max) continue;
         wanted.rds.push_back(open.rd);
+        wanted.slots.push_back(open.at.slot);
         search.ask_at = now.mono + options_.retransmit;
     }
     for (auto& [group, wanted] : fetch)

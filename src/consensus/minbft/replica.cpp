@@ -53,6 +53,9 @@ void Replica::receive(const Verified& message, Now now) {
     const Payload& payload = message.payload();
     inspect(payload);
     if (const auto* body = std::get_if<Body>(&payload)) {
+        // With requests only: what a STATUS sets off must not be more STATUS.
+        if (strikes(options_.quirks, Quirk::early_check)) check_at_ = now.mono;
+        if (strikes(options_.quirks, Quirk::early_status)) status_at_ = now.mono;
         on_request(*body, now);
     } else if (const auto* prepare = std::get_if<Prepare>(&payload)) {
         on_prepare(*prepare);
@@ -63,7 +66,8 @@ void Replica::receive(const Verified& message, Now now) {
     } else if (const auto* found = std::get_if<Certificates>(&payload)) {
         on_certificates(*found);
     } else if (const auto* bodies = std::get_if<Bodies>(&payload)) {
-        for (const Body& each : bodies->bodies) take_body(each);
+        bool asked_for = message.from().role != Endpoint::Role::client;
+        for (const Body& each : bodies->bodies) asked_for ? take_body(each) : on_request(each, now);
     } else {
         on_view_message(message, now);
     }
@@ -133,7 +137,8 @@ bool Replica::finished(const RequestId& rid) const {
     return window != windows_.end() && rid.cseq < window->second.low();
 }
 
-// R1. The body is logged before anything that counts on it, since outputs are performed in order.
+// R1. The body is logged with its slot, before anything that counts on it: a crash loses requests
+// that nobody has ordered, and their clients send them again.
 void Replica::on_request(const Body& body, Now now) {
     if (missing_.contains(body->rd)) return take_body(body);
     if (!wants(*body)) return;
@@ -149,7 +154,6 @@ void Replica::on_request(const Body& body, Now now) {
         return;
     }
     wait_for_order(body, now, options_.forward_after);
-    out_.persist.push_back({BodyRecord{body}, false});
 }
 
 void Replica::wait_for_order(const Body& body, Now now, Duration forward_after) {
@@ -223,8 +227,8 @@ void Replica::on_status(const Endpoint& from, const Status& status) {
         for (const PositionSignature& s : stable_->signers)
             out_.send.push_back({{from}, stable_->of(s)});
     }
-    if (status.config < configs_.newest().version)
-        out_.send.push_back({{from}, configs_.after(status.config)});
+    if (BarrierCertPtr barrier = configs_.after(status.config))
+        out_.send.push_back({{from}, std::move(barrier)});
     // ST3: our own log begins later. Who lets it begin there has vouched for us, and may be silent
     // by now: the one who lacks what was before gets that from us.
     if (status.votes_seen[position_.value].next() < vouched_.base)
@@ -313,9 +317,10 @@ Replica::Step Replica::process(std::uint32_t p, const Prepare& prepare, Now now)
     track.tip_digest = prepare.hd;
     headers_.keep(prepare.hd, prepare.header);
     out_.persist.push_back({PrepareRecord{prepare}, false});
-    if (ours)
+    if (ours) {
+        if (strikes(options_.quirks, Quirk::lost_body)) lose_bodies(*prepare.header);
         append(prepare, now);
-    else if (later)
+    } else if (later)
         from.waiting.push_back(prepare);
     return Step::done;
 }
@@ -364,6 +369,12 @@ bool Replica::is_null(Slot slot, std::uint32_t index) const {
     return std::binary_search(nullset.begin(), nullset.end(), EntryRef{slot, index});
 }
 
+// Pooled bodies are a cache until a COMMIT relies on them: whoever ordered them serves them.
+void Replica::lose_bodies(const Header& header) {
+    for (const EntryHeader& entry : header.entries)
+        if (pending_.contains(entry.rid)) bodies_.erase(entry.rd);
+}
+
 void Replica::append(Prepare prepare, Now now) {
     const Link& link = chain_.append(std::move(prepare));
     const Header& header = *link.prepare.header;
@@ -371,6 +382,7 @@ void Replica::append(Prepare prepare, Now now) {
     if (link.config || configs_.barrier_at(header.slot)) settle_or_stop(link);
     std::uint64_t missing = 0;
     std::vector<LeaderWatch::OwnEntry> shown;
+    SlotBodiesRecord here{header.slot, link.prepare.hd, {}};
     for (const OwnEntry& own : link.own) {
         if (is_null(header.slot, own.index)) continue;
         const EntryHeader& entry = header.entries[own.index];
@@ -384,14 +396,22 @@ void Replica::append(Prepare prepare, Now now) {
             if (--count->second == 0) pending_count_.erase(count);
             pending_.erase(waiting);
         }
-        if (bodies_.contains(entry.rd) || missing_.contains(entry.rd)) continue;
-        missing_[entry.rd] = {now.mono + options_.retransmit / 4, 0, link.config};
+        if (auto body = bodies_.find(entry.rd); body != bodies_.end()) {
+            here.bodies.push_back(body->second);
+            continue;
+        }
+        if (missing_.contains(entry.rd)) continue;
+        missing_[entry.rd] = {now.mono + options_.retransmit / 4, header.slot, 0, link.config};
         ++missing;
     }
     if (link.config && link.own.empty() && unsettled_ == header.slot) {
         const Digest& rd = link.config_entry().rd;
-        if (!bodies_.contains(rd)) missing_[rd] = {now.mono + options_.retransmit / 4, 0, true};
+        if (auto body = bodies_.find(rd); body != bodies_.end())
+            here.bodies.push_back(body->second);
+        else
+            missing_[rd] = {now.mono + options_.retransmit / 4, header.slot, 0, true};
     }
+    if (!here.bodies.empty()) out_.persist.push_back({std::move(here), false});
     show_slot(link, std::move(shown), now);
     out_.events.push_back(
         {Event::Kind::slot_appended, self(), header.slot, header.entries.size(), {}});

@@ -46,7 +46,8 @@ struct ReplicaOptions {
     /// Own entries ordered and not executed: the primary may order no more (L-NOFALSE). At most
     /// half of its group_credit.
     std::uint64_t backlog_entries = 4096;
-    WatchOptions watch;  ///< T6
+    WatchOptions watch;        ///< T6
+    Quirks* quirks = nullptr;  ///< none in a product
 };
 
 class Replica {
@@ -154,6 +155,7 @@ private:
     };
     struct Missing {
         TimePoint ask_at;
+        Slot slot{};
         std::uint32_t attempts = 0;
         bool config = false;  ///< every group needs it, and one group is sure to have it
     };
@@ -209,6 +211,7 @@ private:
     void kill_primary(std::uint32_t p, Slot slot, std::string why);
     void condemn_primary(std::uint32_t p, View view, Slot slot, std::string why);
     void append(Prepare prepare, Now now);
+    void lose_bodies(const Header& header);
     void drop_overtaken(const RequestId& rid, ClientSeq ack_low);
     void show_slot(const Link& link, std::vector<LeaderWatch::OwnEntry> own, Now now);
     void wait_for_order(const Body& body, Now now, Duration forward_after);

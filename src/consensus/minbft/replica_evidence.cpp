@@ -34,13 +34,7 @@ void Replica::convict(const EquivocationProof& proof) {
 
 void Replica::apply_proof(const EquivocationProof& proof) {
     Endpoint owner = owner_of(proof.stream);
-    out_.events.push_back({Event::Kind::equivocation,
-                           owner,
-                           {},
-                           proof.cv.value,
-                           "two certificates with one counter value: its TPM was cloned or rolled "
-                           "back; replace the identity of " +
-                               to_string(owner)});
+    out_.events.push_back(alarm(proof));
     if (proof.stream.kind == StreamId::Kind::ordering) {
         // Its views are left at once, and what it certifies from now on is not followed.
         Ordering& from = ordering_[proof.stream.primary.value];

@@ -98,7 +98,8 @@ void Replica::fetch_gap(StreamId stream, std::optional<std::pair<Counter, Counte
     Gap& gap = found->second;
     if (fresh || gap.processed != processed) {
         // A gap that closes by itself in time was only a message on its way.
-        gap = {processed, now.mono + (fresh ? options_.retransmit / 4 : Duration{}), 0};
+        bool patient = fresh && !strikes(options_.quirks, Quirk::early_fetch);
+        gap = {processed, now.mono + (patient ? options_.retransmit / 4 : Duration{}), 0};
         transfer_.gone.erase(stream);
     }
     if (now.mono < gap.ask_at) return;
@@ -130,6 +131,7 @@ void Replica::fetch_bodies(Now now) {
         FetchBodies& fetch = wanted[target];
         if (fetch.rds.size() >= fetch_bodies_max) continue;
         fetch.rds.push_back(rd);
+        fetch.slots.push_back(missing.slot);
         missing.ask_at = now.mono + options_.retransmit;
         ++missing.attempts;
     }

@@ -4,6 +4,7 @@
 // databases have not executed: they need the votes of those who come back.
 #include "base/invariant.hpp"
 #include "consensus/minbft/replica.hpp"
+#include "consensus/rules.hpp"
 #include "consensus/select.hpp"
 #include "consensus/signed_bytes.hpp"
 
@@ -199,8 +200,10 @@ void Replica::note_voter(const VoterStatus& status) {
 }
 
 // f_D+1 databases, one of them correct, have executed everything of the own group that the state
-// covers: nobody needs our vote for it.
+// covers: nobody needs our vote for it. Without databases the state itself names the answers that
+// clients may still ask for.
 bool Replica::executed_by_databases(const DerivedState& state) const {
+    if (membership_.orders_only()) return true;
     std::size_t count = 0;
     for (const auto& next : voters_next_) {
         bool all = !next.empty();
@@ -293,12 +296,12 @@ void Replica::reindex(std::vector<Body> displaced, Now now) {
             const EntryHeader& entry = link.prepare.header->entries[own.index];
             in_chain_.insert(entry.rid);
             used.insert(entry.rd);
-            if (!bodies_.contains(entry.rd)) missing_[entry.rd] = {now.mono, 0, link.config};
+            if (!bodies_.contains(entry.rd)) missing_[entry.rd] = {now.mono, slot, 0, link.config};
         }
         if (!link.config) continue;
         const Digest& rd = link.config_entry().rd;
         used.insert(rd);
-        if (unsettled_ == slot && !bodies_.contains(rd)) missing_[rd] = {now.mono, 0, true};
+        if (unsettled_ == slot && !bodies_.contains(rd)) missing_[rd] = {now.mono, slot, 0, true};
     }
     for (auto it = pending_.begin(); it != pending_.end();) {
         if (!delivered_before(it->first) && owns(it->first.home)) {
@@ -347,9 +350,10 @@ Counter Replica::vouched_for(const StreamId& stream) const {
                                ? vouch->ordering[stream.primary.value]
                                : vouch->votes[stream.position.value]);
     }
-    if (counters.size() < membership_.quorum()) return Counter(0);
+    std::uint32_t quorum = rules::adoption_quorum(membership_);
+    if (counters.size() < quorum) return Counter(0);
     std::sort(counters.begin(), counters.end(), std::greater<>());
-    return counters[membership_.quorum() - 1];
+    return counters[quorum - 1];
 }
 
 // When the messages before are gone: the one that is vouched for says by itself where its sender

@@ -37,7 +37,9 @@ std::optional<Replica::Reason> Replica::why_suspect(Now now) {
         if (now.mono >= new_view_by_) return because(Suspicion::no_new_view);
         if (rules::timers_rest) return std::nullopt;  // there is no primary (P15)
     }
-    if (watch_.silence() >= patience(options_.silence_patience)) return because(Suspicion::silent);
+    bool hasty = active_ && strikes(options_.quirks, Quirk::hasty_suspicion);
+    if (hasty || watch_.silence() >= patience(options_.silence_patience))
+        return because(Suspicion::silent);
     if (stuck_since_ && delivered_ <= ready_to_ &&
         watch_.awake() - *stuck_since_ >= patience(options_.body_patience))
         return because(Suspicion::body_missing);

@@ -38,6 +38,7 @@ void Replica::commit_if_ready() {
     Slot begins = chain_cert_ ? chain_cert_->new_view.slot : Slot(0);
     if (ready_to_ < begins || (!chain_cert_ && ready_to_ == begins)) return;
     if (!own().last.before({commit.view, commit.to, {}, {}})) return;
+    if (strikes(options_.quirks, Quirk::late_commit)) return;
     if (chain_cert_ && ready_to_ == begins) {
         if (chain_.digest_at(begins) != chain_cert_->new_view.hd)
             return;  // adopted, of a later view

@@ -201,6 +201,17 @@ class Cluster:
     def documents(self):
         return {host: document for host, document in self.status()["hosts"].items() if document}
 
+    def http_urls(self):
+        """Host -> URL of its HTTP front, as the topology gives it."""
+        urls, host = {}, None
+        for line in (self.dir / "topology.toml").read_text().splitlines():
+            name, _, value = line.partition(" = ")
+            if name == "name":
+                host = value.strip('"')
+            elif name == "http":
+                urls[host] = value.strip('"')
+        return urls
+
     @staticmethod
     def replicas(documents):
         return [replica for document in documents.values() for replica in document.get("replicas", [])]

@@ -134,6 +134,11 @@ class Soak:
 
     # --- disturbances: each says whom it hit ---
 
+    def calm(self):
+        """None: what grows now grows by itself."""
+        self.cluster.requests_flow(more=500)
+        return "nobody"
+
     def kill_daemons(self):
         host = self.any_host()
         self.cluster.script("kill-daemons", host)
@@ -292,7 +297,7 @@ class Soak:
 
     # --- all of it ---
 
-    NAMES = ["kill_daemons", "kill_host", "kill_leader", "kill_all_primaries_but_one", "restart", "power_cut",
+    NAMES = ["calm", "kill_daemons", "kill_host", "kill_leader", "kill_all_primaries_but_one", "restart", "power_cut",
              "sleeping_host", "sleeping_database", "sleeping_tpm", "dead_database", "partition", "everybody_alone", "one_way",
              "swizzle", "resets", "half_open", "forgotten_connections", "bad_links", "liar", "damaged_database",
              "lost_database"]

@@ -183,7 +183,8 @@ consensus::Execution Order::again(const consensus::Execution& first) {
     return execution;
 }
 
-Rig::Rig(const ConnectOptions& connect, std::uint32_t workers, std::uint32_t voter, Digest cluster)
+Rig::Rig(const ConnectOptions& connect, std::uint32_t workers, std::uint32_t voter, Digest cluster,
+         const catalog::Application& application)
     : work_(io_.get_executor()) {
     ExecutorOptions& options = options_;
     options.connect = connect;
@@ -194,7 +195,7 @@ Rig::Rig(const ConnectOptions& connect, std::uint32_t workers, std::uint32_t vot
     options.retry_max = std::chrono::milliseconds(100);
     options.install = true;
     executor_ = std::make_unique<OrderedExecutor>(
-        io_, options, bank(),
+        io_, options, application,
         ExecutorHandlers{
             [this](std::vector<consensus::Executed> results) {
                 for (auto& result : results) executed.push_back(std::move(result));

@@ -41,7 +41,7 @@ private:
 class Rig {
 public:
     Rig(const ConnectOptions& connect, std::uint32_t workers = 1, std::uint32_t voter = 0,
-        Digest cluster = {});
+        Digest cluster = {}, const catalog::Application& application = bank());
 
     Result<std::map<PartitionId, Seq>> open() { return executor_->open(); }
     void give(consensus::Execution execution);

@@ -26,6 +26,8 @@ container=""
 finish() {
     local status=$?
     if [ -n "$container" ]; then
+        # Of what failed, the reason is in the container's journal.
+        [ $status = 0 ] || explain >&2 || true
         kill -RTMIN+4 "$(init_process)" 2>/dev/null || true  # systemd: power off
         for _ in $(seq 100); do kill -0 "$container" 2>/dev/null || break; sleep 0.2; done
         kill -9 "$container" 2>/dev/null || true
@@ -37,9 +39,17 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
+explain() {
+    inside journalctl --no-pager -n 60 -u 'bftnode*' -u mariadb
+    inside bftctl status /etc/bftnode
+    for host in host1 host2 host3; do
+        echo "$host: status, code, how many, first slot"
+        sql $host "SELECT status, code, COUNT(*), MIN(slot) FROM tpcc.cbft_exec GROUP BY status, code"
+    done
+}
 init_process() { pgrep -P "$container" | head -n 1; }
 inside() { # COMMAND...
-    nsenter --target "$(init_process)" --all --wd=/root env -i \
+    nsenter --target "$(init_process)" --all --wdns=/root env -i \
         PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
 }
 wait_until() { # SECONDS WHAT COMMAND...
@@ -68,6 +78,14 @@ else
     [ -z "$keep" ] || tar -C "$machine" -cf "$keep" .
 fi
 cp /etc/resolv.conf "$machine/etc/resolv.conf"
+printf '127.0.0.1 localhost\n' >"$machine/etc/hosts"  # as Debian's installer does, and debootstrap does not
+# With its security updates: MariaDB 10.11.18 of the plain release refuses TPC-C's delivery from a session's second CALL on
+# (ONLY_FULL_GROUP_BY), so that answers depend on how old a session is; 10.11.19 does not.
+{
+    echo "deb http://deb.debian.org/debian bookworm main"
+    echo "deb http://deb.debian.org/debian bookworm-updates main"
+    echo "deb http://deb.debian.org/debian-security bookworm-security main"
+} >"$machine/etc/apt/sources.list"
 mkdir -p "$machine/packages"
 cp "$packages"/*.deb "$machine/packages/"
 systemd-nspawn --directory "$machine" --register=no --keep-unit --boot --machine=bft-package \
@@ -76,7 +94,6 @@ container=$!
 wait_until 60 "systemd runs" eval 'inside systemctl is-system-running --wait | grep -E "running|degraded"'
 
 say "install"
-before=$(inside dpkg-query -W -f='${Package}\n' | sort)
 inside apt-get update -qq
 inside sh -c 'apt-get install -y -qq --no-install-recommends /packages/*.deb mariadb-server swtpm' >"$work/apt.log" 2>&1 ||
     { tail "$work/apt.log" >&2; fail "the packages cannot be installed"; }
@@ -98,7 +115,7 @@ say "a cluster of five hosts"
             *)
                 echo 'roles = ["replica", "voter"]'
                 printf 'http = "https://localhost:%d"\n' $((port + 2))
-                printf 'database = { socket = "/run/mysqld/mysqld.sock", user = "bftnode", name = "tpcc_%s" }\n' $host
+                printf 'database = { socket = "/run/mariadb-%s/sock", user = "bftnode", name = "tpcc" }\n' $host
                 ;;
         esac
         port=$((port + 10))
@@ -113,17 +130,24 @@ for host in $hosts; do
         --server "type=unixio,path=/run/swtpm-$host/sock" --ctrl "type=unixio,path=/run/swtpm-$host/sock.ctrl"
 done
 for host in $hosts; do wait_until 30 "TPM of $host" inside test -S "/run/swtpm-$host/sock.ctrl"; done
-inside systemctl start mariadb
-inside mariadb -e "CREATE USER bftnode@localhost IDENTIFIED VIA unix_socket"
+# A server for each host, as on machines of their own, with the distribution's settings.
 for host in host1 host2 host3; do
-    inside mariadb -e "GRANT ALL ON tpcc_$host.* TO bftnode@localhost"
+    inside mariadb-install-db --user=mysql --datadir="/var/lib/mariadb-$host" --skip-test-db >"$work/mariadb.log" 2>&1
+    inside systemd-run --quiet --unit="mariadb-$host" --uid=mysql --property=RuntimeDirectory="mariadb-$host" \
+        mariadbd --datadir="/var/lib/mariadb-$host" --socket="/run/mariadb-$host/sock" --skip-networking \
+        --pid-file="/run/mariadb-$host/pid"
+done
+sql() { inside mariadb --socket="/run/mariadb-$1/sock" -e "$2"; } # HOST SQL
+for host in host1 host2 host3; do
+    wait_until 60 "database of $host" sql $host "DO 0"
+    sql $host "CREATE USER bftnode@localhost IDENTIFIED VIA unix_socket; GRANT ALL ON tpcc.* TO bftnode@localhost"
 done
 inside bftctl init --topology topology.toml --dir cluster
 for host in $hosts; do inside bftctl install "cluster/hosts/$host"; done
 inside sh -c '! su -s /bin/sh bftnode -c "cat /etc/bftnode/host1/identity.key" 2>/dev/null'
 for host in host1 host2 host3; do
     inside /opt/tpcc/tpcc_load --app /usr/share/bftnode/apps/tpcc --warehouses 2 --scale 0.02 --replace \
-        --socket /run/mysqld/mysqld.sock --database "tpcc_$host"
+        --socket "/run/mariadb-$host/sock"
 done
 inside systemctl daemon-reload
 units=$(for host in $hosts; do echo "bftnode-usig@$host bftnode@$host"; done)

@@ -19,6 +19,23 @@ TEST(Bytes, HexRoundTrip) {
     EXPECT_FALSE(from_hex("zz"));
 }
 
+TEST(Digester, LongStructuresAreHashedAsShortOnes) {
+    for (std::size_t size : {0u, 1u, 200u, 239u, 240u, 241u, 255u, 256u, 257u, 5000u}) {
+        const std::string text(size, 'x');
+        std::string whole;
+        auto put = [&](std::uint64_t value, int bytes) {
+            for (int i = bytes - 1; i >= 0; --i)
+                whole += static_cast<char>(value >> (8 * i) & 0xff);
+        };
+        put(3, 8);
+        whole += "tag";
+        put(size, 8);
+        whole += text;
+        put(7, 4);
+        EXPECT_EQ(Digester("tag").text(text).u32(7).finish(), sha256(as_bytes(whole))) << size;
+    }
+}
+
 // FIPS 180-4, the example of three letters.
 TEST(Sha256, KnownValue) {
     EXPECT_EQ(hex(sha256(as_bytes("abc"))),
@@ -50,6 +67,8 @@ TEST(Merkle, EveryLeafFoldsToTheRoot) {
         Digest root = merkle_root(leaves);
         for (std::size_t i = 0; i < count; ++i) {
             auto path = merkle_path(leaves, i);
+            EXPECT_EQ(MerkleTree(leaves).path(i), path);
+            EXPECT_EQ(MerkleTree(leaves).root(), root);
             EXPECT_EQ(merkle_fold(leaves[i], i, count, path), root) << count << " " << i;
         }
     }

@@ -26,6 +26,28 @@ Call transfer() {
     return {"transfer", {std::int64_t{7}, moves(3), std::string("10.00"), std::string("hello")}};
 }
 
+TEST(Application, OneThatOrdersOnlyIsACatalogAlone) {
+    const std::string catalog =
+        "[application]\nname = \"log\"\nversion = 1\nkind = \"ordering\"\n"
+        "[procedures.order]\nparams = [{name = \"p\", type = \"int\"}, "
+        "{name = \"what\", type = \"string\", max = 9}]\npartitions = [\"p\"]\n";
+    auto application = Application::parse("log", catalog, "", "");
+    ASSERT_TRUE(application) << application.error().what;
+    EXPECT_EQ(application->kind(), Kind::ordering);
+    EXPECT_TRUE(application->check_call({"order", {std::int64_t{1}, std::string()}}));
+    EXPECT_TRUE(application->fits(0));
+    EXPECT_FALSE(application->fits(3)) << "databases would get nothing";
+    EXPECT_FALSE(bank().fits(0)) << "nothing would run its procedures";
+    EXPECT_TRUE(bank().fits(3));
+
+    auto with_sql = Application::parse("log", catalog, sample::kSchema, "");
+    ASSERT_FALSE(with_sql);
+    EXPECT_THAT(with_sql.error().what, HasSubstr("nothing would run them"));
+    std::string other = catalog;
+    other.replace(other.find("ordering"), 8, "whatever");
+    EXPECT_THAT(Application::parse("log", other, "", "").error().what, HasSubstr("'kind' must be"));
+}
+
 TEST(Application, ReadsAWholeOne) {
     auto application = bank();
     EXPECT_EQ(application.name(), "bank");
@@ -114,6 +136,47 @@ partitions = ["c"]
     EXPECT_THAT(what, HasSubstr("app/schema.sql:1: table 'other' is not in catalog.toml"));
     EXPECT_THAT(what, HasSubstr("app/schema.sql:1: table 'other' has no PRIMARY KEY"));
     EXPECT_THAT(what, HasSubstr("app/catalog.toml:5: procedure 'p' is not created"));
+}
+
+TEST(Application, BatchFormsAreProceduresOfTheirOwn) {
+    const std::string_view toml = R"TOML([application]
+name = "a"
+version = 1
+[tables.t]
+partition_column = "w"
+[procedures.put]
+batch = "puts"
+commutes_with = ["look"]
+params = [{name="w", type="int"}]
+partitions = ["w"]
+[procedures.look]
+read_only = true
+params = [{name="w", type="int"}]
+partitions = ["w"]
+)TOML";
+    const std::string schema = "CREATE TABLE t (w INT PRIMARY KEY);";
+    const std::string plain = "CREATE PROCEDURE put(w INT) DELETE FROM t;"
+                              "CREATE PROCEDURE look(w INT) SELECT COUNT(*) FROM t;";
+    auto whole = Application::parse("app", toml, schema,
+                                    plain + "CREATE PROCEDURE puts(c TEXT) DELETE FROM t;");
+    ASSERT_TRUE(whole) << whole.error().what;
+    EXPECT_EQ(whole->procedure("put")->batch, "puts");
+    const Procedure &put = *whole->procedure("put"), &look = *whole->procedure("look");
+    EXPECT_TRUE(whole->commute(put, look));
+    EXPECT_TRUE(whole->commute(look, put));
+    EXPECT_FALSE(whole->commute(put, put));
+    EXPECT_TRUE(whole->commute(look, look));
+
+    auto missing = Application::parse("app", toml, schema, plain);
+    ASSERT_FALSE(missing);
+    EXPECT_THAT(missing.error().what, HasSubstr("the batch form 'puts' of 'put' is not created"));
+    std::string itself(toml);
+    itself.replace(itself.find("\"puts\""), 6, "\"look\"");
+    itself.replace(itself.find("[\"look\"]"), 8, "[\"loot\"]");
+    auto wrong = Application::parse("app", itself, schema, plain);
+    ASSERT_FALSE(wrong);
+    EXPECT_THAT(wrong.error().what, HasSubstr("'look' is a batch form and cannot be called"));
+    EXPECT_THAT(wrong.error().what, HasSubstr("commutes with 'loot', which is no procedure"));
 }
 
 TEST(Application, BrokenTomlAndMissingFilesAreOneSentence) {

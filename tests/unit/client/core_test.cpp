@@ -298,7 +298,21 @@ TEST_F(ClientCoreTest, WantOfRoomIsNoFinalRejection) {
     EXPECT_TRUE(finished.empty());
 }
 
+TEST_F(ClientCoreTest, ARequestThatComesAloneIsSentAtOnce) {
+    submit(1);
+    run();
+    EXPECT_EQ(sent.size(), 1u);
+    submit(2);
+    run();
+    EXPECT_EQ(sent.size(), 1u) << "the last signature was just now";
+    advance(1ms);
+    EXPECT_EQ(sent.size(), 2u);
+}
+
 TEST_F(ClientCoreTest, RequestsThatWaitTogetherShareOneSignature) {
+    send_one(100);
+    bundles.clear();
+    sent.clear();
     for (std::uint64_t token = 1; token <= 5; ++token) submit(token);
     run();
     EXPECT_TRUE(sent.empty()) << "the flush is due after the bundle interval";
@@ -309,7 +323,7 @@ TEST_F(ClientCoreTest, RequestsThatWaitTogetherShareOneSignature) {
         const consensus::Request& r = *s.body;
         EXPECT_EQ(r.bundle_count, 5u);
         EXPECT_EQ(r.rd, consensus::request_digest(r.raw));
-        auto root = merkle_fold(r.rd, r.bundle_index, r.bundle_count, r.bundle_path);
+        auto root = merkle_fold(r.rd, r.bundle_index, r.bundle_count, consensus::proof_of(r).path);
         ASSERT_TRUE(root);
         EXPECT_EQ(consensus::bundle_digest(membership.cluster, self, *root), bundles[0].digest);
     }

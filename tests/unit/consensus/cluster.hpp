@@ -86,6 +86,9 @@ private:
         return found->second;
     }
     void apply(const BodyRecord& r) { bodies_[r.body->rd] = r.body; }
+    void apply(const SlotBodiesRecord& r) {
+        for (const Body& body : r.bodies) bodies_[body->rd] = body;
+    }
     void apply(const PrepareRecord& r) {
         prepares_[{membership->primary_of(r.prepare.view), r.prepare.ui.cv}] = r.prepare;
         headers_[r.prepare.hd] = r.prepare.header;

@@ -3,6 +3,7 @@
 
 #include "fixture.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -371,6 +372,40 @@ TEST_F(GuardTest, StandingStillWhileOthersGoOnEndsInATransfer) {
     ASSERT_TRUE(healed(1));
     step();
     all_equal();
+}
+
+// Sequence numbers raised far beyond the order, and a restart: all that comes seems executed.
+TEST_F(GuardTest, StandingAheadOfTheOrderEndsInATransfer) {
+    for (int i = 0; i < 8; ++i) step();
+    Node& raised = node(0);
+    raised.stuck = true;
+    for (auto& [p, seq] : raised.next) seq = seq + 100'000;
+    auto one_step = [&] {
+        std::map<PartitionId, Seq> order;
+        for (const auto& [p, g] : m_.owners) order[p] = Seq(slot_.value / kEvery);
+        if (raised.running) raised.guard.asked_again(order);
+        step();
+        return raised.guard.report().quarantines > 0;
+    };
+    int steps = 0;
+    while (!one_step() && steps < 400) ++steps;
+    EXPECT_GE(steps * 500ms, options_.stuck_after - 1s);
+    EXPECT_THAT(raised.guard.report().reason, testing::HasSubstr("it stands ahead"));
+    raised.stuck = false;
+    EXPECT_TRUE(steps_until([&] { return raised.guard.report().transfers == 1; }));
+}
+
+// Others come back and are slow: the order does not go on below a sound database's next number.
+TEST_F(GuardTest, AheadOfSlowOnesIsNoReason) {
+    for (int i = 0; i < 8; ++i) step();
+    node(1).stuck = node(2).stuck = true;
+    std::map<PartitionId, Seq> order;
+    for (const auto& [p, g] : m_.owners) order[p] = Seq(2);
+    for (int i = 0; i < 400; ++i) {
+        node(0).guard.asked_again(order);  // old ones, asked for again, and none after them
+        step();
+    }
+    EXPECT_EQ(node(0).guard.report().quarantines, 0u);
 }
 
 TEST_F(GuardTest, OneLiarAheadBringsNobodyDown) {

@@ -104,6 +104,27 @@ inline Body make_config(const Membership& m, ConfigChange change, std::uint32_t 
     return request;
 }
 
+/// The same requests under one signature, as they come from a client that had them waiting.
+inline std::vector<Body> make_bundle(const Membership& m, const std::vector<Body>& alone) {
+    std::vector<Digest> rds;
+    for (const Body& body : alone) rds.push_back(body->rd);
+    SignedBundle bundle{MerkleTree(rds), {}};
+    ClientId client = alone.front()->id.client;
+    bundle.signature = HashChecker::sign(m.clients.at(client),
+                                         bundle_digest(m.cluster, client, bundle.tree.root()));
+    auto shared = std::make_shared<const SignedBundle>(std::move(bundle));
+    std::vector<Body> together;
+    for (std::size_t i = 0; i < alone.size(); ++i) {
+        Request request = *alone[i];
+        request.signature.clear();
+        request.bundle = shared;
+        request.bundle_index = static_cast<std::uint32_t>(i);
+        request.bundle_count = static_cast<std::uint32_t>(alone.size());
+        together.push_back(std::make_shared<const Request>(std::move(request)));
+    }
+    return together;
+}
+
 inline EntryHeader entry_of(const Body& body) {
     return {body->id, body->parts, EntryKind::transaction, body->rd};
 }

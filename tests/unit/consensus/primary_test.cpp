@@ -82,7 +82,7 @@ TEST_F(PrimaryTest, PersistsTheIntentBeforeItAsksTheTpm) {
     Output out = primary_->take_output();
     ASSERT_TRUE(out.seal);
     ASSERT_EQ(out.persist.size(), 2u);
-    EXPECT_TRUE(std::holds_alternative<BodyRecord>(out.persist[0].record));
+    EXPECT_TRUE(std::holds_alternative<SlotBodiesRecord>(out.persist[0].record));
     EXPECT_TRUE(std::holds_alternative<PrepareIntent>(out.persist[1].record));
     EXPECT_TRUE(out.persist[1].durable);
     EXPECT_TRUE(out.send.empty());

@@ -105,6 +105,47 @@ TEST(Reconfiguration, TooFewAdminKeysAreRefused) {
     EXPECT_FALSE(judged(make_config(small_cluster(2), move(1, 1, 1)))) << "no admin keys";
 }
 
+// Of several bodies in one message each change has its own signatures, whatever they share.
+TEST(Reconfiguration, NothingHidesBehindAChange) {
+    Membership m = small_cluster(2);
+    HashChecker checker;
+    Verifier verifier(m, checker);
+    auto judged = [&](std::vector<Body> bodies) {
+        return verifier.verify({at(0, 1), at(0, 0), Bodies{std::move(bodies)}}).has_value();
+    };
+    Body good = make_config(m, move(1, 1, 1));
+    EXPECT_TRUE(judged({good, make_request(m, 1)}));
+    EXPECT_FALSE(judged({good, make_config(m, move(1, 1, 1), 1)}));
+
+    auto change = std::make_shared<Request>(*good);
+    auto forged = std::make_shared<Request>(*make_request(m, 1));
+    forged->id.client = config_client;
+    forged->signature.clear();
+    change->bundle = forged->bundle = std::make_shared<const SignedBundle>(
+        SignedBundle{MerkleTree(std::vector{change->rd, forged->rd}), {}});
+    change->bundle_count = forged->bundle_count = 2;
+    forged->bundle_index = 1;
+    EXPECT_FALSE(judged({change, forged}));
+    EXPECT_FALSE(judged({good, forged}));
+    EXPECT_FALSE(judged({change})) << "a change is in no bundle";
+}
+
+// A frame of requests of which some are another group's by now: each owner takes its own.
+TEST(Reconfiguration, ABundleForTwoOwnersIsTakenByBoth) {
+    Cluster c(quick(2, 2));
+    propose(c, make_config(c.m, move(1, 1, 1)));
+    ASSERT_TRUE(c.run_until([&] { return in_force(c, 1); }, 10s));
+    // Partition 1 has moved, partition 3 has not.
+    std::vector<Body> bodies = make_bundle(
+        c.m, {make_request(c.m, 1, {PartitionId(1)}), make_request(c.m, 1, {PartitionId(3)})});
+    std::vector<Endpoint> everyone = c.m.all_replicas();
+    for (const Endpoint& each : c.m.all_primaries()) everyone.push_back(each);
+    for (const Endpoint& each : everyone)
+        c.inject(Endpoint::of_client(ClientId(1)), each, Bodies{bodies});
+    EXPECT_TRUE(c.run_until([&] { return c.answered(bodies[0]) && c.answered(bodies[1]); }, 20s));
+    EXPECT_EQ(c.violation, "");
+}
+
 // C20: a stale one is never ordered by a correct primary, and suspects nobody.
 TEST(Reconfiguration, AChangeThatDoesNotFitIsNotOrdered) {
     Cluster c(quick(2, 2));

@@ -107,6 +107,65 @@ TEST_F(ReplicaTest, CommitsAndDeliversWithOnePeer) {
     EXPECT_EQ(voters, 3u);
 }
 
+TEST_F(ReplicaTest, WithoutDatabasesThePlaceIsTheAnswer) {
+    m_.voters.clear();
+    m_.f_database = 0;
+    start();
+    std::vector<Body> bodies = make_bundle(m_, {make_request(m_, 1), make_request(m_, 2)});
+    give(client_, Bodies{bodies});
+    Prepare prepare = next_slot(bodies);
+    give(primary_, prepare);
+    seal();
+    EXPECT_TRUE(sent<Replies>().empty()) << "nothing is answered before it is committed";
+    give(peer1_, make_commit(m_, GroupId(0), Position(1), prepare, Counter(1)));
+    auto together = sent<Replies>();
+    ASSERT_EQ(together.size(), 1u);
+    EXPECT_EQ(together[0].first, std::vector{client_});
+    const std::vector<Reply>& replies = together[0].second.replies;
+    ASSERT_EQ(replies.size(), 2u);
+    for (std::uint32_t i = 0; i < 2; ++i) {
+        EXPECT_EQ(replies[i].slot, prepare.slot);
+        EXPECT_EQ(replies[i].answer.index, i);
+        EXPECT_EQ(replies[i].answer.rid, bodies[i]->id);
+    }
+    EXPECT_TRUE(sent<CommitDb>().empty());
+    EXPECT_EQ(replica_->executor().report().executed, prepare.slot);
+
+    give(client_, Bodies{bodies});  // asked again, answered again
+    EXPECT_EQ(sent<Reply>().size(), 2u);
+    EXPECT_EQ(sent<Reply>()[1].second.answer.index, 1u);
+}
+
+TEST_F(ReplicaTest, AStatusOfAnOlderConfigurationIsAnsweredOnlyWithWhatThereIs) {
+    m_.version = ConfigVersion(1);
+    start();
+    Status status;
+    status.ordering_seen.resize(m_.primaries.size());
+    status.votes_seen.resize(m_.replicas_per_group());
+    give(peer1_, status);
+    EXPECT_TRUE(sent<BarrierCertPtr>().empty());
+}
+
+TEST_F(ReplicaTest, LogsTheBodiesOfASlotBeforeItsCommit) {
+    std::vector<Body> bodies = make_bundle(m_, {make_request(m_, 1), make_request(m_, 2)});
+    give(client_, Bodies{bodies});
+    EXPECT_TRUE(persisted_.empty()) << "what is not ordered comes again";
+    Prepare prepare = next_slot(bodies);
+    give(primary_, prepare);
+    std::optional<std::size_t> logged, intent;
+    for (std::size_t i = 0; i < persisted_.size(); ++i) {
+        if (const auto* slot = std::get_if<SlotBodiesRecord>(&persisted_[i].record)) {
+            logged = i;
+            EXPECT_EQ(slot->slot, prepare.slot);
+            EXPECT_EQ(slot->hd, prepare.hd);
+            EXPECT_EQ(slot->bodies, bodies);
+        }
+        if (std::holds_alternative<CommitIntent>(persisted_[i].record)) intent = i;
+    }
+    ASSERT_TRUE(logged && intent);
+    EXPECT_LT(*logged, *intent);
+}
+
 TEST_F(ReplicaTest, DoesNotCommitWithoutTheBody) {
     Body body = make_request(m_, 1);
     Prepare prepare = next_slot({body});
@@ -265,6 +324,8 @@ TEST_F(ReplicaTest, RecoversItsChainVotesAndDeliveries) {
     std::optional<std::pair<Digest, Ui>> last;
     for (const Persist& p : persisted_) {
         if (const auto* b = std::get_if<BodyRecord>(&p.record)) log.bodies[b->body->rd] = b->body;
+        if (const auto* b = std::get_if<SlotBodiesRecord>(&p.record))
+            for (const Body& each : b->bodies) log.bodies[each->rd] = each;
         if (const auto* q = std::get_if<PrepareRecord>(&p.record))
             log.prepares.push_back(q->prepare);
         if (const auto* c = std::get_if<CommitIntent>(&p.record)) log.intent = *c;

@@ -57,6 +57,49 @@ TEST_F(VerifierTest, RefusesBadRequests) {
     EXPECT_FALSE(verify(client_, Body(nullptr)));
 }
 
+TEST_F(VerifierTest, OneSignatureCoversABundle) {
+    std::vector<Body> bodies = make_bundle(
+        m_, {make_request(m_, 1), make_request(m_, 2), make_request(m_, 3), make_request(m_, 4)});
+    EXPECT_TRUE(verify(client_, Bodies{bodies}));
+    EXPECT_TRUE(verify(client_, Bodies{{bodies[3], bodies[1]}}));  // a part of it
+    EXPECT_TRUE(verify(peer_, bodies[2]));
+    EXPECT_FALSE(verify(Endpoint::of_client(ClientId(2)), Bodies{bodies}));
+
+    // Alone, with the path that the bundle gives.
+    Request alone = *bodies[2];
+    RequestProof proof = proof_of(alone);
+    alone.bundle = nullptr;
+    alone.bundle_path = proof.path;
+    alone.signature = proof.signature;
+    EXPECT_TRUE(verify(peer_, Body(std::make_shared<const Request>(alone))));
+}
+
+TEST_F(VerifierTest, NothingHidesBehindABundlesSignature) {
+    std::vector<Body> bodies =
+        make_bundle(m_, {make_request(m_, 1), make_request(m_, 2), make_request(m_, 3)});
+    auto second = [&](auto&& change) {
+        Request request = *bodies[1];
+        change(request);
+        return verify(client_,
+                      Bodies{{bodies[0], std::make_shared<const Request>(std::move(request))}});
+    };
+    EXPECT_TRUE(second([](Request&) {}));
+    EXPECT_FALSE(second([](Request& r) { r.raw.push_back(0); }));
+    EXPECT_FALSE(second([](Request& r) {
+        r.raw.push_back(0);
+        r.rd = request_digest(r.raw);
+    }));
+    EXPECT_FALSE(second([](Request& r) { r.bundle_index = 2; }));
+    EXPECT_FALSE(second([](Request& r) { r.bundle_index = 77; }));
+    EXPECT_FALSE(second([](Request& r) { r.bundle_count = 2; }));
+    EXPECT_FALSE(second([](Request& r) { r.parts = {PartitionId(77)}; }));
+    EXPECT_FALSE(second([](Request& r) {
+        r.bundle = std::make_shared<const SignedBundle>(
+            SignedBundle{r.bundle->tree, Bytes(r.bundle->signature.size())});
+    }));
+    EXPECT_FALSE(verify(client_, Bodies{{make_request(m_, 1), nullptr}}));
+}
+
 TEST_F(VerifierTest, ChecksAPreparesCertificateAndHeader) {
     Prepare good = make_prepare(m_, Slot(1), genesis_header_digest(m_.cluster), {}, 5);
     EXPECT_TRUE(verify(primary_, good));

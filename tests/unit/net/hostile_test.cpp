@@ -49,6 +49,9 @@ struct TlsClient {
     void start(std::string bytes) {
         out = std::move(bytes);
         stream.set_verify_callback([](bool, asio::ssl::verify_context&) { return true; });
+        SSL_set_alpn_protos(stream.native_handle(),
+                            reinterpret_cast<const unsigned char*>(protocols.data()),
+                            static_cast<unsigned>(protocols.size()));
         stream.next_layer().async_connect(where, [this](error_code) {
             stream.async_handshake(asio::ssl::stream_base::client, [this](error_code code) {
                 if (code) {
@@ -72,6 +75,9 @@ struct TlsClient {
     std::unique_ptr<asio::ssl::context> tls;
     asio::ssl::stream<tcp::socket> stream;
     tcp::endpoint where;
+    std::string protocols =
+        "\x09"
+        "bftnode/1";
     std::string out;
     std::array<char, 4096> in{};
     bool shaken = false;
@@ -151,6 +157,22 @@ TEST_F(HostileTest, OlderTlsIsRefused) {
     client.start(length(0));
     EXPECT_TRUE(run_until([&] { return client.closed; }));
     EXPECT_FALSE(client.shaken);
+}
+
+TEST_F(HostileTest, StrangeProtocolNamesAreRefused) {
+    Node host(io_), peer(io_);
+    host.allowed.insert(peer.id());
+    std::uint16_t port = listen(host);
+    for (const char* offered : {"", "\x01\n",
+                                "\x09"
+                                "bftnode/9",
+                                "\x02h2\x08http/1.1"}) {
+        TlsClient client(io_, peer.key, port);
+        client.protocols = offered;
+        client.start(length(0));
+        EXPECT_TRUE(run_until([&] { return client.closed; })) << offered;
+    }
+    EXPECT_TRUE(host.ups.empty());
 }
 
 TEST_F(HostileTest, SlowHandshakeTimesOut) {

@@ -251,6 +251,43 @@ TEST_F(LinksTest, HangingUpAndDisconnecting) {
     ASSERT_TRUE(run_until([&] { return b.downs.size() == 2; }));
 }
 
+LinkOptions speaking(std::vector<std::string> protocols) {
+    LinkOptions options;
+    options.protocols = std::move(protocols);
+    return options;
+}
+
+TEST_F(LinksTest, TheBestVersionThatBothSpeakIsChosen) {
+    Node older(io_, speaking({"bftnode/1"})), newer(io_, speaking({"bftnode/2", "bftnode/1"}));
+    older.allowed.insert(newer.id());
+    newer.allowed.insert(older.id());
+    ASSERT_TRUE(newer.links->dial(older.id(), address(listen(older))).has_value());
+    ASSERT_TRUE(older.links->dial(newer.id(), address(listen(newer))).has_value());
+    ASSERT_TRUE(run_until([&] { return newer.ups.size() == 2 && older.ups.size() == 2; }) ||
+                (newer.up(older) && older.up(newer)));
+    for (const Node* node : {&older, &newer}) {
+        for (const LinkReport& link : node->links->report().links)
+            EXPECT_TRUE(!link.up || link.protocol == "bftnode/1") << link.protocol;
+    }
+    EXPECT_GT(newer.links->report().links.at(0).rtt_us, 0U);
+}
+
+TEST_F(LinksTest, WithoutACommonVersionBothSidesSaySo) {
+    Node older(io_, speaking({"bftnode/1"})), newer(io_, speaking({"bftnode/3", "bftnode/2"}));
+    older.allowed.insert(newer.id());
+    newer.allowed.insert(older.id());
+    ASSERT_TRUE(newer.links->dial(older.id(), address(listen(older))).has_value());
+    auto why = [&] { return newer.links->report().links.at(0).last_error; };
+    ASSERT_TRUE(run_until([&] { return !why().empty(); }));
+    EXPECT_NE(why().find("no common protocol version: we speak bftnode/3, bftnode/2"),
+              std::string::npos)
+        << why();
+    drain();
+    EXPECT_FALSE(newer.up(older));
+    EXPECT_TRUE(older.ups.empty());
+    EXPECT_TRUE(newer.ups.empty());
+}
+
 TEST_F(LinksTest, NamesAndIpv6AreAddresses) {
     Node a(io_), b(io_);
     b.allowed.insert(a.id());

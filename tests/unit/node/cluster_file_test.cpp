@@ -128,6 +128,21 @@ TEST(ClusterFile, RefusesWhatCannotWork) {
     }
 }
 
+TEST(ClusterFile, AClusterMayOrderOnly) {
+    ClusterFile cluster = small_cluster();
+    cluster.voters.clear();
+    EXPECT_THAT(listing(parse(cluster).errors), HasSubstr("there are 0 voters"));
+    cluster.f_database = 0;
+    const auto loaded = parse(cluster);
+    ASSERT_TRUE(loaded.value) << listing(loaded.errors);
+    EXPECT_TRUE(loaded.value->membership().orders_only());
+    EXPECT_NE(loaded.value->digest(), small_cluster().digest());
+
+    ClusterFile both = small_cluster();
+    both.f_database = 0;
+    EXPECT_THAT(listing(parse(both).errors), HasSubstr("there are 3 voters"));
+}
+
 TEST(ClusterFile, RefusesDamagedIdentities) {
     std::string text = render(small_cluster());
     text.replace(text.find("software:"), 9, "tpm2-a4s:");

@@ -55,6 +55,16 @@ TEST(Topology, SaysWhatIsWrong) {
     }
 }
 
+TEST(Topology, WithoutVotersItOrdersOnly) {
+    std::string text = sample();
+    for (int i = 0; i < 3; ++i) text = replaced(text, "\"replica\", \"voter\"", "\"replica\"");
+    const auto loaded = parse_topology(text, "/t.toml");
+    ASSERT_TRUE(loaded.value) << listing(loaded.errors);
+    EXPECT_EQ(loaded.value->f_database, 0U);
+    const auto wanted = parse_topology("f_database = 1\n" + text, "/t.toml");
+    EXPECT_THAT(listing(wanted.errors), HasSubstr("0 hosts have the role 'voter'"));
+}
+
 TEST(Topology, OneTpmBelongsToOneHost) {
     std::string text = sample();
     for (int i = 0; i < 5; ++i) text = replaced(text, "provision_tcti", "# provision-tcti");

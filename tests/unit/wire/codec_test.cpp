@@ -196,6 +196,73 @@ TEST(Codec, RequestFields) {
     EXPECT_EQ(body->rd, request_digest(body->raw));
 }
 
+TEST(Codec, ABundleComesBackWhole) {
+    const std::vector<Body> bodies = sample_bundle(5);
+    Bodies back = through_the_wire(Bodies{bodies});
+    ASSERT_EQ(back.bodies.size(), bodies.size());
+    ASSERT_TRUE(back.bodies[0]->bundle);
+    EXPECT_EQ(back.bodies[0]->bundle->tree.root(), bodies[0]->bundle->tree.root());
+    EXPECT_EQ(back.bodies[0]->bundle->signature, bodies[0]->bundle->signature);
+    for (std::size_t i = 0; i < bodies.size(); ++i) {
+        expect_equal(*back.bodies[i], *bodies[i]);
+        EXPECT_EQ(back.bodies[i]->receipt, bodies[i]->receipt);
+        EXPECT_EQ(back.bodies[i]->bundle, back.bodies[0]->bundle);
+    }
+}
+
+TEST(Codec, APartOfABundleHasTheSameRoot) {
+    const std::vector<Body> bodies = sample_bundle(7);
+    for (std::vector<Body> part :
+         {std::vector{bodies[1], bodies[4], bodies[6]}, std::vector{bodies[5], bodies[0]}}) {
+        Bodies back = through_the_wire(Bodies{part});
+        ASSERT_EQ(back.bodies.size(), part.size());
+        for (const Body& body : back.bodies) {
+            ASSERT_TRUE(body->bundle);
+            EXPECT_EQ(body->bundle->tree.root(), bodies[0]->bundle->tree.root());
+            EXPECT_EQ(body->bundle->tree.leaves()[body->bundle_index], body->rd);
+        }
+    }
+    // One of many travels with its path.
+    Bodies alone = through_the_wire(Bodies{{bodies[3]}});
+    EXPECT_FALSE(alone.bodies.at(0)->bundle);
+    EXPECT_EQ(alone.bodies[0]->bundle_path, proof_of(*bodies[3]).path);
+    EXPECT_EQ(alone.bodies[0]->signature, bodies[3]->bundle->signature);
+}
+
+TEST(Codec, FramesForSeveralRecipientsSayTheSame) {
+    const Payload payload = Bodies{sample_bundle(3)};
+    const Endpoint from = Endpoint::of_client(ClientId(5));
+    const std::vector<Endpoint> to{Endpoint::replica(GroupId(1), Position(2)),
+                                   Endpoint::primary(PrimaryId(0))};
+    const std::vector<Bytes> frames = encode(from, to, payload);
+    ASSERT_EQ(frames.size(), to.size());
+    for (std::size_t i = 0; i < to.size(); ++i) {
+        auto back = decode(frames[i]);
+        ASSERT_TRUE(back) << back.error().what;
+        EXPECT_EQ(back->from, from);
+        EXPECT_EQ(back->to, to[i]);
+        EXPECT_EQ(std::get<Bodies>(back->payload).bodies.size(), 3u);
+    }
+}
+
+TEST(Codec, RepliesComeBackEachWithItsResult) {
+    Replies replies = sample_replies();
+    Replies back = through_the_wire(replies);
+    ASSERT_EQ(back.replies.size(), replies.replies.size());
+    for (std::size_t i = 0; i < replies.replies.size(); ++i) {
+        const Reply& a = replies.replies[i];
+        const Reply& b = back.replies[i];
+        EXPECT_EQ(a.group, b.group);
+        EXPECT_EQ(a.position, b.position);
+        EXPECT_EQ(a.slot, b.slot);
+        EXPECT_EQ(a.view_hint, b.view_hint);
+        EXPECT_EQ(a.config, b.config);
+        EXPECT_TRUE(a.answer.same_answer(b.answer));
+        EXPECT_EQ(a.answer.has_result, b.answer.has_result);
+        EXPECT_EQ(a.answer.result, b.answer.result);
+    }
+}
+
 TEST(Codec, RequestRawIsVerbatim) {
     auto request = std::make_shared<Request>(*sample_body(2));
     ASSERT_FALSE(request->read_only);

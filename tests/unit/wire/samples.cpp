@@ -42,6 +42,28 @@ Body sample_body(int seed) {
     return request;
 }
 
+std::vector<Body> sample_bundle(int count) {
+    std::vector<std::shared_ptr<Request>> requests;
+    std::vector<Digest> rds;
+    for (int i = 0; i < count; ++i) {
+        auto request = std::make_shared<Request>(*sample_body(i));
+        request->bundle_index = u32(i);
+        request->bundle_count = u32(count);
+        request->bundle_path.clear();
+        request->signature.clear();
+        request->receipt = i % 3 == 1;
+        rds.push_back(request->rd);
+        requests.push_back(std::move(request));
+    }
+    auto bundle = std::make_shared<const SignedBundle>(SignedBundle{MerkleTree(rds), Bytes(64, 7)});
+    std::vector<Body> bodies;
+    for (auto& request : requests) {
+        request->bundle = bundle;
+        bodies.push_back(std::move(request));
+    }
+    return bodies;
+}
+
 HeaderPtr sample_header(int seed, int entries) {
     auto header = std::make_shared<Header>();
     header->slot = Slot(u64(seed) + 1000);
@@ -233,6 +255,22 @@ ItemResult sample_result(int seed) {
     return result;
 }
 
+Replies sample_replies() {
+    Replies replies;
+    for (int i = 0; i < 5; ++i) {
+        Reply reply;
+        reply.group = GroupId(1);
+        reply.position = Position(2);
+        reply.view_hint = View(4);
+        reply.config = ConfigVersion(5);
+        reply.slot = Slot(u64(i) + 3);
+        reply.answer = sample_result(i);
+        reply.answer.rid.client = ClientId(9);
+        replies.replies.push_back(std::move(reply));
+    }
+    return replies;
+}
+
 namespace {
 
 DbLeavesPtr sample_leaves() {
@@ -278,7 +316,7 @@ std::vector<Message> sample_messages() {
         FetchCertificates{StreamId::vote(GroupId(9), Position(1)), Counter(2), Counter(3)},
         prepares,
         commits,
-        FetchBodies{{digest_of(1), digest_of(2)}},
+        FetchBodies{{digest_of(1), digest_of(2)}, {Slot(3), Slot(1)}},
         Bodies{{sample_body(3), sample_body(4)}},
         commit_db,
         db_reply,
@@ -297,6 +335,9 @@ std::vector<Message> sample_messages() {
         Reply{GroupId(1), Position(2), Slot(3), sample_result(1), View(4), ConfigVersion(5),
               digest_of(7), 8,
               consensus::ReplySignature{1, 3, {digest_of(9), digest_of(10)}, Bytes(64, 11)}, false},
+        sample_replies(),
+        Bodies{sample_bundle(5)},
+        Bodies{{sample_bundle(5)[0], sample_bundle(9)[2], sample_body(1)}},
         Rejected{{ClientId(1), PartitionId(2), ClientSeq(3)}, Rejected::Reason::stale, "why \xff"},
         Checkpoint{GroupId(1), Position(2), Slot(64), digest_of(1), 17, digest_of(2), signature(3)},
         sample_vouch(1),
@@ -341,6 +382,7 @@ std::vector<LogRecord> sample_records() {
     Commit intent = sample_commit(6);
     intent.ui = {};
     return {BodyRecord{sample_body(1)},
+            SlotBodiesRecord{Slot(9), digest_of(3), {sample_body(1), sample_body(2)}},
             PrepareRecord{sample_prepare(2, true)},
             PrepareIntent{View(3), sample_header(3)},
             CommitIntent{intent},

@@ -11,6 +11,9 @@ namespace bft::wire {
 Digest digest_of(int seed);
 consensus::Ui sample_ui(int seed);
 consensus::Body sample_body(int seed);
+/// `count` requests under one signature.
+std::vector<consensus::Body> sample_bundle(int count);
+consensus::Replies sample_replies();
 consensus::HeaderPtr sample_header(int seed, int entries = 3);
 consensus::Prepare sample_prepare(int seed, bool with_header);
 consensus::Commit sample_commit(int seed);
