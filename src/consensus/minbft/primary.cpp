@@ -123,9 +123,15 @@ Result<void> Primary::recover(Recovered log, const std::optional<std::pair<Diges
                      "the TPM's counter is at " + std::to_string(certified.value) +
                          ", below the log's " + std::to_string(logged.value) +
                          ": the TPM's state was rolled back. Replace this host's identity.");
-    if (certified.value - logged.value - 1 <= last->second.voids &&
-        resume_intent(log, last->first, last->second))
+    Counter followed = logged;  // and by proven voids
+    auto is_next = [&](const VoidCert& cert) { return cert.cv == followed.next(); };
+    while (std::ranges::any_of(log.voids, is_next)) followed = followed.next();
+    if (certified.value - followed.value - 1 <= last->second.voids &&
+        resume_intent(log, last->first, last->second)) {
+        // What is void lies before the NEW-VIEW that was certified.
+        if (!log.hole) resign_due_ = resigned_;
         return {};
+    }
     return error(Errc::refused,
                  "the TPM has certified up to " + std::to_string(certified.value) +
                      " but this host's log ends at " + std::to_string(logged.value) +

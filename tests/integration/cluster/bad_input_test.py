@@ -126,6 +126,7 @@ class BadInput(unittest.TestCase):
         harness.run("openssl", "req", "-x509", "-new", "-key", key, "-subj", "/CN=x", "-days", 1, "-out", certificate,
                     check=True)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.set_alpn_protocols(["bftnode/1"])
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

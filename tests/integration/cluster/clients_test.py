@@ -62,6 +62,7 @@ class BadClients(harness.UnderLoad):
         harness.run("openssl", "req", "-x509", "-new", "-key", key, "-subj", "/CN=x", "-days", 1, "-out", certificate,
                     check=True)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.set_alpn_protocols(["bftnode/1"])
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.load_cert_chain(certificate, key)

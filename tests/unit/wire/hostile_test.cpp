@@ -116,7 +116,7 @@ TEST(HostileBytes, EndlessListsAreRefused) {
     pb::Frame frame = frame_to_voter();
     for (int i = 0; i < 2002; ++i) frame.mutable_db_reply()->add_items();
     EXPECT_NE(why(frame).find("repeated too often"), std::string::npos);
-    for (int i = 0; i < 513; ++i) frame.mutable_bodies()->add_bodies();
+    for (int i = 0; i < 2002; ++i) frame.mutable_bodies()->add_bodies();
     EXPECT_NE(why(frame).find("repeated too often"), std::string::npos);
     for (int i = 0; i < 65; ++i) frame.mutable_status()->add_votes_seen(1);
     EXPECT_NE(why(frame).find("list is longer"), std::string::npos);
