@@ -58,9 +58,9 @@ struct ExecutorCounters {
     std::atomic<std::uint64_t> executed{0};  ///< items, all kinds
     std::atomic<std::uint64_t> aborted{0};   ///< of them: by rule
     std::atomic<std::uint64_t> duplicates{0};
-    std::atomic<std::uint64_t> batches{0};  ///< SQL transactions committed
+    std::atomic<std::uint64_t> batches{0};   ///< SQL transactions committed
     std::atomic<std::uint64_t> together{0};  ///< items that batch forms have run
-    std::atomic<std::uint64_t> retries{0};  ///< SQL transactions run again
+    std::atomic<std::uint64_t> retries{0};   ///< SQL transactions run again
     std::atomic<std::uint64_t> reconnects{0};
     std::atomic<std::uint64_t> lookups{0};
     std::atomic<std::uint64_t> cpu_us{0};  ///< of the executor's threads

@@ -155,8 +155,9 @@ params = [{name="w", type="int"}]
 partitions = ["w"]
 )TOML";
     const std::string schema = "CREATE TABLE t (w INT PRIMARY KEY);";
-    const std::string plain = "CREATE PROCEDURE put(w INT) DELETE FROM t;"
-                              "CREATE PROCEDURE look(w INT) SELECT COUNT(*) FROM t;";
+    const std::string plain =
+        "CREATE PROCEDURE put(w INT) DELETE FROM t;"
+        "CREATE PROCEDURE look(w INT) SELECT COUNT(*) FROM t;";
     auto whole = Application::parse("app", toml, schema,
                                     plain + "CREATE PROCEDURE puts(c TEXT) DELETE FROM t;");
     ASSERT_TRUE(whole) << whole.error().what;
