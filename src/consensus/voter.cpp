@@ -37,7 +37,8 @@ ItemResult Voter::no_effect(const DbItem& item) {
     ItemResult result;
     result.index = item.index;
     result.rid = item.rid;
-    result.outcome = item.kind == ItemKind::nop ? Outcome::duplicate : Outcome::ok;
+    bool checkpoint_or_config = item.kind == ItemKind::checkpoint || item.kind == ItemKind::config;
+    result.outcome = checkpoint_or_config ? Outcome::ok : Outcome::duplicate;
     result.rdig = result_digest(result.outcome, 0, {});
     result.has_result = true;
     return result;
