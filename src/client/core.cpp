@@ -23,6 +23,7 @@ constexpr std::size_t bundle_bytes = 1024 * 1024;  // a bundle that has so many 
 ClientCore::ClientCore(const consensus::Membership& membership, ClientId self, CoreOptions options,
                        ClientSeq first, std::uint64_t seed)
     : membership_(membership),
+      configs_(membership),
       self_(self),
       options_(options),
       first_(first),
@@ -59,7 +60,7 @@ Result<void> ClientCore::submit(std::uint64_t token, PartitionId home,
 void ClientCore::start(PartitionId home_id, Home& home, Waiting call, TimePoint now) {
     Outstanding request;
     request.token = call.token;
-    request.group = *membership_.owner(home_id);
+    request.group = *configs_.newest().owner(home_id);
     request.patience = options_.retry_after;
     Duration patience = call.options.give_up_after.value_or(options_.give_up_after);
     if (patience > Duration::zero()) request.give_up = call.since + patience;
@@ -112,6 +113,7 @@ void ClientCore::bundle_signed(const Bundle& bundle, const Bytes& signature, Tim
 // afterwards: the view hint may be wrong, so every primary-capable node.
 void ClientCore::send(Outstanding& request, TimePoint now) {
     std::vector<Endpoint> to = membership_.replicas(request.group);
+    if (request.moved) to = membership_.all_replicas();
     if (request.attempts == 0) {
         to.push_back(Endpoint::primary(membership_.primary_of(view_)));
     } else {
@@ -163,7 +165,8 @@ void ClientCore::replied(HostId peer, const consensus::Reply& reply, TimePoint n
     const RequestId& id = reply.answer.rid;
     Outstanding* request = find(id);
     if (request == nullptr) return late_reply(reply);
-    if (!request->body || reply.group != request->group) return;
+    note_config(reply);
+    if (!request->body || (reply.group != request->group && !request->moved)) return;
 
     // Without a good signature it is no answer to this request: who sends none is silent.
     if (request->body->receipt && !(options_.well_signed && options_.well_signed(reply))) return;
@@ -182,7 +185,9 @@ void ClientCore::replied(HostId peer, const consensus::Reply& reply, TimePoint n
         vote.answer.has_result = false;
         vote.answer.result.clear();
     }
-    auto& mine = request->votes[reply.position];
+    auto& votes =
+        reply.group == request->group ? request->votes : request->votes_elsewhere[reply.group];
+    auto& mine = votes[reply.position];
     // A digest-only repetition does not take the full result away.
     if (mine.answer.has_result && !vote.answer.has_result && mine.slot == vote.slot &&
         mine.answer.same_answer(vote.answer))
@@ -194,26 +199,66 @@ void ClientCore::replied(HostId peer, const consensus::Reply& reply, TimePoint n
 // C2: f+1 equal (rid, slot, index, outcome, digest) of distinct positions of the owner group, and
 // one full result that has that digest. At most f positions lie, so one of the f+1 is correct.
 void ClientCore::decide(const RequestId& id, Outstanding& request, TimePoint now) {
-    for (const auto& [position, candidate] : request.votes) {
+    if (decide(id, request, request.group, request.votes, now)) return;
+    for (const auto& [group, votes] : request.votes_elsewhere)
+        if (decide(id, request, group, votes, now)) return;
+}
+
+bool ClientCore::decide(const RequestId& id, Outstanding& request, GroupId group,
+                        const std::map<Position, Vote>& votes, TimePoint now) {
+    for (const auto& [position, candidate] : votes) {
         if (candidate.lied) continue;
         std::uint32_t equal = 0;
         const Vote* full = nullptr;
-        for (const auto& [other, vote] : request.votes) {
+        for (const auto& [other, vote] : votes) {
             if (vote.lied || !vote.agrees(candidate)) continue;
             ++equal;
             if (vote.answer.has_result) full = &vote;
         }
         if (equal < membership_.quorum()) continue;
-        if (full != nullptr) return accept(id, request, *full, now);
         // Nobody needs to send an empty result: the digest says that it is empty.
-        if (consensus::result_digest(candidate.answer.outcome, candidate.answer.code, {}) ==
-            candidate.answer.rdig)
-            return accept(id, request, candidate, now);
+        bool none = consensus::result_digest(candidate.answer.outcome, candidate.answer.code, {}) ==
+                    candidate.answer.rdig;
+        if (full == nullptr && !none) continue;
+        accept(id, request, group, votes, full != nullptr ? *full : candidate, now);
+        return true;
+    }
+    return false;
+}
+
+// C5. Who says that it follows a later configuration is asked for the proof.
+void ClientCore::note_config(const consensus::Reply& reply) {
+    if (reply.config <= configs_.newest().version) return;
+    heard_[{reply.group, reply.position}] = reply.config;
+    std::uint32_t equal = 0;
+    for (const auto& [who, version] : heard_)
+        if (who.first == reply.group && version > configs_.newest().version) ++equal;
+    if (equal < membership_.quorum()) return;
+    heard_.clear();
+    out_.ask_config = AskConfig{membership_.replicas(reply.group), {configs_.newest().version}};
+}
+
+void ClientCore::configured(const consensus::BarrierCertPtr& barrier, TimePoint now) {
+    if (!configs_.skip_to(barrier)) return;
+    for (auto& [home_id, home] : homes_) {
+        GroupId owner = *configs_.newest().owner(home_id);
+        for (auto& [cseq, request] : home.outstanding) {
+            // Whoever owned the home when it was ordered answers: perhaps one that owned it only
+            // between two configurations that we know, and it is back where it was.
+            request.moved = true;
+            if (request.group == owner) continue;
+            request.votes_elsewhere[request.group] = std::move(request.votes);
+            request.votes = std::move(request.votes_elsewhere[owner]);
+            request.votes_elsewhere.erase(owner);
+            request.rejections.clear();
+            request.group = owner;
+            if (request.body) send(request, now);
+        }
     }
 }
 
-void ClientCore::accept(const RequestId& id, Outstanding& request, const Vote& vote,
-                        TimePoint now) {
+void ClientCore::accept(const RequestId& id, Outstanding& request, GroupId group,
+                        const std::map<Position, Vote>& votes, const Vote& vote, TimePoint now) {
     Finished done;
     done.how = Finished::How::answered;
     done.slot = vote.slot;
@@ -222,21 +267,21 @@ void ClientCore::accept(const RequestId& id, Outstanding& request, const Vote& v
         done.request = request.body->raw;
         done.rd = vote.rd;
         done.ts_ms = vote.ts_ms;
-        done.group = request.group;
+        done.group = group;
     }
     Accepted& kept = accepted_[id];
     kept.slot = vote.slot;
+    kept.group = group;
     kept.answer = vote.answer;
     kept.answer.result.clear();
-    for (const auto& [position, other] : request.votes) {
+    for (const auto& [position, other] : votes) {
         if (!other.lied && other.agrees(vote)) {
             if (other.signature) done.signatures.emplace_back(position, *other.signature);
             continue;
         }
         kept.disagreed.insert(position);
-        disagreed(request.group, position);
-        done.disagreeing.push_back(
-            *membership_.host_of(Endpoint::replica(request.group, position)));
+        disagreed(group, position);
+        done.disagreeing.push_back(*membership_.host_of(Endpoint::replica(group, position)));
     }
     for (const auto& [position, refusal] : request.rejections) {
         // A refusal for want of room is not a lie, and the room came later.
@@ -262,7 +307,7 @@ void ClientCore::late_reply(const consensus::Reply& reply) {
     auto found = accepted_.find(reply.answer.rid);
     if (found == accepted_.end()) return;
     Accepted& accepted = found->second;
-    if (membership_.owner(reply.answer.rid.home) != reply.group) return;
+    if (accepted.group != reply.group) return;
     bool same = reply.slot == accepted.slot && reply.answer.same_answer(accepted.answer);
     if (same && reply.answer.has_result)
         same = consensus::result_digest(reply.answer.outcome, reply.answer.code,

@@ -6,6 +6,7 @@
 #include "base/prng.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "consensus/configuration.hpp"
 #include "consensus/membership.hpp"
 #include "consensus/messages.hpp"
 
@@ -78,6 +79,10 @@ public:
     void rejected(HostId peer, const consensus::Endpoint& from, const consensus::Rejected& rejected,
                   TimePoint now);
 
+    /// A verified barrier: partitions may be with other groups from now on (C5, CF9). What is
+    /// outstanding for them goes there, too.
+    void configured(const consensus::BarrierCertPtr& barrier, TimePoint now);
+
     /// The channel to `host` is up: what is outstanding goes there again, since it may have been
     /// sent when there was no channel.
     void connected(HostId host);
@@ -95,10 +100,16 @@ public:
         std::vector<consensus::Endpoint> to;
         consensus::Body body;
     };
+    /// f+1 replicas of a group speak of a later configuration: one of them is correct.
+    struct AskConfig {
+        std::vector<consensus::Endpoint> to;
+        consensus::FetchConfig question;
+    };
     struct Output {
         std::optional<Bundle> sign;
         std::vector<Send> send;
         std::vector<Finished> finished;
+        std::optional<AskConfig> ask_config;
     };
     [[nodiscard]] Output take_output();
     void bundle_signed(const Bundle& bundle, const Bytes& signature, TimePoint now);
@@ -132,9 +143,12 @@ private:
     struct Outstanding {
         std::uint64_t token = 0;
         GroupId group{};
+        bool moved = false;        ///< its home has changed hands since it was sent
         consensus::Request draft;  ///< until it is signed
         consensus::Body body;      ///< from then on
         std::map<Position, Vote> votes;
+        /// Of other groups, once it has moved: whoever owned the home when it was ordered answers.
+        std::map<GroupId, std::map<Position, Vote>> votes_elsewhere;
         std::map<Position, consensus::Rejected> rejections;
         std::uint32_t attempts = 0;
         Duration patience{};
@@ -161,6 +175,7 @@ private:
     /// What was accepted lately, to notice who says something else afterwards.
     struct Accepted {
         Slot slot{};
+        GroupId group{};
         consensus::ItemResult answer;  ///< without the result
         std::set<Position> disagreed;
     };
@@ -172,14 +187,19 @@ private:
     Outstanding* find(const consensus::RequestId& id);
     [[nodiscard]] bool speaks_for(HostId peer, GroupId group, Position position) const;
     void decide(const consensus::RequestId& id, Outstanding& request, TimePoint now);
-    void accept(const consensus::RequestId& id, Outstanding& request, const Vote& vote,
-                TimePoint now);
+    bool decide(const consensus::RequestId& id, Outstanding& request, GroupId group,
+                const std::map<Position, Vote>& votes, TimePoint now);
+    void note_config(const consensus::Reply& reply);
+    void accept(const consensus::RequestId& id, Outstanding& request, GroupId group,
+                const std::map<Position, Vote>& votes, const Vote& vote, TimePoint now);
     void finish(const consensus::RequestId& id, Finished how, TimePoint now);
     void late_reply(const consensus::Reply& reply);
     void disagreed(GroupId group, Position position);
     void learn_view(const Outstanding& request);
 
     const consensus::Membership& membership_;
+    consensus::ConfigHistory configs_;
+    std::map<std::pair<GroupId, Position>, ConfigVersion> heard_;  ///< newer than ours
     ClientId self_;
     CoreOptions options_;
     ClientSeq first_;

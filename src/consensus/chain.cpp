@@ -7,9 +7,11 @@
 
 namespace bft::consensus {
 
-Chain::Chain(const Membership& membership, std::optional<GroupId> group)
+Chain::Chain(const Membership& membership, std::optional<GroupId> group,
+             const ConfigHistory* configs)
     : membership_(membership),
       group_(group),
+      configs_(configs),
       low_digest_(genesis_header_digest(membership.cluster)),
       tip_digest_(low_digest_) {
     for (const auto& [partition, owner] : membership.owners) next_seq_[partition] = Seq(1);
@@ -26,8 +28,10 @@ std::optional<std::string> why_invalid_header(const Membership& membership, cons
     if (header.previous != after_hd) return "V1: another predecessor";
     if (header.ts_ms <= after_ts_ms) return "V5: time does not increase";
     for (const EntryHeader& entry : header.entries) {
-        // Reconfiguration (V4: CONFIG alone in its slot, on partition 0) joins here.
-        if (entry.kind != EntryKind::transaction) return "V4: unknown kind of entry";
+        bool config = entry.kind == EntryKind::config;
+        if (config && header.entries.size() != 1) return "V4: CONFIG is not alone in its slot";
+        if (config != (entry.rid.home.value == 0) || config != (entry.rid.client == config_client))
+            return "V4: partition 0 is for CONFIG";
         const auto& parts = entry.parts;
         if (parts.empty()) return "V3: no partitions";
         if (std::adjacent_find(parts.begin(), parts.end(), std::greater_equal<>()) != parts.end())
@@ -35,7 +39,7 @@ std::optional<std::string> why_invalid_header(const Membership& membership, cons
         if (!std::binary_search(parts.begin(), parts.end(), entry.rid.home))
             return "V3: home is not among the partitions";
         for (PartitionId p : parts)
-            if (p.value == 0 || !membership.owner(p)) return "V3: no such partition";
+            if ((p.value == 0 && !config) || !membership.owner(p)) return "V3: no such partition";
     }
     return std::nullopt;
 }
@@ -44,10 +48,11 @@ const Link& Chain::append(Prepare prepare) {
     invariant(prepare.header != nullptr, "a link has its header");
     invariant(prepare.slot == tip_.next(), "the chain grows by one slot");
     const Header& header = *prepare.header;
-    Link link{std::move(prepare), {}, {}};
+    Link link{std::move(prepare), {}, {}, false};
     for (std::uint32_t i = 0; i < header.entries.size(); ++i) {
         const EntryHeader& entry = header.entries[i];
-        bool own = group_ && membership_.owner(entry.rid.home) == group_;
+        bool own = group_ && owner(header.slot, entry.rid.home) == group_;
+        if (entry.kind == EntryKind::config) link.config = true;
         OwnEntry mine{i, {}};
         for (PartitionId p : entry.parts) {
             Seq& next = next_seq_[p];
@@ -58,7 +63,7 @@ const Link& Chain::append(Prepare prepare) {
     }
     // Database checkpoints (section 3.14): the implicit entry comes last and touches everything.
     if (membership_.is_checkpoint(header.slot)) {
-        bool own = group_ && membership_.owner(PartitionId(0)) == group_;
+        bool own = group_ && owner(header.slot, PartitionId(0)) == group_;
         for (auto& [partition, next] : next_seq_) {
             if (own) link.checkpoint.push_back({partition, next});
             next = next.next();

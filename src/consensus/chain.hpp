@@ -2,6 +2,7 @@
 // derived from it (protocol.md 3.2). Nobody transmits sequence numbers: they follow from here.
 #pragma once
 
+#include "consensus/configuration.hpp"
 #include "consensus/membership.hpp"
 #include "consensus/messages.hpp"
 
@@ -25,6 +26,11 @@ struct Link {
     std::vector<OwnEntry> own;
     /// The implicit entry of a checkpoint slot, where this group speaks for partition 0.
     std::vector<PartitionSeq> checkpoint;
+    bool config = false;  ///< it holds a CONFIG entry, whoever's
+
+    [[nodiscard]] const EntryHeader& config_entry() const {
+        return prepare.header->entries.front();
+    }
 };
 
 /// ValidHeader(HB, cfg) of section 3.2, V1-V5, after the header (slot, hd, ts): why not, or
@@ -37,7 +43,9 @@ struct Link {
 class Chain {
 public:
     /// `group`: whose entries are kept as own. A primary has no group and keeps none.
-    Chain(const Membership& membership, std::optional<GroupId> group);
+    /// `configs`: who owns what where; null: the cluster's first configuration everywhere.
+    Chain(const Membership& membership, std::optional<GroupId> group,
+          const ConfigHistory* configs = nullptr);
 
     [[nodiscard]] Slot tip() const { return tip_; }
     [[nodiscard]] const Digest& tip_digest() const { return tip_digest_; }
@@ -74,10 +82,15 @@ public:
     [[nodiscard]] const std::map<PartitionId, Seq>& next_seqs() const { return next_seq_; }
 
 private:
+    [[nodiscard]] std::optional<GroupId> owner(Slot slot, PartitionId partition) const {
+        return configs_ != nullptr ? configs_->owner(slot, partition)
+                                   : membership_.owner(partition);
+    }
     void uncount(const Header& header, std::map<PartitionId, Seq>& next) const;
 
     const Membership& membership_;
     std::optional<GroupId> group_;
+    const ConfigHistory* configs_;
     std::deque<Link> links_;  // slots low+1 .. tip
     Slot low_{};
     Slot tip_{};

@@ -165,12 +165,23 @@ struct ForkRecord {
     StableCert other;
 };
 
+/// A configuration is in force: durable before anything rests on it.
+struct BarrierRecord {
+    BarrierCertPtr barrier;
+};
+/// The state of a group at a barrier that gave partitions of it to others (CF8): of the own group,
+/// durable before the CHECKPOINT there is sent, or fetched, durable before what follows from it.
+struct HandoverRecord {
+    GroupId group{};
+    std::shared_ptr<const DerivedState> state;
+};
+
 using LogRecord =
     std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
                  ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord, ViewChangeIntent,
                  HeaderRecord, ViewCertRecord, ViewRecord, VouchRecord, StableRecord,
                  SnapshotRecord, VoidPromiseRecord, VoidRecord, StandingRecord, EquivocationRecord,
-                 ForkRecord, SlotBodiesRecord>;
+                 ForkRecord, SlotBodiesRecord, BarrierRecord, HandoverRecord>;
 
 struct Persist {
     LogRecord record;
@@ -241,6 +252,9 @@ struct Event {
         state_wanted,     ///< replica: too far behind, asks for the state beyond slot (ST1)
         state_adopted,    ///< replica: goes on from slot; count = what it had delivered (ST2)
         counter_adopted,  ///< replica: follows `peer` from count on, on f+1 vouches (ST3)
+        config_ordered,   ///< replica: a CONFIG entry is the chain's tip: waits for its barrier
+        config_in_force,  ///< the barrier at slot is passed: count = the version
+        partitions_taken,  ///< replica: has the windows of count partitions that are ours now
     };
     Kind kind{};
     Endpoint peer{};

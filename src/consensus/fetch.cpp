@@ -102,9 +102,12 @@ ViewChanges view_changes(const LogReader& log, const FetchViewChanges& fetch,
     return found;
 }
 
-bool may_read(const Membership& membership, const Endpoint& asker, const Request& request) {
-    return asker.role != Endpoint::Role::replica ||
-           membership.owner(request.id.home) == asker.group;
+// Owners of a partition, now or before; and configurations are everybody's.
+bool may_read(const Membership& membership, const LogReader& log, const Endpoint& asker,
+              const Request& request) {
+    PartitionId home = request.id.home;
+    if (asker.role != Endpoint::Role::replica || home.value == 0) return true;
+    return membership.owner(home) == asker.group || log.once_owned(asker.group, home);
 }
 
 Bodies bodies(const Membership& membership, const LogReader& log, const Endpoint& asker,
@@ -123,7 +126,7 @@ Bodies bodies(const Membership& membership, const LogReader& log, const Endpoint
     };
     for (std::size_t i = 0; i < fetch.rds.size(); ++i) {
         if (found.bodies.size() >= bounds.messages || bytes >= bounds.bytes) break;
-        if (Body body = find(i); body && may_read(membership, asker, *body)) {
+        if (Body body = find(i); body && may_read(membership, log, asker, *body)) {
             bytes += body->raw.size();
             found.bodies.push_back(std::move(body));
         }

@@ -35,6 +35,11 @@ public:
     /// The lowest counter value from `from` on at which the stream has a message here.
     [[nodiscard]] virtual std::optional<Counter> next_from(const StreamId& stream,
                                                            Counter from) const = 0;
+    /// Did a configuration whose barrier is logged here give `partition` to `group`?
+    [[nodiscard]] virtual bool once_owned(GroupId group, PartitionId partition) const {
+        (void)group, (void)partition;
+        return false;
+    }
 };
 
 struct FetchBounds {

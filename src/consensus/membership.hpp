@@ -15,11 +15,23 @@ namespace bft::consensus {
 struct Member {
     HostId host{};
     UsigId usig{};
+
+    bool operator==(const Member&) const = default;
 };
 
 struct Group {
     GroupId id{};
     std::vector<Member> members;  ///< 2f+1, by position
+
+    bool operator==(const Group&) const = default;
+};
+
+/// Who may change the configuration: `quorum` of these Ed25519 public keys. No keys: nobody.
+struct AdminKeys {
+    std::uint32_t quorum = 0;
+    std::vector<Bytes> keys;
+
+    bool operator==(const AdminKeys&) const = default;
 };
 
 struct Membership {
@@ -33,6 +45,7 @@ struct Membership {
     std::vector<HostId> voters;             ///< 2f_D+1, by VoterId; or none
     std::map<ClientId, Bytes> clients;      ///< Ed25519 public keys
     std::map<HostId, Bytes> host_keys;      ///< Ed25519 public keys of the hosts' identities
+    AdminKeys admins;
     /// Every slot that this divides carries an implicit entry for all partitions, at which voters
     /// may be cut consistently; 0: none does.
     std::uint64_t checkpoint_slots = 0;

@@ -128,6 +128,12 @@ const char* to_string(Event::Kind kind) {
             return "state_adopted";
         case Event::Kind::counter_adopted:
             return "counter_adopted";
+        case Event::Kind::config_ordered:
+            return "config_ordered";
+        case Event::Kind::config_in_force:
+            return "config_in_force";
+        case Event::Kind::partitions_taken:
+            return "partitions_taken";
     }
     return "unknown";
 }

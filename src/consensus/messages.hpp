@@ -98,6 +98,11 @@ struct RequestProof {
 };
 RequestProof proof_of(const Request& request);
 
+struct Configuration;
+using ConfigurationPtr = std::shared_ptr<const Configuration>;
+struct BarrierCert;
+using BarrierCertPtr = std::shared_ptr<const BarrierCert>;
+
 enum class EntryKind : std::uint8_t { transaction = 1, config = 2 };
 
 struct EntryHeader {
@@ -193,6 +198,7 @@ struct Status {
     Slot low{};                          ///< low watermark: the stable checkpoint
     std::vector<Counter> ordering_seen;  ///< by primary
     std::vector<Counter> votes_seen;     ///< by position; own: last certified
+    ConfigVersion config{};              ///< the newest one that is in force here
 };
 
 /// m17 FETCH-CERT: certified messages of one stream, `from` .. `to` inclusive.
@@ -222,6 +228,7 @@ struct Checkpoint {
     UnixMillis ts_ms = 0;  ///< of the slot's header: V5 continues from it
     Digest state;
     Bytes signature;
+    Digest config{};  ///< of the configuration after the slot; zero: the cluster's first one
 };
 
 /// f+1 equal CHECKPOINTs of one group (CK2).
@@ -232,8 +239,18 @@ struct StableCert {
     UnixMillis ts_ms = 0;
     Digest state;
     std::vector<PositionSignature> signers;
+    Digest config{};
 
     bool operator==(const StableCert&) const = default;
+    /// What one of the signers sent.
+    [[nodiscard]] Checkpoint of(const PositionSignature& signer) const {
+        return {group, signer.position, slot, hd, ts_ms, state, signer.signature, config};
+    }
+    /// Does `checkpoint` say the same?
+    [[nodiscard]] bool says(const Checkpoint& c) const {
+        return group == c.group && slot == c.slot && hd == c.hd && ts_ms == c.ts_ms &&
+               state == c.state && config == c.config;
+    }
 };
 
 /// m5. Signed over vouch_digest(): "I processed the certified messages of each member of my group
@@ -370,6 +387,7 @@ struct ViewChange {
     std::vector<VoteEntry> log;   ///< every message certified from `base` on
     std::vector<VoidCert> voids;  ///< of the holes in it, by counter
     Ui ui;
+    BarrierCertPtr barrier{};  ///< of the newest configuration (CF5); null: the first one
 
     [[nodiscard]] Slot stable_slot() const { return stable ? stable->slot : Slot(0); }
 };
@@ -446,6 +464,7 @@ enum class ItemKind : std::uint8_t {
     transaction = 1,
     nop = 2,         ///< nullified or duplicate: moves the sequence numbers, does nothing
     checkpoint = 3,  ///< the implicit entry of a checkpoint slot: touches every partition (D3)
+    config = 4,      ///< a kept CONFIG entry: the next configuration (V12)
 };
 
 /// What f+1 replicas of the owner group must say equally before a voter acts.
@@ -473,10 +492,12 @@ struct DerivedState {
     /// Delivered transactions whose clients may still ask for the answer, by slot: a restart asks
     /// the voters' execution tables for them again (R1).
     std::vector<std::pair<Slot, DbItem>> unfinished;
+    Digest config{};  ///< of the configuration after the slot; zero: the first one
 };
 
 /// m17 FETCH-STATE (ST2): part `part` of the newest state that the asked replica's restart would
 /// begin with, if it lies beyond `beyond`. `slot`: of the state that other parts came from; 0: any.
+/// To another group: its state at the barrier `slot`, for the windows of what it gave away (CF8).
 struct FetchState {
     Slot beyond{};
     Slot slot{};
@@ -490,6 +511,7 @@ struct StatePart {
     std::uint32_t parts = 1;
     DerivedState state;          ///< slot, hd and ts_ms are the certificate's
     std::vector<Vouch> vouches;  ///< the newest of each member that the sender has, in part 0
+    BarrierCertPtr barrier{};    ///< of the configuration after the slot; null: the first one
 };
 using StatePartPtr = std::shared_ptr<const StatePart>;
 
@@ -666,6 +688,11 @@ struct DbGone {
     Slot slot{};
 };
 
+/// m17 FETCH-CFG: the barrier of the first configuration after `version`, answered with it.
+struct FetchConfig {
+    ConfigVersion version{};
+};
+
 using Payload =
     std::variant<Body, Prepare, Commit, Status, FetchCertificates, Certificates, FetchBodies,
                  Bodies, CommitDb, DbReply, VoterStatus, FetchDbItems, Reply, Rejected, Checkpoint,
@@ -673,7 +700,7 @@ using Payload =
                  NewViewAccept, ViewCertPtr, Resign, FetchHeaders, Headers, FetchViewCert,
                  FetchViewChanges, ViewChanges, VoidRequest, VoidPromise, VoidCert, DbCheckpoint,
                  DbCut, FetchDbLeaves, DbLeaves, FetchDbChunk, DbChunk, DbGone, Gone, FetchState,
-                 StatePartPtr, EquivocationProof, Replies>;
+                 StatePartPtr, EquivocationProof, Replies, FetchConfig, BarrierCertPtr>;
 
 struct Message {
     Endpoint from;

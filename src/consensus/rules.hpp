@@ -181,4 +181,39 @@ inline constexpr bool first_vote_wins = false;
 inline constexpr bool first_vote_wins = true;
 #endif
 
+#ifdef MUT_no_barrier
+inline constexpr bool barrier_waited_for = false;
+#else
+/// Nothing is committed beyond a configuration before every group has delivered it (CF3).
+inline constexpr bool barrier_waited_for = true;
+#endif
+
+#ifdef MUT_barrier_not_shown
+inline constexpr bool barrier_shown = false;
+#else
+/// A VIEW-CHANGE that goes beyond a configuration proves its barrier (CF5).
+inline constexpr bool barrier_shown = true;
+#endif
+
+#ifdef MUT_config_not_final
+inline constexpr bool coordinator_first = false;
+#else
+/// Other groups say what follows from a CONFIG entry once its own group has decided it (CK1).
+inline constexpr bool coordinator_first = true;
+#endif
+
+#ifdef MUT_windows_left
+inline constexpr bool windows_move = false;
+#else
+/// Whoever takes a partition over knows what was delivered of it before (CF8).
+inline constexpr bool windows_move = true;
+#endif
+
+#ifdef MUT_owners_fixed
+inline constexpr bool base_from_barriers = false;
+#else
+/// A new view's entries belong to whom the newest barrier shown says (CF6).
+inline constexpr bool base_from_barriers = true;
+#endif
+
 }  // namespace bft::consensus::rules

@@ -1,5 +1,6 @@
 #include "consensus/select.hpp"
 
+#include "consensus/configuration.hpp"
 #include "consensus/rules.hpp"
 #include "consensus/signed_bytes.hpp"
 
@@ -72,9 +73,21 @@ Judgement find_shared(const ViewChange& change, const Selected& selected,
     return {};
 }
 
+// CF6: the newest configuration that the set itself proves. What lies up to its slot is decided in
+// every group, so nobody asks who owned it.
+BarrierCertPtr newest_barrier(const std::vector<ViewChangePtr>& set) {
+    BarrierCertPtr newest;
+    for (const ViewChangePtr& change : set)
+        if (change->barrier && (!newest || newest->slot < change->barrier->slot))
+            newest = change->barrier;
+    return newest;
+}
+
 Judgement decide(const Membership& membership, const std::vector<ViewChangePtr>& set,
                  const HeaderStore& headers, const std::map<GroupId, Anchor>& stable,
                  Selected& selected) {
+    const auto& owners = selected.base && rules::base_from_barriers ? selected.base->config->owners
+                                                                    : membership.owners;
     std::map<GroupId, std::vector<Claims>> claims;
     for (const ViewChangePtr& change : set) {
         Claims& mine = claims[change->group].emplace_back();
@@ -88,8 +101,9 @@ Judgement decide(const Membership& membership, const std::vector<ViewChangePtr>&
 
     for (const HeaderPtr& header : selected.chain.headers) {
         for (std::uint32_t i = 0; i < header->entries.size(); ++i) {
-            auto owner = membership.owner(header->entries[i].rid.home);
-            if (!owner) return invalid("an entry of nobody");
+            auto found = owners.find(header->entries[i].rid.home);
+            if (found == owners.end()) return invalid("an entry of nobody");
+            std::optional<GroupId> owner = found->second;
             EntryRef entry{header->slot, i};
             auto anchor = stable.find(*owner);
             if (anchor != stable.end() && entry.slot <= anchor->second.slot) continue;
@@ -152,7 +166,16 @@ Judgement judge_headers(const Membership& membership, const ViewChange& change,
     // votes of others. Whoever committed the checkpoint did so in a later view than `last`, so this
     // chain is never chosen, and what it would claim is decided. Its headers do not matter.
     if (change.stable && found.segment->below != hd) return {};
-    return {why_invalid(membership, from, hd, ts_ms, *found.segment), std::nullopt};
+    if (auto why = why_invalid(membership, from, hd, ts_ms, *found.segment)) return {why, {}};
+    // VC3 g: a kept CONFIG is the last slot of whoever does not prove its barrier.
+    for (const HeaderPtr& header : found.segment->headers) {
+        bool config = !header->entries.empty() && header->entries.front().kind == EntryKind::config;
+        bool proven = change.barrier && change.barrier->slot >= header->slot;
+        if (!rules::barrier_shown || !config || proven || header->slot == change.last.to) continue;
+        if (!contains(nullset_of(change), {header->slot, 0}))
+            return invalid("a COMMIT beyond a configuration without its barrier");
+    }
+    return {};
 }
 
 Selection select(const Membership& membership, const std::vector<ViewChangePtr>& set,
@@ -168,6 +191,13 @@ Selection select(const Membership& membership, const std::vector<ViewChangePtr>&
         if (!change->stable) continue;
         Anchor& anchor = stable[change->group];
         if (anchor.slot < change->stable->slot) anchor = {change->stable->slot, change->stable->hd};
+    }
+    chosen.base = newest_barrier(set);
+    if (chosen.base) {
+        for (const StableCert& cert : chosen.base->groups) {
+            Anchor& anchor = stable[cert.group];
+            if (anchor.slot < cert.slot) anchor = {cert.slot, cert.hd};
+        }
     }
     Digest genesis = genesis_header_digest(membership.cluster);
     chosen.slot = chosen.tip->last.to;
@@ -197,6 +227,8 @@ Selection select(const Membership& membership, const std::vector<ViewChangePtr>&
     for (const ViewChangePtr& change : set)
         if (change->stable && change->stable->slot == chosen.slot)
             chosen.ts_ms = change->stable->ts_ms;
+    if (chosen.base && chosen.base->slot == chosen.slot)
+        chosen.ts_ms = chosen.base->groups.front().ts_ms;
     selection.judgement = decide(membership, set, headers, stable, chosen);
     if (selection.judgement.good()) selection.selected = std::move(chosen);
     return selection;

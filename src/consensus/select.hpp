@@ -43,6 +43,7 @@ struct Selected {
     UnixMillis ts_ms = 0;         ///< of the header at N
     Slot low{};                   ///< the least of the groups' stable checkpoints
     HeaderStore::Segment chain;   ///< (low, N]
+    BarrierCertPtr base;          ///< of the newest configuration in the set; null: the first one
     std::vector<EntryRef> null;   ///< must stay null; sorted
     std::vector<OpenEntry> open;  ///< by place; everything else must be kept
 };

@@ -2,6 +2,7 @@
 
 #include "base/merkle.hpp"
 #include "base/sha256.hpp"
+#include "consensus/configuration.hpp"
 
 namespace bft::consensus {
 
@@ -23,6 +24,13 @@ void put(Digester& d, const Ui& ui) {
 void put(Digester& d, const std::vector<PositionSignature>& signers) {
     d.u64(signers.size());
     for (const PositionSignature& s : signers) d.u32(s.position.value).bytes(s.signature);
+}
+
+// A cluster that keeps its first configuration signs nothing about it.
+void put(Digester& d, const StableCert& s) {
+    d.u32(s.group.value).u64(s.slot.value).digest(s.hd).u64(s.ts_ms).digest(s.state);
+    put(d, s.signers);
+    if (!s.config.is_zero()) d.digest(s.config);
 }
 
 }  // namespace
@@ -106,8 +114,7 @@ Digest view_change_rest(const ViewChange& change) {
     d.u8(change.stable ? 1 : 0);
     if (change.stable) {
         const StableCert& s = *change.stable;
-        d.u32(s.group.value).u64(s.slot.value).digest(s.hd).u64(s.ts_ms).digest(s.state);
-        put(d, s.signers);
+        put(d, s);
     }
     d.u64(change.base.value).u64(change.vouches.size());
     for (const Vouch& vouch : change.vouches)
@@ -122,6 +129,11 @@ Digest view_change_rest(const ViewChange& change) {
         d.u64(cert.cv.value).u64(cert.promises.size());
         for (const VoidPromise& promise : cert.promises)
             d.digest(void_promise_digest({}, promise)).bytes(promise.signature);
+    }
+    if (change.barrier) {
+        d.u64(change.barrier->slot.value).digest(configuration_digest(*change.barrier->config));
+        d.u64(change.barrier->groups.size());
+        for (const StableCert& cert : change.barrier->groups) put(d, cert);
     }
     return d.finish();
 }
@@ -148,15 +160,16 @@ Digest vote_entry_digest(const Digest& cluster, GroupId group, Position position
 }
 
 Digest checkpoint_digest(const Digest& cluster, const Checkpoint& c) {
-    return Digester("CHECKPOINT")
-        .digest(cluster)
+    Digester d("CHECKPOINT");
+    d.digest(cluster)
         .u32(c.group.value)
         .u32(c.position.value)
         .u64(c.slot.value)
         .digest(c.hd)
         .u64(c.ts_ms)
-        .digest(c.state)
-        .finish();
+        .digest(c.state);
+    if (!c.config.is_zero()) d.digest(c.config);
+    return d.finish();
 }
 
 // Only what is final goes in: other groups' null decisions may still change.
@@ -175,6 +188,7 @@ Digest state_digest(GroupId group, const DerivedState& state) {
     for (const auto& [partition, seq] : state.next_seq) d.u32(partition.value).u64(seq.value);
     d.digest(merkle_root(windows)).u64(state.unfinished.size());
     for (const auto& [slot, item] : state.unfinished) d.digest(item_digest(group, slot, item));
+    if (!state.config.is_zero()) d.digest(state.config);
     return d.finish();
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/merkle.hpp"
 #include "consensus/client_window.hpp"
+#include "consensus/configuration.hpp"
 #include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
@@ -19,7 +20,8 @@ bool sorted_unique(const std::vector<PartitionId>& parts) {
 }
 
 bool for_clients(const Payload& payload) {
-    return std::holds_alternative<Body>(payload) || std::holds_alternative<Bodies>(payload);
+    return std::holds_alternative<Body>(payload) || std::holds_alternative<Bodies>(payload) ||
+           std::holds_alternative<FetchConfig>(payload);
 }
 
 bool is_leaf(const Request& request) {
@@ -46,6 +48,7 @@ Result<Verified> Verifier::verify(Message message) const {
 // A request's validity is a pure function of its bytes and the client's key (R4): every correct
 // replica judges the same, so a body that one holds is good for all.
 Result<void> Verifier::check_request(const Request& request) const {
+    if (request.id.home.value == 0) return check_config_request(request);
     if (auto checked = check_content(request); !checked) return checked;
     return check_origin(request);
 }
@@ -85,6 +88,32 @@ Result<void> Verifier::check_origin(const Request& request) const {
     const Bytes& signature = request.bundle ? request.bundle->signature : request.signature;
     if (!checker_.signed_by(key->second, signed_digest, signature))
         return error(Errc::refused, "the client's signature does not verify");
+    return {};
+}
+
+// CF1, as far as it depends on nothing else: k of n admin keys signed this change, and the request
+// names what it touches. Whether it continues the configuration in force, the order says.
+Result<void> Verifier::check_config_request(const Request& request) const {
+    if (request.id.client != config_client || request.op.size() > limits_.op_bytes)
+        return malformed("partition 0 is for configurations");
+    if (request.bundle || request.bundle_count != 1)
+        return malformed("a configuration is in no bundle");
+    if (request_digest(request.raw) != request.rd) return malformed("request digest");
+    auto change = decode_change(request.op);
+    if (!change) return change.error();
+    if (request.id.cseq.value != change->version.value || request.parts != parts_of(*change))
+        return malformed("a configuration change under another name");
+    const AdminKeys& admins = membership_.admins;
+    if (admins.quorum == 0) return error(Errc::refused, "the cluster has no admin keys");
+    if (change->signatures.size() < admins.quorum)
+        return error(Errc::refused, "signed by " + std::to_string(change->signatures.size()) +
+                                        " admin keys, " + std::to_string(admins.quorum) +
+                                        " are needed");
+    Digest digest = change_digest(membership_.cluster, *change);
+    for (const AdminSignature& s : change->signatures)
+        if (s.key >= admins.keys.size() ||
+            !checker_.signed_by(admins.keys[s.key], digest, s.signature))
+            return error(Errc::refused, "an admin key's signature does not verify");
     return {};
 }
 
@@ -141,7 +170,8 @@ struct Verifier::Visitor {
     }
     Result<void> operator()(const Body& body) const {
         if (!body) return malformed("empty request");
-        if (from.role == Role::client && from.client != body->id.client)
+        // Whoever brings a configuration change: its admins signed it.
+        if (from.role == Role::client && from.client != body->id.client && body->id.home.value != 0)
             return error(Errc::refused, "a client sends its own requests only");
         if (from.role == Role::voter) return role(false);
         return v.check_request(*body);
@@ -227,7 +257,7 @@ struct Verifier::Visitor {
         if (found.bodies.size() > v.limits_.fetch_count) return malformed("too many bodies");
         if (from.role == Role::client)
             for (const Body& body : found.bodies)
-                if (!body || body->id.client != from.client)
+                if (!body || (body->id.client != from.client && body->id.home.value != 0))
                     return error(Errc::refused, "a client sends its own requests only");
         return all_bodies(found.bodies);
     }
@@ -290,6 +320,12 @@ struct Verifier::Visitor {
                                  m.signature);
     }
     Result<void> operator()(const EquivocationProof& m) const { return v.check_equivocation(m); }
+    // Clients follow the configuration, too (C5).
+    Result<void> operator()(const FetchConfig&) const { return {}; }
+    Result<void> operator()(const BarrierCertPtr& m) const {
+        if (from.role == Role::client) return role(false);
+        return m ? v.check_barrier(*m) : malformed("empty BarrierCert");
+    }
     Result<void> operator()(const FetchHeaders& fetch) const {
         if (fetch.from.value == 0 || fetch.to < fetch.from) return malformed("fetch range");
         return {};
@@ -346,8 +382,9 @@ struct Verifier::Visitor {
         return role(from == Endpoint::voter(voter));
     }
     [[nodiscard]] std::size_t parts_max(const DbItem& item) const {
-        return item.kind == ItemKind::checkpoint ? v.membership_.owners.size()
-                                                 : v.limits_.parts_per_request;
+        return item.kind == ItemKind::checkpoint || item.rid.home.value == 0
+                   ? v.membership_.owners.size()
+                   : v.limits_.parts_per_request;
     }
 
     // One signature for all that share a bundle.
@@ -355,6 +392,10 @@ struct Verifier::Visitor {
         const Request* good = nullptr;
         for (const Body& body : bodies) {
             if (!body) return malformed("empty request");
+            if (body->id.home.value == 0) {  // signed by others, and each by itself
+                if (auto checked = v.check_config_request(*body); !checked) return checked;
+                continue;
+            }
             if (auto checked = v.check_content(*body); !checked) return checked;
             bool proven = good != nullptr && body->bundle && body->bundle == good->bundle &&
                           body->id.client == good->id.client && is_leaf(*body) &&

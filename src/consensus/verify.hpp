@@ -71,6 +71,7 @@ private:
     [[nodiscard]] Result<void> check_request(const Request& request) const;
     [[nodiscard]] Result<void> check_content(const Request& request) const;
     [[nodiscard]] Result<void> check_origin(const Request& request) const;
+    [[nodiscard]] Result<void> check_config_request(const Request& request) const;
     [[nodiscard]] Result<void> check_prepare(const Prepare& prepare, bool with_header) const;
     [[nodiscard]] Result<void> check_commit(const Commit& commit) const;
     [[nodiscard]] Result<void> check(const Endpoint& from, const Payload& payload) const;
@@ -89,8 +90,10 @@ private:
                                              const std::vector<PositionSignature>& signers) const;
     [[nodiscard]] Result<void> check_view_cert(const ViewCert& cert) const;
     [[nodiscard]] Result<void> check_stable(const StableCert& cert) const;
+    [[nodiscard]] Result<void> check_barrier(const BarrierCert& barrier) const;
     [[nodiscard]] Result<void> check_state(const StatePart& part) const;
     [[nodiscard]] Result<void> check_view_change(const ViewChange& change) const;
+    [[nodiscard]] Result<void> check_configured(const ViewChange& change) const;
     [[nodiscard]] Result<void> check_last(const ViewChange& change) const;
     [[nodiscard]] Result<void> check_void_promise(const VoidPromise& promise) const;
     [[nodiscard]] Result<void> check_void_cert(const VoidCert& cert) const;

@@ -1,5 +1,6 @@
 // What makes the messages of checkpoints and view change valid, as far as their own content decides
 // (VC3: a VIEW-CHANGE is judged as a unit; its headers are checked where the chain is known).
+#include "consensus/configuration.hpp"
 #include "consensus/rules.hpp"
 #include "consensus/signed_bytes.hpp"
 #include "consensus/verify.hpp"
@@ -111,8 +112,28 @@ Result<void> Verifier::check_stable(const StableCert& m) const {
     if (m.slot.value == 0) return malformed("slot 0 needs no checkpoint");
     if (auto checked = check_signers(m.group, m.signers); !checked) return checked;
     for (const PositionSignature& s : m.signers) {
-        Checkpoint c{m.group, s.position, m.slot, m.hd, m.ts_ms, m.state, s.signature};
-        if (auto checked = check_checkpoint(c); !checked) return checked;
+        if (auto checked = check_checkpoint(m.of(s)); !checked) return checked;
+    }
+    return {};
+}
+
+// CF3: every group delivered the slot, with one configuration after it. Changes keep the groups, so
+// those of the cluster's first configuration are those of C_k.
+Result<void> Verifier::check_barrier(const BarrierCert& m) const {
+    if (!m.config) return malformed("a barrier without configuration");
+    if (m.config->groups != membership_.groups || m.config->version <= membership_.version)
+        return malformed("a configuration of other groups");
+    if (m.groups.empty() ||
+        (rules::barrier_waited_for && m.groups.size() != membership_.groups.size()))
+        return malformed("a barrier of some groups");
+    if (!increasing(m.groups, [](const auto& a, const auto& b) { return a.group < b.group; }))
+        return malformed("groups not distinct");
+    Digest digest = configuration_digest(*m.config);
+    for (const StableCert& cert : m.groups) {
+        if (cert.slot != m.slot || cert.hd != m.groups.front().hd ||
+            cert.ts_ms != m.groups.front().ts_ms || cert.config != digest)
+            return malformed("groups that did not deliver the same configuration");
+        if (auto checked = check_stable(cert); !checked) return checked;
     }
     return {};
 }
@@ -133,6 +154,16 @@ Result<void> Verifier::check_state(const StatePart& m) const {
         if (vouch.group != m.cert.group) return malformed("vouch of another group");
         if (auto checked = check_vouch(vouch); !checked) return checked;
     }
+    // Its content is named by what f+1 signed; so is the configuration.
+    if (m.state.config != m.cert.config) return malformed("a state with another configuration");
+    if (m.cert.config.is_zero() != (m.barrier == nullptr))
+        return malformed("a state without its configuration");
+    if (m.barrier) {
+        if (m.barrier->slot > m.cert.slot || !m.barrier->config ||
+            configuration_digest(*m.barrier->config) != m.cert.config)
+            return malformed("a state with another configuration");
+        if (auto checked = check_barrier(*m.barrier); !checked) return checked;
+    }
     return check_stable(m.cert);
 }
 
@@ -148,6 +179,9 @@ Result<void> Verifier::check_view_change(const ViewChange& m) const {
         if (m.stable->group != m.group) return malformed("checkpoint of another group");
         if (auto checked = check_stable(*m.stable); !checked) return checked;
     }
+    if (m.barrier)
+        if (auto checked = check_barrier(*m.barrier); !checked) return checked;
+    if (auto checked = check_configured(m); !checked) return checked;
     std::size_t vouches = m.base.value == 0 ? 0 : rules::vouch_quorum(membership_);
     if (rules::vouched_base && m.vouches.size() != vouches) return malformed("number of vouches");
     auto by_position = [](const auto& a, const auto& b) { return a.position < b.position; };
@@ -159,6 +193,17 @@ Result<void> Verifier::check_view_change(const ViewChange& m) const {
     }
     if (auto checked = check_vote_log(m); !checked) return checked;
     return check_last(m);
+}
+
+// VC3 g, CF5: nothing beyond a configuration is certified without its barrier. A checkpoint that
+// names a configuration without barrier lies at, or beyond, what its sender committed. (What its
+// chain holds, judge_headers() sees.)
+Result<void> Verifier::check_configured(const ViewChange& m) const {
+    if (!rules::barrier_shown || !m.stable || m.last.to <= m.stable->slot) return {};
+    if (m.barrier && m.stable->slot < m.barrier->slot) return {};
+    Digest shown = m.barrier ? configuration_digest(*m.barrier->config) : Digest{};
+    if (m.stable->config != shown) return malformed("a COMMIT beyond a configuration");
+    return {};
 }
 
 // VC3 e: the view and the slot of `last` are proven.

@@ -24,7 +24,8 @@ std::uint64_t cost_of(const Request& request) {
 }
 
 bool body_fits(const DbItem& item, const Request& body) {
-    return item.kind == ItemKind::transaction && body.rd == item.rd && body.id == item.rid &&
+    bool acts = item.kind == ItemKind::transaction || item.kind == ItemKind::config;
+    return acts && body.rd == item.rd && body.id == item.rid &&
            std::equal(body.parts.begin(), body.parts.end(), item.seqs.begin(), item.seqs.end(),
                       [](PartitionId p, const PartitionSeq& s) { return p == s.partition; });
 }
@@ -36,7 +37,8 @@ ItemResult Voter::no_effect(const DbItem& item) {
     ItemResult result;
     result.index = item.index;
     result.rid = item.rid;
-    result.outcome = item.kind == ItemKind::checkpoint ? Outcome::ok : Outcome::duplicate;
+    bool checkpoint_or_config = item.kind == ItemKind::checkpoint || item.kind == ItemKind::config;
+    result.outcome = checkpoint_or_config ? Outcome::ok : Outcome::duplicate;
     result.rdig = result_digest(result.outcome, 0, {});
     result.has_result = true;
     return result;
@@ -48,10 +50,13 @@ void Voter::drop_payload(ItemResult& result) {
 }
 
 Voter::Voter(const Membership& membership, VoterId self, VoterOptions options,
-             const std::map<PartitionId, Seq>& next)
+             const std::map<PartitionId, Seq>& next, ConfigurationPtr config)
     : membership_(membership),
       self_(self),
       options_(options),
+      config_(config
+                  ? std::move(config)
+                  : std::make_shared<const Configuration>(consensus::configuration_of(membership))),
       answers_(options.answers_kept, options.answer_bytes) {
     invariant(self.value < membership.voters.size(), "the voter is a member");
     for (const Group& group : membership.groups)
@@ -73,10 +78,6 @@ void Voter::receive(const Verified& message, Now now) {
 }
 
 void Voter::on_commit_db(const Endpoint& from, const CommitDb& message, Now now) {
-    if (message.config != membership_.version) {
-        note(Event::Kind::dropped, from, message.slot, 0, "COMMIT-DB of another configuration");
-        return;
-    }
     std::map<Digest, Body> bodies;
     for (const Body& body : message.bodies) bodies.emplace(body->rd, body);
     std::vector<const DbItem*> past;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "consensus/answer_memory.hpp"
+#include "consensus/configuration.hpp"
 #include "consensus/engine.hpp"
 
 #include <map>
@@ -33,8 +34,9 @@ struct Execution {
     GroupId group{};
     Slot slot{};
     DbItem item;
-    Body body;         ///< null where nothing is called
-    bool cut = false;  ///< a checkpoint item: open a snapshot when it is committed
+    Body body;                  ///< null where nothing is called
+    bool cut = false;           ///< a checkpoint item: open a snapshot when it is committed
+    ConfigurationPtr config{};  ///< a configuration item: goes into cbft_cfg with it
 };
 
 /// Items that were executed and are no longer in memory: their answers are in cbft_exec.
@@ -62,9 +64,10 @@ struct VoterOutput {
 
 class Voter {
 public:
-    /// `next` is what cbft_part says (partitions that it lacks begin at 1).
+    /// `next` is what cbft_part says (partitions that it lacks begin at 1), `config` what cbft_cfg
+    /// does (null: nothing, so the cluster's first configuration).
     Voter(const Membership& membership, VoterId self, VoterOptions options,
-          const std::map<PartitionId, Seq>& next);
+          const std::map<PartitionId, Seq>& next, ConfigurationPtr config = nullptr);
 
     void receive(const Verified& message, Now now);
     /// The database committed these.
@@ -83,6 +86,8 @@ public:
     /// The newest checkpoint item that was executed.
     [[nodiscard]] Slot checkpoint() const { return checkpoint_; }
     [[nodiscard]] std::map<PartitionId, Seq> next() const;
+    /// In force at what is dispatched next on partition 0.
+    [[nodiscard]] const Configuration& config() const { return *config_; }
     /// By partition, the largest sequence number below next() that f+1 replicas of one group asked
     /// for: where the order stands if the database is ahead of it.
     [[nodiscard]] std::map<PartitionId, Seq> asked_again() const;
@@ -180,6 +185,7 @@ private:
     bool advance_lane(Lane& lane, Now now);
     void start(const Key& key, Entry& entry, std::uint32_t worker, Now now);
 
+    [[nodiscard]] ConfigurationPtr configuration_of(Entry& entry) const;
     [[nodiscard]] bool in_rotation(Slot slot) const;
     [[nodiscard]] std::uint32_t group_size(GroupId group) const {
         return static_cast<std::uint32_t>(membership_.group(group)->members.size());
@@ -199,6 +205,7 @@ private:
     const Membership& membership_;
     VoterId self_;
     VoterOptions options_;
+    ConfigurationPtr config_;
 
     std::map<PartitionId, Lane> lanes_;  ///< of every partition in the membership
     std::map<Key, Entry> entries_;

@@ -94,8 +94,8 @@ void Voter::decide(const Key& key, Entry& entry, std::size_t winner, Now now) {
         note(Event::Kind::order_conflict, {}, key.slot, s.partition.value,
              "two decided items for one sequence number");
     }
-    if (item.kind == ItemKind::transaction && !entry.chosen().body)
-        bodies_wanted_.emplace(item.rd, key);
+    bool acts = item.kind == ItemKind::transaction || item.kind == ItemKind::config;
+    if (acts && !entry.chosen().body) bodies_wanted_.emplace(item.rd, key);
 }
 
 void Voter::schedule(Now now) {
@@ -121,17 +121,32 @@ bool Voter::advance_lane(Lane& lane, Now now) {
         if (!rules::every_partition) break;
     }
     // V3: who may speak for an item is judged by the configuration at this point of the order.
-    if (membership_.owner(item.rid.home) != key.group) {
+    if (config_->owner(item.rid.home) != key.group) {
         note(Event::Kind::dropped, {}, key.slot, key.index,
              "decided by a group that is not the owner");
         erase(key);
         return true;
     }
-    if (item.kind == ItemKind::transaction && !entry.chosen().body) return false;
+    bool acts = item.kind == ItemKind::transaction || item.kind == ItemKind::config;
+    if (acts && !entry.chosen().body) return false;
+    if (item.kind == ItemKind::config && !configuration_of(entry)) {
+        // f+1 of its group kept it, and one of them is correct: this database is not what it was.
+        lane.halted = true;
+        note(Event::Kind::order_conflict, {}, key.slot, 0,
+             "a configuration that does not continue the one in force");
+        return false;
+    }
     auto worker = worker_for(item);
     if (!worker) return false;
     start(key, entry, *worker, now);
     return true;
+}
+
+ConfigurationPtr Voter::configuration_of(Entry& entry) const {
+    auto change = decode_change(entry.chosen().body->op);
+    if (!change) return nullptr;
+    auto next = apply(*config_, *change);
+    return next ? std::make_shared<const Configuration>(std::move(*next)) : nullptr;
 }
 
 // A worker executes in the order given, so an item may follow predecessors that are not committed
@@ -163,7 +178,11 @@ void Voter::start(const Key& key, Entry& entry, std::uint32_t worker, Now now) {
     release_charges(key, entry);
     ++in_flight_;
     bool cut = cuts_at(key, chosen.item);
-    out_.execute.push_back({worker, key.group, key.slot, chosen.item, std::move(chosen.body), cut});
+    // V12. Its partitions' later items are judged by it: they come after it.
+    ConfigurationPtr config;
+    if (chosen.item.kind == ItemKind::config) config = config_ = configuration_of(entry);
+    out_.execute.push_back(
+        {worker, key.group, key.slot, chosen.item, std::move(chosen.body), cut, config});
     chosen.body = nullptr;
 }
 

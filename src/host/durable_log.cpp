@@ -160,6 +160,17 @@ Bytes DurableLog::key_of(const Endpoint& owner, const LogRecord& record) const {
         }
         Bytes operator()(const consensus::ForkRecord&) const { return mine(Kind::fork); }
 
+        Bytes operator()(const consensus::BarrierRecord& r) const {
+            return keys::Builder(Kind::barrier).u64(r.barrier->slot.value).finish();
+        }
+        Bytes operator()(const consensus::HandoverRecord& r) const {
+            return keys::Builder(Kind::handover)
+                .bytes(mine(Kind::handover))
+                .u64(r.state->slot.value)
+                .u32(r.group.value)
+                .finish();
+        }
+
         [[nodiscard]] Bytes mine(Kind kind) const { return keys::newest(kind, owner); }
     };
     return std::visit(Visitor{membership_, owner}, record);
@@ -290,6 +301,14 @@ std::optional<consensus::VoidCert> DurableLog::void_cert(const consensus::Stream
     auto record = read<consensus::VoidRecord>(keys::value(Kind::void_cert, stream, cv));
     if (!record) return std::nullopt;
     return std::move(record->cert);
+}
+
+bool DurableLog::once_owned(GroupId group, PartitionId partition) const {
+    std::vector<consensus::BarrierCertPtr> barriers;
+    if (!load_barriers(barriers)) return false;
+    return std::any_of(barriers.begin(), barriers.end(), [&](const auto& barrier) {
+        return barrier->config->owner(partition) == group;
+    });
 }
 
 std::optional<Counter> DurableLog::next_from(const consensus::StreamId& stream,

@@ -75,6 +75,7 @@ public:
     [[nodiscard]] std::vector<consensus::Body> bodies_of(Slot slot) const override;
     [[nodiscard]] std::optional<Counter> next_from(const consensus::StreamId& stream,
                                                    Counter from) const override;
+    [[nodiscard]] bool once_owned(GroupId group, PartitionId partition) const override;
 
     /// Roughly what waits to be written. Above backlog_bytes_max the node stops reading its
     /// sockets.
@@ -118,6 +119,7 @@ private:
     Result<void> load_views(consensus::minbft::Replica::Recovered& log, GroupId group,
                             Position position);
     Result<void> load_equivocations(std::vector<consensus::EquivocationProof>& proofs) const;
+    Result<void> load_barriers(std::vector<consensus::BarrierCertPtr>& barriers) const;
     Result<void> load_voids(std::vector<consensus::VoidCert>& voids) const;
     void load_bodies(consensus::minbft::Replica::Recovered& log, GroupId group) const;
 

@@ -1,5 +1,6 @@
 // What an engine of an earlier incarnation has left: not all of the log, which is also kept for
 // peers, but what its recovery begins with.
+#include "consensus/configuration.hpp"
 #include "consensus/signed_bytes.hpp"
 #include "host/durable_log_read.hpp"
 #include "host/log_keys.hpp"
@@ -53,6 +54,7 @@ Result<Primary::Recovered> DurableLog::load_primary(PrimaryId primary) {
         return cert.stream != consensus::StreamId::ordering(primary);
     });
     if (auto done = load_equivocations(log.equivocations); !done) return done.error();
+    if (auto done = load_barriers(log.barriers); !done) return done.error();
     const Endpoint self = Endpoint::primary(primary);
     Bytes intent = keys::newest(Kind::counter_intent, self);
     log.intent = read<consensus::PrepareIntent>(intent);
@@ -83,6 +85,11 @@ Result<Replica::Recovered> DurableLog::load_replica(GroupId group, Position posi
     if (auto done = load_equivocations(log.equivocations); !done) return done.error();
     if (auto fork = read<consensus::ForkRecord>(keys::newest(Kind::fork, self)))
         log.fork = std::move(fork->other);
+    if (auto done = load_barriers(log.barriers); !done) return done.error();
+    auto handovers = scan<consensus::HandoverRecord>(
+        keys::Builder(Kind::handover).bytes(keys::newest(Kind::handover, self)).finish(), {},
+        [&](consensus::HandoverRecord&& r) { log.handovers.push_back(std::move(r)); });
+    if (!handovers) return handovers.error();
     if (auto done = load_ordering(log); !done) return done.error();
     if (auto done = load_votes(log, group, position); !done) return done.error();
     if (auto done = load_views(log, group, position); !done) return done.error();
@@ -171,6 +178,12 @@ Result<void> DurableLog::load_views(Replica::Recovered& log, GroupId group, Posi
     return {};
 }
 
+Result<void> DurableLog::load_barriers(std::vector<consensus::BarrierCertPtr>& barriers) const {
+    return scan<consensus::BarrierRecord>(
+        keys::Builder(Kind::barrier).finish(), {},
+        [&](consensus::BarrierRecord&& r) { barriers.push_back(std::move(r.barrier)); });
+}
+
 Result<void> DurableLog::load_voids(std::vector<consensus::VoidCert>& voids) const {
     return scan<consensus::VoidRecord>(
         keys::Builder(Kind::void_cert).finish(), {},
@@ -186,13 +199,19 @@ Result<void> DurableLog::load_equivocations(
 
 // Those of the slots since the snapshot; all others were delivered before it.
 void DurableLog::load_bodies(Replica::Recovered& log, GroupId group) const {
+    consensus::ConfigHistory configs(membership_);
+    for (const consensus::BarrierCertPtr& barrier : log.barriers) configs.skip_to(barrier);
     auto load = [&](const consensus::Header& header) {
+        // Configurations are on partition 0 and for every group.
         for (consensus::Body& each : bodies_of(header.slot)) {
-            if (membership_.owner(each->id.home) == group) log.bodies.emplace(each->rd, each);
+            PartitionId home = each->id.home;
+            if (home.value == 0 || configs.owner(header.slot, home) == group)
+                log.bodies.emplace(each->rd, each);
         }
         for (const consensus::EntryHeader& entry : header.entries) {
-            if (membership_.owner(entry.rid.home) != group || log.bodies.contains(entry.rd))
-                continue;
+            bool ours = configs.owner(header.slot, entry.rid.home) == group ||
+                        entry.kind == consensus::EntryKind::config;
+            if (!ours || log.bodies.contains(entry.rd)) continue;
             if (consensus::Body found = body(entry.rd)) log.bodies.emplace(entry.rd, found);
         }
     };

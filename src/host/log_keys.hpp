@@ -33,7 +33,9 @@ enum class Kind : std::uint8_t {
     void_cert = 'O',     ///< likewise
     equivocation = 'Q',  ///< one per counter
     fork = 'F',
-    expiry = 'X',  ///< what is erased once the log is kept from a later slot on
+    barrier = 'K',   ///< one per configuration, kept for ever
+    handover = 'G',  ///< likewise, of each group that gave something away
+    expiry = 'X',    ///< what is erased once the log is kept from a later slot on
 };
 
 class Builder {

@@ -13,7 +13,7 @@
 namespace bft::roles {
 
 inline constexpr std::size_t event_kinds =
-    static_cast<std::size_t>(consensus::Event::Kind::counter_adopted) + 1;
+    static_cast<std::size_t>(consensus::Event::Kind::partitions_taken) + 1;
 
 class EventLog {
 public:

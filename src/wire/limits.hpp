@@ -26,6 +26,9 @@ inline constexpr std::size_t path_length_max = 11;
 inline constexpr std::size_t group_size_max = 64;
 /// Primary-capable nodes.
 inline constexpr std::size_t primaries_max = 64;
+/// Of a cluster; and a configuration that names them all.
+inline constexpr std::size_t groups_max = 1024;
+inline constexpr std::size_t configuration_bytes_max = 1024 * 1024;
 /// VIEW-CHANGEs that a NEW-VIEW names: one of each replica of each group.
 inline constexpr std::size_t view_changes_max = 4096;
 /// A record of the own log; a snapshot holds a window for each client and home.

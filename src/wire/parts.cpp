@@ -75,6 +75,7 @@ std::optional<ItemKind> item_kind(std::uint32_t value) {
             case ItemKind::transaction:
             case ItemKind::nop:
             case ItemKind::checkpoint:
+            case ItemKind::config:
                 return true;
         }
         return false;

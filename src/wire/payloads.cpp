@@ -39,6 +39,7 @@ void write_to(const Status& in, pb::Frame* frame) {
     out->set_low(in.low.value);
     for (Counter seen : in.ordering_seen) out->add_ordering_seen(seen.value);
     for (Counter seen : in.votes_seen) out->add_votes_seen(seen.value);
+    out->set_config(in.config.value);
 }
 
 void write_to(const FetchCertificates& in, pb::Frame* frame) {
@@ -339,6 +340,15 @@ void write_to(const StatePartPtr& in, pb::Frame* out) {
     write(*in, out->mutable_state_part());
 }
 
+void write_to(const FetchConfig& in, pb::Frame* out) {
+    out->mutable_fetch_config()->set_version(in.version.value);
+}
+
+void write_to(const BarrierCertPtr& in, pb::Frame* out) {
+    invariant(in != nullptr, "a barrier that is sent exists");
+    write(*in, out->mutable_barrier());
+}
+
 // --- from protobuf
 // ---------------------------------------------------------------------------------
 
@@ -352,6 +362,7 @@ Fault read(const pb::Status& in, Status& out) {
     out.low = Slot(in.low());
     for (std::uint64_t seen : in.ordering_seen()) out.ordering_seen.emplace_back(seen);
     for (std::uint64_t seen : in.votes_seen()) out.votes_seen.emplace_back(seen);
+    out.config = ConfigVersion(in.config());
     return nullptr;
 }
 
@@ -633,6 +644,11 @@ Fault read(const pb::StatePart& in, StatePartPtr& out) {
     return fault;
 }
 
+Fault read(const pb::FetchConfig& in, FetchConfig& out) {
+    out.version = ConfigVersion(in.version());
+    return nullptr;
+}
+
 template <class T, class In>
 Fault read_as(const In& in, Payload& out) {
     return read(in, out.emplace<T>());
@@ -732,6 +748,10 @@ Fault read_payload(const pb::Frame& in, Payload& out) {
             return read_as<StatePartPtr>(in.state_part(), out);
         case pb::Frame::kReplies:
             return read_as<Replies>(in.replies(), out);
+        case pb::Frame::kFetchConfig:
+            return read_as<FetchConfig>(in.fetch_config(), out);
+        case pb::Frame::kBarrier:
+            return wire::read(in.barrier(), out.emplace<BarrierCertPtr>());
         case pb::Frame::PAYLOAD_NOT_SET:
             break;
     }

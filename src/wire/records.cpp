@@ -141,6 +141,16 @@ void write_to(const ForkRecord& in, pb::Record* out) {
     wire::write(in.other, out->mutable_fork());
 }
 
+void write_to(const BarrierRecord& in, pb::Record* out) {
+    invariant(in.barrier != nullptr, "a barrier that is logged exists");
+    wire::write(*in.barrier, out->mutable_barrier());
+}
+void write_to(const HandoverRecord& in, pb::Record* out) {
+    invariant(in.state != nullptr, "a state that is logged exists");
+    out->mutable_handover()->set_group(in.group.value);
+    wire::write(*in.state, out->mutable_handover()->mutable_state());
+}
+
 void write_to(const StandingRecord& in, pb::Record* record) {
     pb::Standing* out = record->mutable_standing();
     out->set_view(in.view.value);
@@ -251,6 +261,14 @@ Fault read_record(const pb::Record& in, LogRecord& out) {
             bodies.slot = Slot(in.slot_bodies().slot());
             if (Fault fault = wire::read(in.slot_bodies().hd(), bodies.hd)) return fault;
             return wire::read(in.slot_bodies().bodies(), bodies.bodies);
+        }
+        case pb::Record::kBarrier:
+            return wire::read(in.barrier(), out.emplace<BarrierRecord>().barrier);
+        case pb::Record::kHandover: {
+            auto state = std::make_shared<DerivedState>();
+            Fault fault = wire::read(in.handover().state(), *state);
+            out.emplace<HandoverRecord>() = {GroupId(in.handover().group()), std::move(state)};
+            return fault;
         }
         case pb::Record::RECORD_NOT_SET:
             break;

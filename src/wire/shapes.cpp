@@ -89,7 +89,8 @@ constexpr std::array status_fields{number(1),
                                    number(6),
                                    number(7),
                                    packed(8, primaries_max),
-                                   packed(9, group_size_max)};
+                                   packed(9, group_size_max),
+                                   number(10)};
 constexpr Shape status_shape{"Status", status_fields};
 
 constexpr std::array stream_fields{number(1), number(2), number(3), number(4)};
@@ -109,13 +110,22 @@ constexpr std::array checkpoint_fields{number(1),
                                        bytes(4, digest),
                                        number(5),
                                        bytes(6, digest),
-                                       bytes(7, signature_bytes_max)};
+                                       bytes(7, signature_bytes_max),
+                                       bytes(8, digest)};
 constexpr Shape checkpoint_shape{"Checkpoint", checkpoint_fields};
 
 constexpr std::array stable_cert_fields{
-    number(1), number(2),        bytes(3, digest),
-    number(4), bytes(5, digest), many(6, position_signature_shape, group_size_max)};
+    number(1),       number(2),        bytes(3, digest),
+    number(4),       bytes(5, digest), many(6, position_signature_shape, group_size_max),
+    bytes(7, digest)};
 constexpr Shape stable_cert_shape{"StableCert", stable_cert_fields};
+
+constexpr std::array barrier_fields{number(1), bytes(2, configuration_bytes_max),
+                                    many(3, stable_cert_shape, groups_max)};
+constexpr Shape barrier_shape{"Barrier", barrier_fields};
+
+constexpr std::array fetch_config_fields{number(1)};
+constexpr Shape fetch_config_shape{"FetchConfig", fetch_config_fields};
 
 constexpr std::array vouch_fields{number(1), number(2), packed(3, group_size_max),
                                   bytes(4, signature_bytes_max), packed(5, primaries_max)};
@@ -181,7 +191,8 @@ constexpr std::array view_change_fields{number(1),
                                         many(10, vouch_shape, group_size_max),
                                         many(11, vote_entry_shape, message_limits.vote_log),
                                         one(12, ui_shape),
-                                        many(13, void_value_shape, message_limits.voids)};
+                                        many(13, void_value_shape, message_limits.voids),
+                                        one(14, barrier_shape)};
 constexpr Shape view_change_shape{"ViewChange", view_change_fields};
 
 constexpr std::array resign_fields{number(1), number(2), bytes(3, signature_bytes_max)};
@@ -344,13 +355,17 @@ constexpr std::array derived_state_fields{number(1),
                                           packed(8, windows_max),
                                           packed(9, windows_max),
                                           packed_fixed64(10, windows_max * 4),
-                                          many(13, snapshot_item_shape, windows_max)};
+                                          many(13, snapshot_item_shape, windows_max),
+                                          bytes(14, digest)};
 constexpr Shape derived_state_shape{"DerivedState", derived_state_fields};
 
 // The frame's bound holds for a part; the Verifier's are narrower.
-constexpr std::array state_part_fields{one(1, stable_cert_shape), number(2), number(3),
+constexpr std::array state_part_fields{one(1, stable_cert_shape),
+                                       number(2),
+                                       number(3),
                                        one(4, derived_state_shape),
-                                       many(5, vouch_shape, group_size_max)};
+                                       many(5, vouch_shape, group_size_max),
+                                       one(6, barrier_shape)};
 constexpr Shape state_part_shape{"StatePart", state_part_fields};
 
 constexpr std::array frame_fields{one(1, endpoint_shape),
@@ -397,7 +412,9 @@ constexpr std::array frame_fields{one(1, endpoint_shape),
                                   one(52, fetch_state_shape),
                                   one(53, state_part_shape),
                                   one(56, equivocation_shape),
-                                  one(57, replies_shape)};
+                                  one(57, replies_shape),
+                                  one(58, fetch_config_shape),
+                                  one(59, barrier_shape)};
 
 constexpr std::array prepare_intent_fields{number(1), one(2, header_shape)};
 constexpr Shape prepare_intent_shape{"PrepareIntent", prepare_intent_fields};
@@ -434,6 +451,9 @@ constexpr Shape standing_shape{"Standing", standing_fields};
 constexpr std::array slot_bodies_fields{number(1), bytes(2, digest), one(3, bodies_shape)};
 constexpr Shape slot_bodies_shape{"SlotBodies", slot_bodies_fields};
 
+constexpr std::array handover_fields{number(1), one(2, derived_state_shape)};
+constexpr Shape handover_shape{"Handover", handover_fields};
+
 constexpr std::array record_fields{
     one(1, request_shape),        one(2, prepare_shape),        one(3, prepare_intent_shape),
     one(4, commit_shape),         one(5, commit_shape),         one(6, executed_shape),
@@ -442,7 +462,7 @@ constexpr std::array record_fields{
     one(13, view_state_shape),    one(14, vouched_shape),       one(15, stable_cert_shape),
     one(16, snapshot_shape),      one(17, void_value_shape),    one(18, void_value_shape),
     one(19, standing_shape),      one(24, equivocation_shape),  one(25, stable_cert_shape),
-    one(26, slot_bodies_shape)};
+    one(26, slot_bodies_shape),   one(27, barrier_shape),       one(28, handover_shape)};
 
 // More than any message has.
 constexpr std::size_t fields_max = 64;

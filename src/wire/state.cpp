@@ -80,6 +80,7 @@ void write(const DerivedState& in, pb::DerivedState* out) {
         write_window(window, out);
     }
     for (const auto& item : in.unfinished) write(item, out->add_unfinished());
+    if (!in.config.is_zero()) out->set_config(text(in.config.view()));
 }
 
 Fault read(const pb::DerivedState& in, DerivedState& out) {
@@ -97,7 +98,7 @@ Fault read(const pb::DerivedState& in, DerivedState& out) {
         out.windows[{PartitionId(in.homes(i)), ClientId(in.clients(i))}] = read_window(in, i);
     for (const auto& item : in.unfinished())
         if (Fault fault = read(item, out.unfinished.emplace_back())) return fault;
-    return nullptr;
+    return in.config().empty() ? nullptr : read(in.config(), out.config);
 }
 
 void write(const StatePart& in, pb::StatePart* out) {
@@ -106,6 +107,7 @@ void write(const StatePart& in, pb::StatePart* out) {
     out->set_parts(in.parts);
     write(in.state, out->mutable_state());
     for (const Vouch& vouch : in.vouches) write(vouch, out->add_vouches());
+    if (in.barrier) write(*in.barrier, out->mutable_barrier());
 }
 
 Fault read(const pb::StatePart& in, StatePart& out) {
@@ -115,7 +117,7 @@ Fault read(const pb::StatePart& in, StatePart& out) {
     if (Fault fault = read(in.state(), out.state)) return fault;
     for (const auto& vouch : in.vouches())
         if (Fault fault = read(vouch, out.vouches.emplace_back())) return fault;
-    return nullptr;
+    return in.has_barrier() ? read(in.barrier(), out.barrier) : nullptr;
 }
 
 }  // namespace bft::wire

@@ -1,5 +1,6 @@
 // Checkpoints and view change, to and from protobuf.
 #include "base/invariant.hpp"
+#include "consensus/configuration.hpp"
 #include "wire/parts.hpp"
 
 namespace bft::wire {
@@ -57,6 +58,16 @@ Fault read(const pb::VoteEntry& in, VoteEntry& out) {
     return wire::read(in.ui(), out.ui);
 }
 
+// Zero, which is most of the time, does not travel.
+template <class Out>
+void write_config(const Digest& in, Out* out) {
+    if (!in.is_zero()) out->set_config(text(in.view()));
+}
+
+Fault read_config(const std::string& in, Digest& out) {
+    return in.empty() ? nullptr : wire::read(in, out);
+}
+
 }  // namespace
 
 // --- what several members sign
@@ -70,6 +81,7 @@ void write(const Checkpoint& in, pb::Checkpoint* out) {
     out->set_ts_ms(in.ts_ms);
     out->set_state(text(in.state.view()));
     out->set_signature(text(in.signature));
+    write_config(in.config, out);
 }
 
 Fault read(const pb::Checkpoint& in, Checkpoint& out) {
@@ -79,6 +91,7 @@ Fault read(const pb::Checkpoint& in, Checkpoint& out) {
     out.ts_ms = in.ts_ms();
     out.signature = to_bytes(view(in.signature()));
     if (Fault fault = read(in.hd(), out.hd)) return fault;
+    if (Fault fault = read_config(in.config(), out.config)) return fault;
     return read(in.state(), out.state);
 }
 
@@ -89,6 +102,26 @@ void write(const StableCert& in, pb::StableCert* out) {
     out->set_ts_ms(in.ts_ms);
     out->set_state(text(in.state.view()));
     for (const PositionSignature& signer : in.signers) write(signer, out->add_signers());
+    write_config(in.config, out);
+}
+
+void write(const BarrierCert& in, pb::Barrier* out) {
+    out->set_slot(in.slot.value);
+    out->set_config(text(encode(*in.config)));
+    for (const StableCert& cert : in.groups) write(cert, out->add_groups());
+}
+
+Fault read(const pb::Barrier& in, BarrierCertPtr& out) {
+    auto barrier = std::make_shared<BarrierCert>();
+    barrier->slot = Slot(in.slot());
+    auto config = decode_configuration(view(in.config()));
+    if (!config) return "not a configuration";
+    barrier->config = std::make_shared<const Configuration>(std::move(*config));
+    for (const auto& cert : in.groups())
+        if (Fault fault = read(cert, barrier->groups.emplace_back())) return fault;
+    if (barrier->groups.empty()) return "a barrier of nobody";
+    out = std::move(barrier);
+    return nullptr;
 }
 
 Fault read(const pb::StableCert& in, StableCert& out) {
@@ -97,6 +130,7 @@ Fault read(const pb::StableCert& in, StableCert& out) {
     out.ts_ms = in.ts_ms();
     if (Fault fault = read(in.hd(), out.hd)) return fault;
     if (Fault fault = read(in.state(), out.state)) return fault;
+    if (Fault fault = read_config(in.config(), out.config)) return fault;
     for (const auto& signer : in.signers())
         if (Fault fault = read(signer, out.signers.emplace_back())) return fault;
     return nullptr;
@@ -325,6 +359,7 @@ void write(const ViewChange& in, pb::ViewChange* out) {
     for (const VoteEntry& entry : in.log) write(entry, out->add_log());
     for (const VoidCert& cert : in.voids) write(cert, out->add_voids());
     write(in.ui, out->mutable_ui());
+    if (in.barrier) write(*in.barrier, out->mutable_barrier());
 }
 
 Fault read(const pb::ViewChange& in, ViewChange& out) {
@@ -348,6 +383,8 @@ Fault read(const pb::ViewChange& in, ViewChange& out) {
         if (Fault fault = read(entry, out.log.emplace_back())) return fault;
     for (const auto& cert : in.voids())
         if (Fault fault = read(cert, out.voids.emplace_back())) return fault;
+    if (in.has_barrier())
+        if (Fault fault = read(in.barrier(), out.barrier)) return fault;
     return read(in.ui(), out.ui);
 }
 

@@ -19,14 +19,14 @@ namespace {
 
 const char* kind_of(const Payload& payload) {
     static constexpr const char* names[] = {
-        "REQUEST",     "PREPARE",  "COMMIT",     "STATUS",       "FETCH-CERT",   "CERTIFICATES",
-        "FETCH-BODY",  "BODIES",   "COMMIT-DB",  "DB-REPLY",     "VOTER-STATUS", "FETCH-DBITEM",
-        "REPLY",       "REJECTED", "CHECKPOINT", "VOUCH",        "REQ-VC",       "TC",
-        "VIEW-CHANGE", "NEW-VIEW", "NV-ACCEPT",  "VIEW-CERT",    "RESIGN",       "FETCH-HDR",
-        "HEADERS",     "FETCH-NV", "FETCH-VC",   "VIEW-CHANGES", "VOID?",        "VOID-PROMISE",
-        "VOID-CERT",   "DB-CKPT",  "DB-CUT",     "FETCH-LEAVES", "DB-LEAVES",    "FETCH-CHUNK",
-        "DB-CHUNK",    "DB-GONE",  "GONE",       "FETCH-STATE",  "STATE",        "EQUIV-PROOF",
-        "REPLIES"};
+        "REQUEST",     "PREPARE",   "COMMIT",     "STATUS",       "FETCH-CERT",   "CERTIFICATES",
+        "FETCH-BODY",  "BODIES",    "COMMIT-DB",  "DB-REPLY",     "VOTER-STATUS", "FETCH-DBITEM",
+        "REPLY",       "REJECTED",  "CHECKPOINT", "VOUCH",        "REQ-VC",       "TC",
+        "VIEW-CHANGE", "NEW-VIEW",  "NV-ACCEPT",  "VIEW-CERT",    "RESIGN",       "FETCH-HDR",
+        "HEADERS",     "FETCH-NV",  "FETCH-VC",   "VIEW-CHANGES", "VOID?",        "VOID-PROMISE",
+        "VOID-CERT",   "DB-CKPT",   "DB-CUT",     "FETCH-LEAVES", "DB-LEAVES",    "FETCH-CHUNK",
+        "DB-CHUNK",    "DB-GONE",   "GONE",       "FETCH-STATE",  "STATE",        "EQUIV-PROOF",
+        "REPLIES",     "FETCH-CFG", "BARRIER"};
     static_assert(std::size(names) == std::variant_size_v<Payload>);
     return names[payload.index()];
 }

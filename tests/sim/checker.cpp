@@ -125,10 +125,11 @@ void Checker::check_reply(const Endpoint& from, const Reply& reply) {
 // S-CONF: bodies go to their owner group, voters and primary-capable nodes only.
 void Checker::check_bodies(const Endpoint& from, const Send& send) {
     auto check = [&](const Body& body) {
-        auto owner = membership_.owner(body->id.home);
+        PartitionId home = body->id.home;
+        if (home.value == 0) return;  // configurations are everybody's
         for (const Endpoint& to : send.to)
             if (to.role == Endpoint::Role::client ||
-                (to.role == Endpoint::Role::replica && to.group != owner))
+                (to.role == Endpoint::Role::replica && !reference_.ever_owned(to.group, home)))
                 fail("S-CONF", name(from) + " sends a body to " + name(to));
     };
     if (const auto* body = std::get_if<Body>(&send.payload)) check(*body);
@@ -152,6 +153,9 @@ void Checker::event(const Endpoint& node, const Event& event) {
                 fail("S-EVID", name(node) + " says " + to_string(event.kind) + " of " +
                                    name(event.peer) + at(event.slot) + ": " + event.text);
             break;
+        case Event::Kind::config_in_force:
+            configured(node, event);
+            break;
         case Event::Kind::database_differs:
             if (blameless(event.peer))
                 fail("S-CKPT", name(node) + " says that the database of " + name(event.peer) +
@@ -164,6 +168,19 @@ void Checker::event(const Endpoint& node, const Event& event) {
         default:
             break;
     }
+}
+
+// S-CFG: what correct nodes find in force, the order made, and every group has delivered it.
+void Checker::configured(const Endpoint& node, const Event& event) {
+    const Configuration* made = reference_.made_at(event.slot);
+    if (made == nullptr || made->version.value != event.count)
+        return fail("S-CFG",
+                    name(node) + " follows a configuration that was not kept" + at(event.slot));
+    for (const Group& group : membership_.groups)
+        if (reference_.decided(group.id) < event.slot)
+            return fail("S-CFG", name(node) + " passed the barrier" + at(event.slot) +
+                                     " before group " + std::to_string(group.id.value) +
+                                     " delivered it");
 }
 
 bool Checker::blameless(const Endpoint& node) const {

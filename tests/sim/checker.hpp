@@ -134,6 +134,7 @@ private:
     };
     void certified(const consensus::Commit& commit);
     void check_linear();
+    void configured(const consensus::Endpoint& node, const consensus::Event& event);
     void tally(const consensus::Commit& commit);
     void check_view_messages(const consensus::Endpoint& from, const consensus::Send& send);
     void accepted_view(const consensus::Endpoint& from, const consensus::NewViewAccept& accept);

@@ -178,6 +178,10 @@ void Checker::note_view(const NewView& new_view) {
                                           : std::prev(before)->first + 2 < new_view.view)
         reach_("two failed views in a row");
     if (!new_view.nullset.empty()) reach_("NEW-VIEW with a nullset");
+    if (auto tip = headers_.find(new_view.hd); tip != headers_.end())
+        if (const auto& entries = tip->second->entries;
+            !entries.empty() && entries.front().kind == EntryKind::config)
+            reach_("a view begins at a CONFIG");
     LastCommit tip;
     std::set<GroupId> holders;
     for (const ViewChangeRef& ref : new_view.view_changes) {
@@ -269,7 +273,8 @@ void Checker::delivered(const Endpoint& replica, const minbft::Replica& agreemen
                 header_digest(*header->second) != hd->second)
                 return fail("S-CHAIN", name(replica) + " delivered a header that does not fit" +
                                            at(delivery.slot));
-            reference_.append(header->second, hd->second);
+            if (auto wrong = reference_.append(header->second, hd->second))
+                return fail("S-CFG", name(replica) + ": " + *wrong);
         }
         check_delivery(replica, delivery, hd->second);
         if (!violations_.empty()) return;
@@ -290,6 +295,10 @@ void Checker::check_delivery(const Endpoint& replica, const Delivery& delivery, 
             if (entry.item.kind == ItemKind::nop && !entry.body) null.insert(entry.item.index);
         if (auto wrong = reference_.decide(group, delivery.slot, null, bodies_))
             return fail("S-DEC", name(replica) + ": " + *wrong);
+        const auto* decided = reference_.slot(delivery.slot);
+        if (!decided->entries.empty() && decided->entries[0].owner == group &&
+            decided->entries[0].header.kind == EntryKind::config)
+            reach_(decided->entries[0].null ? "CONFIG nullified" : "CONFIG kept");
     }
     std::size_t own = 0;
     for (const auto& entry : expected->entries) own += entry.owner == group ? 1 : 0;
@@ -356,7 +365,7 @@ void Checker::crashed(const Endpoint& node, const SimDisk& disk) {
             return fail("S-PERSIST", name(node) + " lost the header" + at(s) + " after COMMIT");
         for (std::uint32_t i = 0; i < header->entries.size(); ++i) {
             const EntryHeader& entry = header->entries[i];
-            if (membership_.owner(entry.rid.home) != node.group) continue;
+            if (reference_.owner(s, entry.rid.home) != node.group) continue;
             if (std::binary_search(nullset.begin(), nullset.end(), EntryRef{s, i})) continue;
             if (!disk.has_body(entry.rd))
                 return fail("S-PERSIST", name(node) + " lost a body" + at(s) + " after COMMIT");

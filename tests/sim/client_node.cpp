@@ -69,6 +69,8 @@ void ClientNode::receive(const Network::Packet& packet) {
         if (!heard.answer.has_result) heard = {reply->answer, reply->slot};
         if (heard_.size() > heard_max) heard_.erase(heard_.begin());
         core_.replied(peer, *reply, cluster_.time.now());
+    } else if (const auto* barrier = std::get_if<BarrierCertPtr>(&packet->payload())) {
+        core_.configured(*barrier, cluster_.time.now());
     } else if (const auto* rejected = std::get_if<Rejected>(&packet->payload())) {
         core_.rejected(peer, packet->from(), *rejected, cluster_.time.now());
     }
@@ -92,6 +94,10 @@ void ClientNode::note_acceptance(const client::Finished& done) {
 void ClientNode::pump() {
     for (;;) {
         client::ClientCore::Output output = core_.take_output();
+        if (output.ask_config) {
+            cluster_.reach("a client asks for the configuration");
+            cluster_.network.send(self_, {output.ask_config->to, output.ask_config->question});
+        }
         if (!output.sign && output.send.empty() && output.finished.empty()) break;
         for (const auto& send : output.send) {
             cluster_.checker.requested(send.body);

@@ -47,6 +47,7 @@ Membership make_membership(const Plan& plan, const Seals& seals) {
     for (std::uint32_t p = 1; p <= plan.partitions; ++p)
         m.owners[PartitionId(p)] = GroupId(1 + p % plan.groups);
     for (std::uint32_t d = 0; d < plan.voters(); ++d) m.voters.push_back(HostId(d));
+    m.admins = {2, {seals.admin_key(0), seals.admin_key(1), seals.admin_key(2)}};
     for (std::uint32_t c = 0; c <= plan.clients; ++c)
         m.clients[ClientId(c)] = seals.client_key(ClientId(c));
     return m;

@@ -1,5 +1,6 @@
 #include "database.hpp"
 
+#include "consensus/configuration.hpp"
 #include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
@@ -117,6 +118,7 @@ std::vector<Executed> SimDatabase::commit(const std::vector<Execution>& batch) {
             state_.executed.emplace(std::pair(execution.slot, execution.item.index), result);
         if (execution.item.kind == ItemKind::checkpoint)
             state_.forget_executed(execution.slot, plan_.exec_kept);
+        if (execution.config) state_.config = encode(*execution.config);
         observer_(execution, result);
         results[which] = {execution.group, execution.slot, std::move(result), execution.item.seqs};
     }
@@ -128,7 +130,7 @@ ItemResult SimDatabase::apply(const Execution& execution) {
     result.index = execution.item.index;
     result.rid = execution.item.rid;
     result.has_result = true;
-    if (execution.item.kind == ItemKind::checkpoint) {
+    if (execution.item.kind == ItemKind::checkpoint || execution.item.kind == ItemKind::config) {
         result.outcome = Outcome::ok;
         result.rdig = result_digest(result.outcome, 0, {});
         return result;
@@ -147,6 +149,12 @@ ItemResult SimDatabase::apply(const Execution& execution) {
     }
     result.rdig = result_digest(result.outcome, result.code, result.result);
     return result;
+}
+
+ConfigurationPtr SimDatabase::config() const {
+    if (state_.config.empty()) return nullptr;
+    auto config = decode_configuration(state_.config);
+    return config ? std::make_shared<const Configuration>(std::move(*config)) : nullptr;
 }
 
 std::vector<ItemResult> SimDatabase::lookup(const Lookup& lookup) const {

@@ -64,6 +64,8 @@ public:
     [[nodiscard]] const DatabaseState& state() const { return state_; }
     [[nodiscard]] const std::map<PartitionId, Seq>& next() const { return state_.next; }
     [[nodiscard]] const std::map<PartitionId, Rows>& rows() const { return state_.rows; }
+    /// Null: the cluster's first one.
+    [[nodiscard]] consensus::ConfigurationPtr config() const;
 
 private:
     struct Worker {

@@ -117,6 +117,8 @@ std::vector<TableChunks> chunks_of(const DatabaseState& state) {
     for (const auto& [partition, rows] : state.rows)
         for (std::size_t i = 0; i < rows.size(); ++i)
             account.add(partition, Writer().put(partition.value, i, rows[i]));
+    if (!state.config.empty())
+        Table(tables, "cbft_cfg").add(PartitionId(0), Writer().raw(state.config));
     Table executed(tables, "cbft_exec");
     for (const auto& [place, row] : state.executed)
         executed.add(PartitionId(0), Writer()
@@ -152,6 +154,8 @@ bool load_chunk(DatabaseState& state, const DbLeaf& leaf, ByteView rows) {
             Rows& at = state.rows[PartitionId(in.small())];
             std::size_t i = in.number();
             at[i % at.size()] = in.number();
+        } else if (leaf.table == "cbft_cfg") {
+            state.config = to_bytes(in.raw());
         } else if (leaf.table == "cbft_exec") {
             std::pair place{Slot(in.number()), in.small()};
             ItemResult row;

@@ -17,6 +17,7 @@ struct DatabaseState {
     std::map<PartitionId, Seq> next;
     std::map<std::pair<Slot, std::uint32_t>, consensus::ItemResult> executed;
     std::map<std::pair<PartitionId, ClientId>, consensus::ClientWindow> windows;
+    Bytes config;  ///< cbft_cfg: the newest configuration; empty: none was executed
 
     /// At the checkpoint item of `slot`: rows of `executed` that no client may ask for any more, of
     /// slots that replicas do not send again.

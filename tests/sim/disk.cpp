@@ -174,6 +174,12 @@ void SimDisk::apply(const LogRecord& record) const {
             state.equivocations[r.proof.stream] = r.proof;
         }
         void operator()(const ForkRecord& r) const { state.fork = r.other; }
+        void operator()(const BarrierRecord& r) const {
+            state.barriers[r.barrier->slot] = r.barrier;
+        }
+        void operator()(const HandoverRecord& r) const {
+            state.handovers[{r.state->slot, r.group}] = r;
+        }
         void operator()(const ExecutedRecord& r) const { state.executed = r.slot; }
         void operator()(const StandingRecord& r) const { state.standing = r; }
     };
@@ -319,6 +325,7 @@ minbft::Primary::Recovered SimDisk::primary_log(PrimaryId self) const {
     for (const auto& [key, cert] : state().voids)
         if (key.first == StreamId::ordering(self)) log.voids.push_back(cert);
     for (const auto& [stream, proof] : state().equivocations) log.equivocations.push_back(proof);
+    for (const auto& [slot, barrier] : state().barriers) log.barriers.push_back(barrier);
     return log;
 }
 
@@ -344,6 +351,8 @@ minbft::Replica::Recovered SimDisk::replica_log(GroupId group, Position position
     for (const auto& [key, cert] : state().voids) log.voids.push_back(cert);
     for (const auto& [stream, proof] : state().equivocations) log.equivocations.push_back(proof);
     log.fork = state().fork;
+    for (const auto& [slot, barrier] : state().barriers) log.barriers.push_back(barrier);
+    for (const auto& [place, record] : state().handovers) log.handovers.push_back(record);
     for (const auto& [rd, body] : state().bodies) log.bodies.emplace(rd, body);
     return log;
 }

@@ -8,6 +8,7 @@
 #include "consensus/minbft/replica.hpp"
 #include "timeline.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -72,6 +73,13 @@ public:
     [[nodiscard]] std::optional<Counter> next_from(const consensus::StreamId& stream,
                                                    Counter from) const override;
 
+    [[nodiscard]] bool once_owned(GroupId group, PartitionId partition) const override {
+        const auto& barriers = state().barriers;
+        return std::any_of(barriers.begin(), barriers.end(), [&](const auto& each) {
+            return each.second->config->owner(partition) == group;
+        });
+    }
+
     /// What recover() of the role that wrote this log gets.
     [[nodiscard]] consensus::minbft::Primary::Recovered primary_log(PrimaryId self) const;
     [[nodiscard]] consensus::minbft::Replica::Recovered replica_log(GroupId group,
@@ -114,6 +122,8 @@ private:
         std::vector<consensus::VoidPromiseRecord> promises;
         std::map<consensus::StreamId, consensus::EquivocationProof> equivocations;
         std::optional<consensus::StableCert> fork;
+        std::map<Slot, consensus::BarrierCertPtr> barriers;
+        std::map<std::pair<Slot, GroupId>, consensus::HandoverRecord> handovers;
         Slot executed{};
 
         struct Mark {

@@ -82,6 +82,8 @@ struct SimDisk::Sweep {
     bool operator()(const StandingRecord&) { return first(7); }
     bool operator()(const EquivocationRecord&) const { return true; }
     bool operator()(const ForkRecord&) const { return true; }
+    bool operator()(const BarrierRecord&) const { return true; }
+    bool operator()(const HandoverRecord&) const { return true; }
     bool operator()(const VoidPromiseRecord&) const { return true; }
     bool operator()(const VoidRecord&) const { return true; }
 };

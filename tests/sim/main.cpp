@@ -133,6 +133,7 @@ struct Arguments {
     std::string plot;
     std::string failing;              ///< file that failing seeds are appended to
     std::vector<std::uint64_t> open;  ///< seeds of known bugs that are not mended yet
+    bool moves = false;               ///< partitions move between groups
 };
 
 Mutation mutation_named(const std::string& name) {
@@ -153,6 +154,7 @@ bft::sim::Plan plan_of(std::uint64_t seed, const Arguments& arguments) {
         std::fprintf(stderr, "unknown plot %s\n", arguments.plot.c_str());
         std::exit(2);
     }
+    if (arguments.moves) return bft::sim::make_moving_plan(seed, plot);
     return make_plan(seed, mutation_named(arguments.mutation), plot);
 }
 
@@ -161,8 +163,8 @@ void print(std::uint64_t seed, const std::vector<bft::sim::Violation>& violation
     std::printf("\nFAILED %s\n", plan_of(seed, arguments).text().c_str());
     for (const auto& violation : violations)
         std::printf("  %s: %s\n", violation.property.c_str(), violation.text.c_str());
-    std::printf("  replay: sim_run --seed %llu --log%s%s%s%s\n",
-                static_cast<unsigned long long>(seed),
+    std::printf("  replay: sim_run --seed %llu --log%s%s%s%s%s\n",
+                static_cast<unsigned long long>(seed), arguments.moves ? " --moves" : "",
                 arguments.mutation == "none" ? "" : " --mutation ",
                 arguments.mutation == "none" ? "" : arguments.mutation.c_str(),
                 arguments.plot.empty() ? "" : " --plot ", arguments.plot.c_str());
@@ -180,7 +182,7 @@ void save_log(std::uint64_t seed, const Arguments& arguments) {
     int file = ::open(name.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0644);
     if (before < 0 || file < 0) return;
     ::dup2(file, STDOUT_FILENO);
-    run_seed(make_plan(seed, mutation_named(arguments.mutation)), true);
+    run_seed(plan_of(seed, arguments), true);
     std::fflush(stdout);
     ::dup2(before, STDOUT_FILENO);
     ::close(before);
@@ -337,6 +339,7 @@ int main(int argc, char** argv) {
                    "this many seconds of virtual time without faults: what a slot costs");
     app.add_option("--crash-points", stride,
                    "one run for every N-th moment in which a process may die");
+    app.add_flag("--moves", arguments.moves, "partitions move between groups all the time");
     app.add_option("--twice", arguments.twice, "every N-th seed twice (S-DET); 0: none");
     app.add_option("--plot", arguments.plot,
                    "in every seed liars work together: loyal, late, back, rebase, two_prepares, "

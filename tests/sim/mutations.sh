@@ -52,12 +52,18 @@ plot_of() {
     *) echo - ;;
     esac
 }
+# Rules of reconfiguration show where partitions move.
+mode_of() {
+    case $1 in
+    no_barrier | barrier_not_shown | config_not_final | windows_left | owners_fixed) echo --moves ;;
+    esac
+}
 # notice MUTATION [--plot P]: the seed that noticed, and what noticed it
 notice() {
     rule=$1
     shift
     status=0
-    env "MUT_$rule=1" timeout 3600 "$work/sim_run" "$@" --count "$seeds" --failures 1 \
+    env "MUT_$rule=1" timeout 3600 "$work/sim_run" $(mode_of "$rule") "$@" --count "$seeds" --failures 1 \
         >"$work/log" 2>&1 || status=$?
     if grep -q '^FAILED' "$work/log"; then
         seed=$(grep -m1 '^FAILED' "$work/log" | sed 's/.*seed=\([0-9]*\).*/\1/')

@@ -1,5 +1,6 @@
 #include "mutator.hpp"
 
+#include "consensus/configuration.hpp"
 #include "consensus/signed_bytes.hpp"
 #include "wire/codec.hpp"
 
@@ -108,13 +109,21 @@ public:
     void operator()(Status& m) {
         all(m.view, m.active, m.tip, m.committed, m.delivered, m.executed, m.low, m.ordering_seen,
             m.votes_seen);
+        if (m.config.value > 1) all(m.config);
     }
     void operator()(FetchCertificates& m) { all(m.stream, m.from, m.to); }
     void operator()(PositionSignature& m) { all(m.position, m.signature); }
     void operator()(Checkpoint& m) {
         all(m.group, m.position, m.slot, m.hd, m.ts_ms, m.state, m.signature);
+        if (!m.config.is_zero()) all(m.config);
     }
-    void operator()(StableCert& m) { all(m.group, m.slot, m.hd, m.ts_ms, m.state, m.signers); }
+    void operator()(StableCert& m) {
+        all(m.group, m.slot, m.hd, m.ts_ms, m.state, m.signers);
+        if (!m.config.is_zero()) all(m.config);
+    }
+    void operator()(Configuration& m) { all(m.version, m.owners); }
+    void operator()(BarrierCert& m) { all(m.slot, m.config, m.groups); }
+    void operator()(FetchConfig& m) { all(m.version); }
     void operator()(Vouch& m) { all(m.group, m.position, m.votes, m.ordering, m.signature); }
     void operator()(RequestViewChange& m) {
         all(m.group, m.position, m.view, m.reason, m.signature);
@@ -132,6 +141,7 @@ public:
     void operator()(ViewChange& m) {
         all(m.group, m.position, m.view, m.last, m.proof, m.from_new_view, m.view_cert, m.stable,
             m.base, m.vouches, m.log, m.voids, m.ui);
+        all(m.barrier);
     }
     void operator()(Certificates& m) {
         all(m.stream, m.prepares, m.new_views, m.voids, m.commits, m.view_changes);
@@ -162,8 +172,12 @@ public:
     void operator()(FetchState& m) { all(m.beyond, m.slot, m.part); }
     void operator()(DerivedState& m) {
         all(m.slot, m.hd, m.ts_ms, m.null_digest, m.next_seq, m.windows, m.unfinished);
+        if (!m.config.is_zero()) all(m.config);
     }
-    void operator()(StatePart& m) { all(m.cert, m.part, m.parts, m.state, m.vouches); }
+    void operator()(StatePart& m) {
+        all(m.cert, m.part, m.parts, m.state, m.vouches);
+        all(m.barrier);
+    }
     void operator()(EquivocationProof& m) {
         all(m.stream, m.cv, m.first, m.first_ui, m.second, m.second_ui);
     }

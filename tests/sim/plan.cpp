@@ -353,13 +353,16 @@ void suit_mutation(Plan& plan) {
 
 }  // namespace
 
-Plan make_plan(std::uint64_t seed, Mutation mutation, std::optional<Plot::Kind> plot) {
+namespace {
+
+Plan make(std::uint64_t seed, Mutation mutation, std::optional<Plot::Kind> plot,
+          std::uint32_t groups_min) {
     Prng prng(seed ^ 0x5eed5eed5eed5eedu);
     Plan plan;
     plan.seed = seed;
     plan.mutation = mutation;
     plan.f = prng.chance(850) ? 1 : 2;
-    plan.groups = static_cast<std::uint32_t>(prng.between(1, 3));
+    plan.groups = static_cast<std::uint32_t>(prng.between(groups_min, 3));
     plan.partitions = static_cast<std::uint32_t>(prng.between(plan.groups, 2 * plan.groups + 2));
     plan.clients = static_cast<std::uint32_t>(prng.between(1, 4));
     plan.client_depth = static_cast<std::uint32_t>(prng.between(1, 8));
@@ -401,6 +404,19 @@ Plan make_plan(std::uint64_t seed, Mutation mutation, std::optional<Plot::Kind> 
     choose_environment(plan, prng);
     choose_quirks(plan);
     choose_crypto(plan);
+    return plan;
+}
+
+}  // namespace
+
+Plan make_plan(std::uint64_t seed, Mutation mutation, std::optional<Plot::Kind> plot) {
+    return make(seed, mutation, plot, 1);
+}
+
+Plan make_moving_plan(std::uint64_t seed, std::optional<Plot::Kind> plot) {
+    Plan plan = make(seed, Mutation::none, plot, 2);
+    Prng prng(seed ^ 0xc0f16c0f16c0f16u);
+    plan.moves_every = between(prng, 50ms, coin(prng) ? 300ms : 2s);
     return plan;
 }
 

@@ -162,6 +162,7 @@ struct Plan {
     std::uint32_t client_depth = 4;      ///< calls outstanding
     std::uint32_t multi_permille = 200;  ///< calls that touch several partitions
     Duration think{};                    ///< between two calls of a client
+    Duration moves_every{};              ///< between two configurations; zero: the first one stays
     std::uint32_t workers = 2;
     Duration chaos = 3s;
 
@@ -256,5 +257,7 @@ struct Plan {
 /// `plot`: the seed's liars work together on it, whatever the seed says.
 Plan make_plan(std::uint64_t seed, Mutation mutation = Mutation::none,
                std::optional<Plot::Kind> plot = std::nullopt);
+/// The same, with partitions that move between groups, two at least.
+Plan make_moving_plan(std::uint64_t seed, std::optional<Plot::Kind> plot = std::nullopt);
 
 }  // namespace bft::sim

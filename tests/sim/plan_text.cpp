@@ -62,6 +62,7 @@ std::string Plan::text() const {
         << us(timers.silence) << "/" << us(timers.new_view) << " loss=" << network.loss_permille
         << " dup=" << network.duplicate_permille << " reorder=" << network.reorder_permille
         << " replay=" << network.replay_permille;
+    if (moves_every > Duration{}) out << " moves_us=" << us(moves_every);
     flag("clogs", network.clogs);
     flag("cuts", network.cuts);
     flag("slow_links", network.slow_links);

@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t key_bytes = 32;
 constexpr std::size_t name_bytes = 16;
 constexpr std::size_t value_bytes = 8;
+constexpr std::size_t admin_keys = 3;
 
 Bytes random_bytes(Prng& prng, std::size_t size) {
     Bytes bytes(size);
@@ -96,6 +97,11 @@ RealSeals::RealSeals(std::uint64_t secret, std::uint32_t hosts, std::uint32_t cl
     auto verifier = usig::Verifier::make(identities, usig::AllowSoftware::yes);
     invariant(verifier.has_value(), "the identities just made are good");
     verifier_.emplace(std::move(*verifier));
+    for (std::size_t admin = 0; admin < admin_keys; ++admin) {
+        crypto::SigningKey key = new_key(prng);
+        admins_.push_back(key.public_key());
+        keys_.emplace(admins_.back(), std::move(key));
+    }
 }
 
 // A value that was spent and whose certificate is lost (T1v) was spent on something.

@@ -28,6 +28,7 @@ public:
     [[nodiscard]] Bytes client_key(ClientId client) const override {
         return clients_.at(client.value);
     }
+    [[nodiscard]] Bytes admin_key(std::uint32_t key) const override { return admins_.at(key); }
     bool certified(UsigId identity, const consensus::Ui& ui, const Digest& digest) override {
         return verifier_->verify(identity, ui, digest);
     }
@@ -36,7 +37,7 @@ public:
     }
 
 private:
-    std::vector<Bytes> hosts_, clients_;  ///< public keys
+    std::vector<Bytes> hosts_, clients_, admins_;  ///< public keys
     std::map<Bytes, crypto::SigningKey> keys_;
     std::map<Bytes, crypto::WebKey> web_keys_;
     std::unique_ptr<usig::SoftwareUsig> usig_;

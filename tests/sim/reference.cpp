@@ -17,7 +17,7 @@ ItemResult execute_on(const Reference::Entry& entry, std::map<PartitionId, Rows>
     result.index = entry.item.index;
     result.rid = entry.item.rid;
     result.has_result = true;
-    if (entry.item.kind == ItemKind::checkpoint) {
+    if (entry.item.kind == ItemKind::checkpoint || entry.item.kind == ItemKind::config) {
         result.outcome = Outcome::ok;
     } else if (entry.item.kind == ItemKind::nop) {
         result.outcome = Outcome::duplicate;
@@ -34,14 +34,29 @@ ItemResult execute_on(const Reference::Entry& entry, std::map<PartitionId, Rows>
 
 }  // namespace
 
-void Reference::append(const HeaderPtr& header, const Digest& hd) {
+bool Reference::ever_owned(GroupId group, PartitionId partition) const {
+    return std::any_of(configs_.begin(), configs_.end(),
+                       [&](const auto& each) { return each.second.owner(partition) == group; });
+}
+
+std::optional<std::string> Reference::append(const HeaderPtr& header, const Digest& hd) {
+    // S-CFG. Beyond a CONFIG entry that was kept, all groups have delivered it. Beyond one that its
+    // own group has not decided, it must turn out null.
+    if (Slot last = configs_.rbegin()->first; last.value > 0)
+        for (const Group& group : membership_.groups)
+            if (decided(group.id) < last)
+                return "slot " + std::to_string(header->slot.value) +
+                       " was delivered although group " + std::to_string(group.id.value) +
+                       " has not delivered the configuration before it";
+    if (!header->entries.empty() && header->entries.front().kind == EntryKind::config)
+        undecided_config_ = header->slot;
     SlotEntries slot{header, hd, {}};
     std::uint64_t seed = slot_seed(header->previous);
     std::uint32_t index = 0;
     for (const EntryHeader& each : header->entries) {
         Entry entry;
         entry.header = each;
-        entry.owner = membership_.owner(each.rid.home).value_or(GroupId(0));
+        entry.owner = owner(header->slot, each.rid.home).value_or(GroupId(0));
         entry.item.index = index;
         entry.item.rid = each.rid;
         entry.item.rd = each.rd;
@@ -58,6 +73,7 @@ void Reference::append(const HeaderPtr& header, const Digest& hd) {
     if (membership_.is_checkpoint(header->slot))
         slot.entries.push_back(checkpoint_entry(*header, seed));
     slots_.push_back(std::move(slot));
+    return std::nullopt;
 }
 
 // The implicit entry comes last and touches everything.
@@ -96,12 +112,25 @@ std::optional<std::string> Reference::decide(GroupId group, Slot slot,
         if (entry.item.kind == ItemKind::checkpoint) continue;
         entry.item.kind = ItemKind::nop;
         entry.null = null.contains(entry.item.index);
+        bool config = entry.header.kind == EntryKind::config;
+        if (config) undecided_config_.reset();
         if (entry.null) continue;
         auto body = bodies.find(entry.header.rd);
         if (body == bodies.end()) return where + " was committed although no valid body exists";
         if (body->second->id != entry.header.rid || body->second->parts != entry.header.parts)
             return where + " was committed with a body of another request";
         entry.body = body->second;
+        if (config && tip() > slot)
+            return where + ": a configuration is kept that others have passed as null";
+        if (config) {
+            auto change = decode_change(entry.body->op);
+            if (!change) return where + " was committed with something that is no configuration";
+            auto next = apply(configs_.rbegin()->second, *change);
+            if (!next) return where + ": " + next.error().what;
+            configs_[slot] = std::move(*next);
+            entry.item.kind = ItemKind::config;
+            continue;
+        }
         if (windows_[{entry.header.rid.home, entry.header.rid.client}].insert(entry.header.rid.cseq,
                                                                               entry.body->ack_low))
             entry.item.kind = ItemKind::transaction;
@@ -126,6 +155,7 @@ std::optional<std::string> Reference::execute(Slot where, std::uint32_t index) {
         state_.windows[{rid.home, rid.client}].insert(rid.cseq, entry.body->ack_low);
         state_.executed[{where, index}] = entry.result;
     }
+    if (entry.item.kind == ItemKind::config) state_.config = encode(configs_.at(where));
     if (entry.item.kind != ItemKind::checkpoint) return std::nullopt;
     // It touches every partition, so this is the state at its slot.
     state_.forget_executed(where, exec_kept_);
@@ -155,7 +185,9 @@ namespace {
 std::optional<std::string> serial_step(const Reference::SlotEntries& slot,
                                        std::map<PartitionId, Rows>& rows) {
     for (const Reference::Entry& entry : slot.entries) {
-        if (!entry.executed || entry.item.kind == ItemKind::checkpoint) continue;
+        if (!entry.executed || entry.item.kind == ItemKind::checkpoint ||
+            entry.item.kind == ItemKind::config)
+            continue;
         if (!execute_on(entry, rows).same_answer(entry.result))
             return "slot " + std::to_string(slot.header->slot.value) + " index " +
                    std::to_string(entry.item.index);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "consensus/client_window.hpp"
+#include "consensus/configuration.hpp"
 #include "consensus/membership.hpp"
 #include "consensus/messages.hpp"
 #include "database_state.hpp"
@@ -21,7 +22,9 @@ class Reference {
 public:
     /// `exec_kept`: how many slots databases keep answers for.
     Reference(const consensus::Membership& membership, std::uint64_t exec_kept)
-        : membership_(membership), exec_kept_(exec_kept) {}
+        : membership_(membership), exec_kept_(exec_kept) {
+        configs_[Slot(0)] = consensus::configuration_of(membership);
+    }
 
     struct Entry {
         consensus::EntryHeader header;
@@ -40,7 +43,19 @@ public:
     };
 
     /// The chain's next slot, as the first group delivered it: from then on it is final.
-    void append(const consensus::HeaderPtr& header, const Digest& hd);
+    /// Returns what is wrong, if anything (S-CFG).
+    std::optional<std::string> append(const consensus::HeaderPtr& header, const Digest& hd);
+    /// Who owns what at a slot (CF4); and after the last one that is known.
+    [[nodiscard]] std::optional<GroupId> owner(Slot slot, PartitionId partition) const {
+        return std::prev(configs_.lower_bound(std::max(slot, Slot(1))))->second.owner(partition);
+    }
+    [[nodiscard]] bool ever_owned(GroupId group, PartitionId partition) const;
+    /// The configuration that a kept CONFIG at `slot` made; null: none did.
+    [[nodiscard]] const consensus::Configuration* made_at(Slot slot) const {
+        auto found = configs_.find(slot);
+        return found == configs_.end() ? nullptr : &found->second;
+    }
+    [[nodiscard]] std::size_t configurations() const { return configs_.size() - 1; }
     [[nodiscard]] Slot tip() const { return base_ + slots_.size(); }
     /// Null for what is to come, and for what was forgotten.
     [[nodiscard]] const SlotEntries* slot(Slot slot) const {
@@ -93,6 +108,8 @@ private:
     std::deque<SlotEntries> slots_;
     std::map<PartitionId, Rows> serial_;  ///< of the serial execution up to there
     std::map<PartitionId, Seq> chain_next_;
+    std::map<Slot, consensus::Configuration> configs_;  ///< by the slot after which it holds
+    std::optional<Slot> undecided_config_;
     std::map<GroupId, Slot> decided_;
     std::map<std::pair<PartitionId, ClientId>, consensus::ClientWindow> windows_;
     DatabaseState state_;

@@ -20,6 +20,7 @@ public:
     [[nodiscard]] virtual Bytes sign(ByteView public_key, const Digest& digest) = 0;
     [[nodiscard]] virtual Bytes host_key(HostId host) const = 0;
     [[nodiscard]] virtual Bytes client_key(ClientId client) const = 0;
+    [[nodiscard]] virtual Bytes admin_key(std::uint32_t key) const = 0;
 };
 
 class TokenTable final : public Seals {
@@ -38,6 +39,9 @@ public:
     }
     [[nodiscard]] Bytes client_key(ClientId client) const override {
         return {1, static_cast<std::uint8_t>(client.value)};
+    }
+    [[nodiscard]] Bytes admin_key(std::uint32_t key) const override {
+        return {3, static_cast<std::uint8_t>(key)};
     }
 
     bool certified(UsigId identity, const consensus::Ui& ui, const Digest& digest) override {

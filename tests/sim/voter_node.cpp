@@ -116,7 +116,8 @@ void VoterNode::begin_service() {
     options.answers_kept = cluster_.plan.voter_answers;
     options.in_flight_max = 64;
     options.quirks = &cluster_.quirks;
-    voter_ = std::make_unique<Voter>(cluster_.voter_membership, id_, options, database_.next());
+    voter_ = std::make_unique<Voter>(cluster_.voter_membership, id_, options, database_.next(),
+                                     database_.config());
 }
 
 void VoterNode::end_service() {
@@ -245,6 +246,8 @@ void VoterNode::pump_voter() {
         if (execution.item.kind == ItemKind::nop) cluster_.reach("NOP executed");
         if (execution.item.kind == ItemKind::checkpoint)
             cluster_.reach("database checkpoint executed");
+        else if (execution.item.kind == ItemKind::config)
+            cluster_.reach("configuration executed");
         else if (execution.item.seqs.size() > 1)
             cluster_.reach("item of several partitions executed");
         for (const PartitionSeq& s : execution.item.seqs)

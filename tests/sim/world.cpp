@@ -35,7 +35,7 @@ void World::note_bodies(const NewView& new_view) {
             if (std::binary_search(new_view.nullset.begin(), new_view.nullset.end(),
                                    EntryRef{s, i}))
                 continue;
-            auto group = cluster.membership.owner(entry.rid.home);
+            auto group = cluster.checker.reference().owner(s, entry.rid.home);
             auto holders = std::count_if(replicas.begin(), replicas.end(), [&](const auto& node) {
                 return node->self().group == group && node->disk().has_body(entry.rd);
             });
@@ -92,6 +92,8 @@ void World::build() {
     if (plan.byzantine_client)
         lying_client = std::make_unique<LyingClient>(cluster, ClientId(plan.clients),
                                                      plan.client_lies, prng.split());
+    if (plan.moves_every > Duration{})
+        admin = std::make_unique<AdminNode>(cluster, Prng(plan.seed ^ 0xad314));
 }
 
 // A13, A14. Liveness needs monotonic clocks that run alike, safety nothing at all.
@@ -122,6 +124,7 @@ void World::start() {
     for (auto& twin : voter_twins) twin->start();
     for (auto& client : clients) client->start();
     if (lying_client) lying_client->start();
+    if (admin) admin->start();
 }
 
 bool World::gone(const Endpoint& node) const {
@@ -217,6 +220,7 @@ void World::power_cut() {
 void World::stop_clients() {
     for (auto& client : clients) client->stop();
     if (lying_client) lying_client->stop();
+    if (admin) admin->stop();
 }
 
 void World::heal() {
@@ -356,6 +360,7 @@ void World::check_bounds() {
 }
 
 bool World::all_answered() const {
+    if (admin && !admin->idle()) return false;  // L-CFG
     return std::all_of(clients.begin(), clients.end(),
                        [](const auto& client) { return client->outstanding() == 0; });
 }
@@ -433,6 +438,10 @@ std::string World::state() const {
                 " executed=" + std::to_string(node->replica()->executor().executed().value) +
                 " pending=" + std::to_string(report.pending) +
                 " missing=" + std::to_string(report.missing_bodies) +
+                " config=" + std::to_string(report.config.value) +
+                (report.unsettled
+                     ? " waits for the barrier of " + std::to_string(report.unsettled->value)
+                     : std::string()) +
                 " log=" + std::to_string(report.vote_log);
         for (const Endpoint& dead : report.dead) text += " dead=" + to_string(dead);
     }

@@ -1,6 +1,7 @@
 // All nodes of a simulated cluster, and what can be done to them.
 #pragma once
 
+#include "admin_node.hpp"
 #include "client_node.hpp"
 #include "cluster.hpp"
 #include "engine_node.hpp"
@@ -81,6 +82,7 @@ public:
     std::vector<std::unique_ptr<EngineTwin>> twins;
     std::vector<std::unique_ptr<VoterTwin>> voter_twins;
     std::unique_ptr<LyingClient> lying_client;
+    std::unique_ptr<AdminNode> admin;  ///< null: the configuration stays
     bool healed = false;
     bool well = false;  ///< nothing is wrong any more, and all have caught up
 

@@ -20,7 +20,8 @@ GroupExecutor::GroupExecutor(const Membership& membership, GroupId group, Positi
       group_(group),
       position_(position),
       options_(options),
-      voters_(membership.voters.size()) {
+      voters_(membership.voters.size()),
+      config_(membership.version) {
     for (VoterState& voter : voters_) voter.patience = options.retransmit;
 }
 
@@ -118,7 +119,7 @@ Reply GroupExecutor::place_reply(const RequestId& rid, const Place& place) const
     reply.answer.rid = rid;
     reply.answer.rdig = nothing;
     reply.view_hint = view_;
-    reply.config = membership_.version;
+    reply.config = config_;
     reply.rd = place.rd;
     reply.ts_ms = place.ts_ms;
     return reply;
@@ -143,11 +144,12 @@ bool GroupExecutor::in_rotation(Slot slot) const {
 }
 
 CommitDb GroupExecutor::commit_db(Slot slot, const SlotState& state, bool bodies) const {
-    CommitDb message{group_, position_, slot, membership_.version, {}, {}};
+    CommitDb message{group_, position_, slot, config_, {}, {}};
     for (const Item& item : state.items) {
         message.items.push_back(item.entry.item);
-        if (item.entry.body && bodies && item.entry.item.kind == ItemKind::transaction)
-            message.bodies.push_back(item.entry.body);
+        bool acts = item.entry.item.kind == ItemKind::transaction ||
+                    item.entry.item.kind == ItemKind::config;
+        if (item.entry.body && bodies && acts) message.bodies.push_back(item.entry.body);
     }
     return message;
 }
@@ -267,16 +269,8 @@ void GroupExecutor::blame(Slot slot, VoterId voter) {
 
 void GroupExecutor::reply(Slot slot, const DeliveredEntry& entry, ItemResult result) {
     const RequestId& rid = entry.item.rid;
-    Reply reply{group_,
-                position_,
-                slot,
-                std::move(result),
-                view_,
-                membership_.version,
-                entry.item.rd,
-                entry.item.ts_ms,
-                {},
-                false};
+    Reply reply{group_,           position_, slot, std::move(result), view_, config_, entry.item.rd,
+                entry.item.ts_ms, {},        false};
     auto& kept = replies_[{rid.home, rid.client}];
     kept[rid.cseq] = reply;
     while (kept.size() > options_.replies_kept) kept.erase(kept.begin());

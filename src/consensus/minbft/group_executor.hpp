@@ -51,6 +51,8 @@ public:
     [[nodiscard]] Slot answered() const { return answered_; }
     /// Replies tell clients who the primary is.
     void note_view(View view) { view_ = view; }
+    /// And which configuration is in force.
+    void note_config(ConfigVersion version) { config_ = version; }
 
     struct Report {
         Slot executed{};
@@ -121,6 +123,7 @@ private:
     Slot answered_{};  ///< every voter has answered everything up to here
     Slot answered_logged_{};
     View view_{};
+    ConfigVersion config_{};
     std::uint64_t replied_ = 0;
     std::uint64_t nondeterministic_ = 0;
     Output out_;

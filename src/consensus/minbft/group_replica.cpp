@@ -42,10 +42,21 @@ void GroupReplica::receive(const Verified& message, Now now) {
         executor_.receive(message, now);
     } else if (const auto* bodies = std::get_if<Bodies>(&payload);
                bodies != nullptr && message.from().role == Endpoint::Role::client) {
-        for (const Body& each : bodies->bodies)
-            if (agreement_.delivered_before(each->id))
+        bool elsewhere = false;
+        for (const Body& each : bodies->bodies) {
+            if (!agreement_.owns(each->id.home)) {
+                answer_of_moved(*each);
+                elsewhere = true;
+            } else if (agreement_.delivered_before(each->id)) {
                 executor_.answer_again(each->id, agreement_.finished(each->id), each->receipt);
+            }
+        }
+        if (elsewhere) show_barrier(message.from());
         agreement_.receive(message, now);
+    } else if (body != nullptr && !agreement_.owns((*body)->id.home) &&
+               message.from().role == Endpoint::Role::client) {
+        answer_of_moved(**body);
+        show_barrier(message.from());
     } else if (body != nullptr && agreement_.delivered_before((*body)->id)) {
         // R1: a client that asks again gets its reply again.
         if (message.from().role == Endpoint::Role::client)
@@ -54,6 +65,17 @@ void GroupReplica::receive(const Verified& message, Now now) {
         agreement_.receive(message, now);
     }
     absorb(agreement_.take_output(), now);
+}
+
+// CF8: what was delivered here is answered here; everything else is another group's now.
+void GroupReplica::answer_of_moved(const Request& request) {
+    if (agreement_.owes_answer(request.id))
+        executor_.answer_again(request.id, false, request.receipt);
+}
+
+void GroupReplica::show_barrier(const Endpoint& client) {
+    if (BarrierCertPtr barrier = agreement_.configs().barrier())
+        out_.send.push_back({{client}, std::move(barrier)});
 }
 
 void GroupReplica::sealed(Ui ui, Now now) {
@@ -78,6 +100,7 @@ std::optional<TimePoint> GroupReplica::next_deadline() const {
 // What agreement decided goes on to the executor; both speak with one voice.
 void GroupReplica::absorb(Output output, Now now) {
     executor_.note_view(agreement_.view());
+    executor_.note_config(agreement_.configs().newest().version);
     if (agreement_.take_adopted()) executor_.restart();
     for (const Delivery& delivery : output.deliver) executor_.deliver(delivery, now);
     Output after = executor_.take_output();

@@ -28,6 +28,8 @@ public:
 
 private:
     void absorb(Output output, Now now);
+    void answer_of_moved(const Request& request);
+    void show_barrier(const Endpoint& client);
 
     Replica agreement_;
     GroupExecutor executor_;

@@ -23,7 +23,8 @@ Primary::Primary(const Membership& membership, PrimaryId self, PrimaryOptions op
       self_(self),
       options_(options),
       signer_(signer),
-      chain_(membership, std::nullopt),
+      configs_(membership),
+      chain_(membership, std::nullopt, &configs_),
       pool_(options.client_pool),
       headers_(static_cast<std::size_t>(options.window) * 8),
       equivocation_(membership) {
@@ -105,6 +106,9 @@ bool Primary::resume_intent(const Recovered& log, const Digest& digest, const Ui
 }
 
 Result<void> Primary::recover(Recovered log, const std::optional<std::pair<Digest, Ui>>& last) {
+    std::sort(log.barriers.begin(), log.barriers.end(),
+              [](const auto& a, const auto& b) { return a->slot < b->slot; });
+    for (const BarrierCertPtr& barrier : log.barriers) configs_.skip_to(barrier);
     Counter logged{};
     if (auto replayed = replay_log(log, logged); !replayed) return replayed;
     Counter certified = last ? last->second.cv : Counter(0);
@@ -194,6 +198,8 @@ void Primary::receive(const Verified& message, Now now) {
         on_bodies(*bodies);
     else if (const auto* promise = std::get_if<VoidPromise>(&message.payload()))
         on_void_promise(*promise);
+    else if (const auto* barrier = std::get_if<BarrierCertPtr>(&message.payload()))
+        on_barrier(*barrier);
     new_view_if_ready(now);
 }
 
@@ -209,10 +215,40 @@ void Primary::convict(const EquivocationProof& proof) {
     resigned_ = resign_due_ = true;
 }
 
+// Kept although another is under way: it is judged again when its turn comes.
+void Primary::on_config_request(const Body& body, Now now) {
+    if (phase_ == Phase::idle) return;
+    auto change = decode_change(body->op);
+    if (!change || !apply(configs_.newest(), *change)) return;
+    config_request_ = body;
+    order_if_due(now);
+}
+
+bool Primary::config_due() const {
+    if (!config_request_ || unsettled_) return false;
+    auto change = decode_change(config_request_->op);
+    return change && apply(configs_.newest(), *change);
+}
+
+// What lies between two barriers was executed long ago, or is for replicas to know.
+void Primary::on_barrier(const BarrierCertPtr& barrier) {
+    if (!configs_.skip_to(barrier)) return;
+    out_.persist.push_back({BarrierRecord{barrier}});
+    if (unsettled_ && *unsettled_ <= barrier->slot) unsettled_.reset();
+    if (!config_due()) config_request_ = nullptr;
+}
+
+void Primary::ask_for_barrier(Now now) {
+    if (!unsettled_ || now.mono < config_ask_at_) return;
+    config_ask_at_ = now.mono + options_.retransmit;
+    out_.send.push_back({membership_.all_replicas(), FetchConfig{configs_.newest().version}});
+}
+
 void Primary::on_request(const Body& body, Now now) {
+    if (body->id.home.value == 0) return on_config_request(body, now);
     // Only a request that this node may order soon is kept: replicas forward it to each new
     // primary.
-    auto group = membership_.owner(body->id.home);
+    auto group = configs_.newest().owner(body->id.home);
     if (!group || phase_ == Phase::idle) return;
     if (pool_.empty()) gather_since_ = now.mono;
     auto window = ordered_.find({body->id.home, body->id.client});
@@ -264,6 +300,7 @@ void Primary::tick(Now now) {
     }
     if (std::exchange(resign_due_, false)) resign(now);
     ask_for_void(now);
+    ask_for_barrier(now);
     new_view_if_ready(now);
     order_if_due(now);
     // A full window leaves no new slot that would show a gap to who missed the last ones: the tip
@@ -281,9 +318,14 @@ std::optional<TimePoint> Primary::next_deadline() const {
     if (!std::holds_alternative<std::monostate>(sealing_)) return std::nullopt;
     if (phase_ == Phase::collecting) return collect_at_;
     if (phase_ != Phase::active || resigned_) return std::nullopt;
-    if (!window_open())
-        return newest_ ? std::optional(newest_sent_at_ + options_.heartbeat) : std::nullopt;
+    if (!window_open()) {
+        std::optional<TimePoint> next;
+        if (newest_) next = newest_sent_at_ + options_.heartbeat;
+        if (unsettled_) next = next ? std::min(*next, config_ask_at_) : config_ask_at_;
+        return next;
+    }
     TimePoint heartbeat = last_slot_at_ + options_.heartbeat;
+    if (config_due()) return std::min(heartbeat, last_slot_at_ + options_.batch_interval);
     if (pool_.empty() || starved_) return heartbeat;
     return std::min(heartbeat, batch_due_at());
 }
@@ -307,6 +349,7 @@ Slot Primary::quorum_value(const std::vector<Slot>& reported) const {
 }
 
 bool Primary::window_open() const {
+    if (unsettled_) return false;
     Slot low = chain_.tip();
     for (const auto& [group, progress] : progress_) low = std::min(low, quorum_value(progress.low));
     return chain_.tip().next() <= low + options_.window;
@@ -368,6 +411,7 @@ void Primary::order_if_due(Now now) {
     if (phase_ != Phase::active || !window_open() || quest_ || resign_due_) return;
     bool batch_due = !pool_.empty() && !starved_ &&
                      (now.mono >= batch_due_at() || pool_.size() >= options_.slot_entries);
+    if (config_due()) batch_due = batch_due || now.mono >= last_slot_at_ + options_.batch_interval;
     bool heartbeat_due = now.mono - last_slot_at_ >= options_.heartbeat ||
                          strikes(options_.quirks, Quirk::early_heartbeat);
     if (!batch_due && !heartbeat_due) return;
@@ -392,6 +436,13 @@ HeaderPtr Primary::next_header(Now now) {
     header->slot = chain_.tip().next();
     header->previous = chain_.tip_digest();
     header->ts_ms = std::max(chain_.tip_ts_ms() + 1, now.wall_ms);
+    if (config_due()) {
+        const Request& request = *config_request_;
+        header->entries.push_back({request.id, request.parts, EntryKind::config, request.rd});
+        bodies.bodies.push_back(std::exchange(config_request_, nullptr));
+        log_bodies(*header, std::move(bodies));
+        return header;
+    }
     std::size_t bytes = 0;
     std::map<GroupId, std::uint64_t> taken;
     auto credit = [&](GroupId group) {
@@ -406,18 +457,21 @@ HeaderPtr Primary::next_header(Now now) {
         auto window = ordered_.find({request.id.home, request.id.client});
         if (window != ordered_.end() && window->second.contains(request.id.cseq)) continue;
         bytes += request.raw.size() + header_overhead_bytes;
-        ++taken[*membership_.owner(request.id.home)];
+        ++taken[*configs_.newest().owner(request.id.home)];
         header->entries.push_back({request.id, request.parts, EntryKind::transaction, request.rd});
         note_ordered(request.id);  // a copy that comes while the counter works is one already
         bodies.bodies.push_back(std::move(*body));
     }
-    // P5: whoever misses a body may ask us for it.
-    if (!bodies.bodies.empty()) {
-        bodies.slot = header->slot;
-        bodies.hd = header_digest(*header);
-        out_.persist.push_back({std::move(bodies), false});
-    }
+    log_bodies(*header, std::move(bodies));
     return header;
+}
+
+// P5: whoever misses a body may ask us for it.
+void Primary::log_bodies(const Header& header, SlotBodiesRecord bodies) {
+    if (bodies.bodies.empty()) return;
+    bodies.slot = header.slot;
+    bodies.hd = header_digest(header);
+    out_.persist.push_back({std::move(bodies), false});
 }
 
 void Primary::sealed(Ui ui, Now now) {
@@ -469,6 +523,9 @@ void Primary::note_ordered(const RequestId& rid) {
 void Primary::adopt(Prepare prepare) {
     adopt_entries(*prepare.header, {});
     Slot slot = prepare.slot;
+    const auto& entries = prepare.header->entries;
+    if (!entries.empty() && entries.front().kind == EntryKind::config && !configs_.barrier_at(slot))
+        unsettled_ = slot;
     newest_ = prepare;
     chain_.append(std::move(prepare));
     chain_.forget_up_to(slot);
@@ -479,8 +536,8 @@ void Primary::adopt_entries(const Header& header, const std::vector<EntryRef>& n
     for (std::uint32_t i = 0; i < header.entries.size(); ++i) {
         if (std::binary_search(nullset.begin(), nullset.end(), EntryRef{header.slot, i})) continue;
         const EntryHeader& entry = header.entries[i];
-        note_ordered(entry.rid);
-        auto group = membership_.owner(entry.rid.home);
+        if (entry.kind != EntryKind::config) note_ordered(entry.rid);
+        auto group = configs_.owner(header.slot, entry.rid.home);
         ++unexecuted.entries[*group];
         ++outstanding_entries_[*group];
     }

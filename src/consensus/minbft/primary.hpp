@@ -5,6 +5,7 @@
 
 #include "consensus/chain.hpp"
 #include "consensus/client_window.hpp"
+#include "consensus/configuration.hpp"
 #include "consensus/engine.hpp"
 #include "consensus/header_store.hpp"
 #include "consensus/minbft/equivocation.hpp"
@@ -52,6 +53,7 @@ public:
         /// A value that it spent without a certificate, as the USIG service says.
         std::optional<Counter> hole;
         std::vector<EquivocationProof> equivocations;
+        std::vector<BarrierCertPtr> barriers;  ///< by slot
     };
     [[nodiscard]] Result<void> recover(Recovered log,
                                        const std::optional<std::pair<Digest, Ui>>& last);
@@ -79,6 +81,7 @@ public:
         Phase phase = Phase::idle;
     };
     [[nodiscard]] Report report() const;
+    [[nodiscard]] const ConfigHistory& configs() const { return configs_; }
 
 private:
     struct Progress {  ///< what a group's replicas reported, by position
@@ -96,6 +99,11 @@ private:
     };
 
     void on_request(const Body& body, Now now);
+    void on_config_request(const Body& body, Now now);
+    void on_barrier(const BarrierCertPtr& barrier);
+    [[nodiscard]] bool config_due() const;
+    void log_bodies(const Header& header, SlotBodiesRecord bodies);
+    void ask_for_barrier(Now now);
     void on_status(const Endpoint& from, const Status& status, Now now);
     void order_if_due(Now now);
     [[nodiscard]] bool window_open() const;
@@ -124,6 +132,10 @@ private:
     void new_view_if_ready(Now now);
     [[nodiscard]] std::vector<ViewChangePtr> valid_changes(Now now);
     [[nodiscard]] std::optional<std::vector<EntryRef>> settle(const Selected& selected, Now now);
+    [[nodiscard]] bool continues(const Selected& selected, const EntryHeader& entry,
+                                 const Request& body) const;
+    [[nodiscard]] bool ends_unsettled(const NewView& new_view, const Selected& selected,
+                                      const std::vector<ViewChangePtr>& changes) const;
     void fetch_header(const HeaderStore::Missing& missing, const Endpoint& from, Now now);
     void new_view_sealed(Ui ui, Now now);
     void lead(const NewView& new_view, UnixMillis ts_ms);
@@ -135,6 +147,11 @@ private:
     PrimaryId self_;
     PrimaryOptions options_;
     Signer& signer_;
+    ConfigHistory configs_;
+    /// P6: a CONFIG entry of our chain whose barrier is not here; nothing is ordered after it.
+    std::optional<Slot> unsettled_;
+    Body config_request_;  ///< to be ordered when it continues what is in force
+    TimePoint config_ask_at_{};
     View view_{};
     Phase phase_ = Phase::idle;
     Counter base_{};    ///< U: counter of the view's NEW-VIEW

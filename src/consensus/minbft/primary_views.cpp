@@ -35,6 +35,8 @@ void Primary::leave_view(View view) {
 void Primary::give_up() {
     phase_ = Phase::idle;
     pool_.clear();
+    unsettled_.reset();
+    config_request_ = nullptr;
     ordered_.clear();
     unexecuted_.clear();
     for (auto& [group, entries] : outstanding_entries_) entries = 0;
@@ -135,6 +137,33 @@ void Primary::new_view_if_ready(Now now) {
     sealing_ = SealingView{std::move(new_view), std::move(*selection.selected), std::move(changes)};
 }
 
+// Does the view begin behind a kept CONFIG entry whose barrier nobody has shown? It is the last
+// slot then: its header says so, or checkpoints there that name another configuration.
+bool Primary::ends_unsettled(const NewView& new_view, const Selected& selected,
+                             const std::vector<ViewChangePtr>& changes) const {
+    if (configs_.barrier_at(new_view.slot)) return false;
+    if (!selected.chain.headers.empty()) {
+        const auto& entries = selected.chain.headers.back()->entries;
+        return !entries.empty() && entries.front().kind == EntryKind::config &&
+               !std::binary_search(new_view.nullset.begin(), new_view.nullset.end(),
+                                   EntryRef{new_view.slot, 0});
+    }
+    return std::any_of(changes.begin(), changes.end(), [&](const ViewChangePtr& change) {
+        return change->stable && change->stable->slot == new_view.slot &&
+               change->stable->config != configs_.digest_after(new_view.slot);
+    });
+}
+
+// R4, CF1: a CONFIG that does not continue the configuration before it has no valid body.
+bool Primary::continues(const Selected& selected, const EntryHeader& entry,
+                        const Request& body) const {
+    if (entry.kind != EntryKind::config) return true;
+    auto change = decode_change(body.op);
+    if (!change) return false;
+    return selected.base ? apply(*selected.base->config, *change).has_value()
+                         : apply(configuration_of(membership_), *change).has_value();
+}
+
 // The nullset, once everything open has a body or may go without: a body that is found is kept, and
 // what may be nullified is searched for a while first. Nullopt: not yet.
 std::optional<std::vector<EntryRef>> Primary::settle(const Selected& selected, Now now) {
@@ -148,7 +177,9 @@ std::optional<std::vector<EntryRef>> Primary::settle(const Selected& selected, N
         const EntryHeader& entry = header.entries[open.at.index];
         auto body = found_bodies_.find(open.rd);
         bool found = body != found_bodies_.end();
-        if (found && body->second->id == entry.rid && body->second->parts == entry.parts) continue;
+        if (found && body->second->id == entry.rid && body->second->parts == entry.parts &&
+            continues(selected, entry, *body->second))
+            continue;
         // What the digest names is another request: nobody has a body for this entry (R4), and to
         // ask again would bring the same one, from each member, for ever.
         if (open.nullable && (found || searched)) {
@@ -226,7 +257,10 @@ void Primary::new_view_sealed(Ui ui, Now now) {
     out_.events.push_back({Event::Kind::new_view_sent, Endpoint::primary(self_),
                            sealed.new_view.slot, view_.value,
                            std::to_string(sealed.new_view.nullset.size()) + " nullified"});
+    if (sealed.selected.base) on_barrier(sealed.selected.base);
     lead(sealed.new_view, sealed.selected.ts_ms);
+    if (ends_unsettled(sealed.new_view, sealed.selected, sealed.changes))
+        unsettled_ = sealed.new_view.slot;
     new_view_changes_ = std::move(sealed.changes);
     for (const HeaderPtr& header : sealed.selected.chain.headers)
         adopt_entries(*header, sealed.new_view.nullset);

@@ -26,7 +26,8 @@ Replica::Replica(const Membership& membership, GroupId group, Position position,
       position_(position),
       options_(options),
       signer_(signer),
-      chain_(membership, group),
+      configs_(membership),
+      chain_(membership, group, &configs_),
       ordering_(membership.primaries.size(), Ordering(options.window)),
       votes_(membership.replicas_per_group(), Votes(options.window)),
       checkpoint_votes_(membership.replicas_per_group()),
@@ -119,6 +120,10 @@ void Replica::on_view_message(const Verified& message, Now now) {
         on_fetch_state(message.from(), *fetch, now);
     } else if (const auto* part = std::get_if<StatePartPtr>(&payload)) {
         on_state(message.from(), *part, now);
+    } else if (const auto* asks = std::get_if<FetchConfig>(&payload)) {
+        on_fetch_config(message.from(), *asks);
+    } else if (const auto* barrier = std::get_if<BarrierCertPtr>(&payload)) {
+        on_barrier(*barrier, now);
     }
 }
 
@@ -135,8 +140,8 @@ bool Replica::finished(const RequestId& rid) const {
 // R1. The body is logged with its slot, before anything that counts on it: a crash loses requests
 // that nobody has ordered, and their clients send them again.
 void Replica::on_request(const Body& body, Now now) {
-    if (membership_.owner(body->id.home) != group_) return;
     if (missing_.contains(body->rd)) return take_body(body);
+    if (!wants(*body)) return;
     if (delivered_before(body->id) || in_chain_.contains(body->id) || pending_.contains(body->id))
         return;
     auto count = pending_count_.find({body->id.home, body->id.client});
@@ -219,12 +224,11 @@ void Replica::on_status(const Endpoint& from, const Status& status) {
     // CK2, R15: whoever has not heard that a checkpoint is stable gets the CHECKPOINTs that make it
     // so. Who signed them may have restarted beyond that slot and not say so again.
     if (stable_ && status.low < stable_->slot) {
-        for (const PositionSignature& s : stable_->signers) {
-            Checkpoint each{group_,         s.position,     stable_->slot, stable_->hd,
-                            stable_->ts_ms, stable_->state, s.signature};
-            out_.send.push_back({{from}, std::move(each)});
-        }
+        for (const PositionSignature& s : stable_->signers)
+            out_.send.push_back({{from}, stable_->of(s)});
     }
+    if (BarrierCertPtr barrier = configs_.after(status.config))
+        out_.send.push_back({{from}, std::move(barrier)});
     // ST3: our own log begins later. Who lets it begin there has vouched for us, and may be silent
     // by now: the one who lacks what was before gets that from us.
     if (status.votes_seen[position_.value].next() < vouched_.base)
@@ -249,6 +253,8 @@ void Replica::advance(Now now) {
     commit_if_ready();
     deliver_committed();
     forget_delivered();
+    config_checkpoint_if_due(false);
+    barrier_if_complete(now);
     // Delivery moves the window: what waited behind it may go on.
     for (std::uint32_t p = 0; p < ordering_.size(); ++p) drain_ordering(p, now);
     append_waiting(now);
@@ -290,6 +296,8 @@ Replica::Step Replica::process(std::uint32_t p, const Prepare& prepare, Now now)
     }
     bool ours = prepare.view == chain_view() && prepare.slot == chain_.tip().next() &&
                 prepare.header->previous == chain_.tip_digest();
+    bool behind_barrier = ours && unsettled_;
+    if (behind_barrier) ours = false;
     if (ours && prepare.slot > chain_.low() + options_.window) {
         if (active_) return Step::wait;
         ours = false;  // the view is over: its counters must not hold up the next NEW-VIEW
@@ -297,6 +305,7 @@ Replica::Step Replica::process(std::uint32_t p, const Prepare& prepare, Now now)
     bool later = prepare.view > chain_view() && prepare.view >= view_;
     // Of our view, but beyond our tip: PREPAREs were skipped, their headers are on the way (ST3).
     if (active_ && prepare.view == chain_view() && prepare.slot > chain_.tip().next()) later = true;
+    if (active_ && behind_barrier) later = true;
     if (later && from.waiting.size() >= options_.window) return Step::wait;
     if (ours) {
         if (auto why = chain_.why_invalid(*prepare.header)) {
@@ -370,6 +379,7 @@ void Replica::append(Prepare prepare, Now now) {
     const Link& link = chain_.append(std::move(prepare));
     const Header& header = *link.prepare.header;
     if (!link.own.empty()) tell_when_idle_ = true;
+    if (link.config || configs_.barrier_at(header.slot)) settle_or_stop(link);
     std::uint64_t missing = 0;
     std::vector<LeaderWatch::OwnEntry> shown;
     SlotBodiesRecord here{header.slot, link.prepare.hd, {}};
@@ -391,8 +401,15 @@ void Replica::append(Prepare prepare, Now now) {
             continue;
         }
         if (missing_.contains(entry.rd)) continue;
-        missing_[entry.rd] = {now.mono + options_.retransmit / 4, header.slot, 0};
+        missing_[entry.rd] = {now.mono + options_.retransmit / 4, header.slot, 0, link.config};
         ++missing;
+    }
+    if (link.config && link.own.empty() && unsettled_ == header.slot) {
+        const Digest& rd = link.config_entry().rd;
+        if (auto body = bodies_.find(rd); body != bodies_.end())
+            here.bodies.push_back(body->second);
+        else
+            missing_[rd] = {now.mono + options_.retransmit / 4, header.slot, 0, true};
     }
     if (!here.bodies.empty()) out_.persist.push_back({std::move(here), false});
     show_slot(link, std::move(shown), now);
@@ -436,7 +453,9 @@ const Body* Replica::valid_body(const EntryHeader& entry) const {
     return request.id == entry.rid && request.parts == entry.parts ? &found->second : nullptr;
 }
 
+// CF2: a CONFIG entry needs its body, and one that continues what is in force, in every group.
 bool Replica::has_bodies(const Link& link) const {
+    if (link.config && unsettled_ == link.prepare.slot && !configuration_after(link)) return false;
     return std::all_of(link.own.begin(), link.own.end(), [&](const OwnEntry& own) {
         return is_null(link.prepare.slot, own.index) ||
                valid_body(link.prepare.header->entries[own.index]) != nullptr;
@@ -462,6 +481,8 @@ Replica::Report Replica::report() const {
     report.vote_log = own_log_.size();
     if (quest_) report.hole = quest_->cv();
     report.links = chain_.tip() - chain_.low();
+    report.config = configs_.newest().version;
+    report.unsettled = unsettled_;
     return report;
 }
 
@@ -472,6 +493,8 @@ void Replica::check_invariants() const {
               "what is ready lies in the chain");
     invariant(chain_view() <= view_, "we follow the chain of a view that we entered");
     invariant(!active_ || chain_view() == view_, "an active view has its chain");
+    invariant(!unsettled_ || *unsettled_ == chain_.tip(),
+              "nothing is appended beyond a configuration without its barrier");
     invariant(own_log_.empty() || own_log_.back().ui.cv == own().processed,
               "the own log ends with the newest certificate");
     const auto* commit = std::get_if<Commit>(&sealing_);

@@ -1,10 +1,11 @@
 // Agreement in one replica of one group: the header chain, the in-order streams of certified
 // messages, cumulative COMMITs, f+1 group commit, checkpoints, vouches and view change
-// (protocol.md 3.7, 3.11, 3.12). Reconfiguration joins here: see docs/architecture.md.
+// (protocol.md 3.7, 3.11, 3.12), and configurations that the order itself changes (3.16).
 #pragma once
 
 #include "consensus/chain.hpp"
 #include "consensus/client_window.hpp"
+#include "consensus/configuration.hpp"
 #include "consensus/engine.hpp"
 #include "consensus/header_store.hpp"
 #include "consensus/minbft/certified_stream.hpp"
@@ -77,6 +78,8 @@ public:
         std::optional<Counter> hole;
         std::vector<EquivocationProof> equivocations;
         std::optional<StableCert> fork;
+        std::vector<BarrierCertPtr> barriers;  ///< by slot
+        std::vector<HandoverRecord> handovers;
     };
     /// Before any other input. `last`: what the USIG service certified last for this identity.
     /// Fails when the node must not go on (T2, T6), saying what the operator does next.
@@ -105,6 +108,15 @@ public:
     /// Has its client said (ack_low, C4) that it needs no answer any more?
     [[nodiscard]] bool finished(const RequestId& rid) const;
 
+    /// The newest configuration whose barrier is here.
+    [[nodiscard]] const ConfigHistory& configs() const { return configs_; }
+    /// Does this group answer for the home of `rid` from now on?
+    [[nodiscard]] bool owns(PartitionId home) const {
+        return configs_.newest().owner(home) == group_;
+    }
+    /// A delivered request whose client may still ask, perhaps of a partition that is gone.
+    [[nodiscard]] bool owes_answer(const RequestId& rid) const { return unfinished_.contains(rid); }
+
     struct Report {
         View view{};
         Slot tip{};
@@ -116,9 +128,11 @@ public:
         bool active = true;          ///< the view's chain is known and certified
         bool halted = false;         ///< own state contradicts f+1 others: votes no more (CK7)
         Slot stable{};
-        std::size_t vote_log = 0;     ///< own certified messages that a VIEW-CHANGE would show
-        std::optional<Counter> hole;  ///< certifies nothing until it is proven void (T1v)
-        std::size_t links = 0;        ///< headers of the own chain in memory
+        std::size_t vote_log = 0;       ///< own certified messages that a VIEW-CHANGE would show
+        std::optional<Counter> hole;    ///< certifies nothing until it is proven void (T1v)
+        std::size_t links = 0;          ///< headers of the own chain in memory
+        ConfigVersion config{};         ///< in force
+        std::optional<Slot> unsettled;  ///< a CONFIG entry whose barrier is not here
     };
     [[nodiscard]] Report report() const;
     [[nodiscard]] const Chain& chain() const { return chain_; }
@@ -143,6 +157,7 @@ private:
         TimePoint ask_at;
         Slot slot{};
         std::uint32_t attempts = 0;
+        bool config = false;  ///< every group needs it, and one group is sure to have it
     };
     struct Gap {
         Counter processed{};  ///< when we last looked: progress restarts the clock
@@ -286,6 +301,8 @@ private:
     void on_gone(const Endpoint& from, const Gone& gone);
     void on_fetch_state(const Endpoint& from, const FetchState& fetch, Now now);
     void on_state(const Endpoint& from, const StatePartPtr& part, Now now);
+    [[nodiscard]] std::shared_ptr<StatePart> make_part(const DerivedState& source,
+                                                       std::uint32_t index) const;
     [[nodiscard]] bool asked_in_vain(const StreamId& stream, const Gap& gap) const;
     [[nodiscard]] bool needs_state(Now now) const;
     [[nodiscard]] bool catching_up(Now now) const;
@@ -304,6 +321,29 @@ private:
     void note_adopted(const StreamId& stream, Counter at);
     void append_waiting(Now now);
     [[nodiscard]] bool bridge_to(const Prepare& next, Now now);
+
+    // replica_config.cpp
+    void settle_or_stop(const Link& link);
+    [[nodiscard]] bool settled(Slot slot, const Digest& hd) const;
+    [[nodiscard]] std::optional<Slot> blocks(const ViewCert& cert,
+                                             const HeaderStore::Segment& segment) const;
+    [[nodiscard]] std::optional<Configuration> configuration_after(const Link& link) const;
+    void on_barrier(const BarrierCertPtr& barrier, Now now);
+    void put_in_force(const BarrierCertPtr& barrier, Now now);
+    [[nodiscard]] bool wants(const Request& request) const;
+    void let_requests_go();
+    void config_checkpoint_if_due(bool leaving);
+    void make_checkpoint(const Digest& config, bool of_config);
+    [[nodiscard]] std::optional<StableCert> foreign_certificate(GroupId group, Slot slot,
+                                                                const Digest& config) const;
+    void barrier_if_complete(Now now);
+    [[nodiscard]] bool leave_config_slot(Now now);
+    [[nodiscard]] bool take_partitions(const BarrierCertPtr& barrier, Now now);
+    void ask_for_barrier(Now now);
+    void on_fetch_config(const Endpoint& from, const FetchConfig& fetch);
+    void serve_handover(const Endpoint& from, const FetchState& fetch, Now now);
+    void on_handover(const Endpoint& from, const StatePartPtr& part, Now now);
+    void recover_configs(const Recovered& log);
 
     // replica_voids.cpp
     void on_void_request(const Endpoint& from, const VoidRequest& request);
@@ -341,6 +381,7 @@ private:
     Position position_;
     ReplicaOptions options_;
     Signer& signer_;
+    ConfigHistory configs_;
 
     // Where we stand.
     View view_{};
@@ -432,6 +473,26 @@ private:
     std::vector<StateLease> leases_;  ///< by position
     std::optional<Slot> adopted_;
     std::vector<std::map<PartitionId, Seq>> voters_next_;  ///< by voter, as each said last
+
+    // Configurations.
+    std::optional<Slot> unsettled_;  ///< the chain's tip: a kept CONFIG without its barrier
+    Slot config_checkpoint_{};       ///< the last CONFIG slot that was signed
+    std::optional<Checkpoint> barrier_word_;  ///< what was signed there, until the barrier
+    /// Own states at barriers that gave partitions away, and others' that gave some to us.
+    std::map<Slot, std::shared_ptr<const DerivedState>> given_;
+    std::map<std::pair<Slot, GroupId>, std::shared_ptr<const DerivedState>> taken_;
+    struct Taking {
+        Slot slot{};
+        GroupId group{};
+        std::vector<StatePartPtr> parts;
+        Endpoint donor;
+        std::uint32_t donors = 0;
+        TimePoint ask_at{};
+        TimePoint give_up_at{};
+    };
+    std::optional<Taking> taking_;
+    std::map<Endpoint, TimePoint> handed_at_;
+    TimePoint config_ask_at_{};
 
     // Evidence.
     EquivocationWatch equivocation_;

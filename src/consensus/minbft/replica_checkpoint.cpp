@@ -3,6 +3,7 @@
 #include "base/sha256.hpp"
 #include "consensus/minbft/replica.hpp"
 #include "consensus/rules.hpp"
+#include "consensus/select.hpp"
 #include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
@@ -19,7 +20,18 @@ constexpr std::size_t own_digests_max = 16;
 }  // namespace
 
 void Replica::checkpoint_if_due() {
+    if (chain_.at(delivered_)->config) return config_checkpoint_if_due(false);
     if (delivered_.value % options_.checkpoint_every != 0) return;
+    make_checkpoint(configs_.digest_after(delivered_), false);
+}
+
+// `of_config`: for everyone, and not what a restart or another replica begins with.
+void Replica::make_checkpoint(const Digest& config, bool of_config) {
+    // Clients of partitions that are gone have asked by now.
+    std::erase_if(unfinished_, [&](const auto& each) {
+        return each.second.first + null_retention < delivered_ &&
+               configs_.owner(delivered_, each.first.home) != group_;
+    });
     const Link& link = *chain_.at(delivered_);
     auto state = std::make_shared<SnapshotRecord>();
     state->slot = delivered_;
@@ -27,21 +39,32 @@ void Replica::checkpoint_if_due() {
     state->ts_ms = link.prepare.header->ts_ms;
     state->null_digest = null_digest_;
     state->next_seq = chain_.next_seqs_at(delivered_);
+    state->config = config;
     state->windows = windows_;
     for (const auto& [rid, item] : unfinished_) state->unfinished.push_back(item);
     std::sort(state->unfinished.begin(), state->unfinished.end(), [](const auto& a, const auto& b) {
         return std::pair(a.first, a.second.index) < std::pair(b.first, b.second.index);
     });
 
-    Checkpoint mine{
-        group_, position_, state->slot, state->hd, state->ts_ms, state_digest(group_, *state), {}};
+    Checkpoint mine{group_,    position_,    state->slot,
+                    state->hd, state->ts_ms, state_digest(group_, *state),
+                    {},        config};
     mine.signature = signer_.sign(checkpoint_digest(membership_.cluster, mine));
-    out_.send.push_back({membership_.replicas(group_, position_), mine});
+    std::vector<Endpoint> to =
+        of_config ? membership_.all_replicas() : membership_.replicas(group_, position_);
+    std::erase(to, self());
+    if (of_config) {
+        given_[delivered_] = state;
+        out_.persist.push_back({HandoverRecord{group_, state}});
+        barrier_word_ = mine;
+    }
+    out_.send.push_back({std::move(to), mine});
     newest_checkpoint_ = mine;
     own_digests_[delivered_] = mine.hd;
     while (own_digests_.size() > own_digests_max) own_digests_.erase(own_digests_.begin());
     find_fork();
     checkpoint_votes_[position_.value][delivered_] = mine;
+    if (of_config) return;
     checkpoints_[delivered_] = {std::move(mine), std::move(state)};
     // The voters lag far: only the oldest states can become snapshots soon.
     while (checkpoints_.size() > own_checkpoints_max)
@@ -50,7 +73,8 @@ void Replica::checkpoint_if_due() {
 
 void Replica::on_checkpoint(const Checkpoint& checkpoint) {
     if (checkpoint.group != group_) return on_foreign_checkpoint(checkpoint);
-    if (checkpoint.slot.value % options_.checkpoint_every != 0) return;
+    if (checkpoint.slot.value % options_.checkpoint_every != 0 && checkpoint.slot != unsettled_)
+        return;
     // Of an older slot than the stable one only what makes an own state worth giving away.
     bool wanted =
         checkpoints_.contains(checkpoint.slot) && !stable_certs_.contains(checkpoint.slot);
@@ -67,13 +91,12 @@ std::optional<StableCert> Replica::certificate_at(Slot slot) const {
         auto candidate = candidates.find(slot);
         if (candidate == candidates.end()) continue;
         const Checkpoint& wanted = candidate->second;
-        StableCert cert{group_, slot, wanted.hd, wanted.ts_ms, wanted.state, {}};
+        StableCert cert{group_, slot, wanted.hd, wanted.ts_ms, wanted.state, {}, wanted.config};
         for (const auto& votes : checkpoint_votes_) {
             auto vote = votes.find(slot);
             if (vote == votes.end() || cert.signers.size() == membership_.quorum()) continue;
             const Checkpoint& each = vote->second;
-            if (each.hd == wanted.hd && each.ts_ms == wanted.ts_ms && each.state == wanted.state)
-                cert.signers.push_back({each.position, each.signature});
+            if (cert.says(each)) cert.signers.push_back({each.position, each.signature});
         }
         if (cert.signers.size() == membership_.quorum()) return cert;
     }
@@ -112,6 +135,9 @@ void Replica::slide() {
         return halt(slot, "the state derived here is not what f+1 members derived");
     }
     Slot final = std::min(delivered_, stable_->slot);
+    // What is delivered of a CONFIG may still be decided otherwise: its link says so.
+    if (const Link* link = chain_.at(delivered_); final == delivered_ && link && link->config)
+        final = Slot(final.value - 1);
     chain_.forget_up_to(Slot(final.value - final.value % options_.checkpoint_every));
     snapshot_if_due();
 }

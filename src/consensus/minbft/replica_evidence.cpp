@@ -78,7 +78,8 @@ void Replica::recover_evidence(const Recovered& log) {
 // ----------------------------------------------------------------------
 
 void Replica::on_foreign_checkpoint(const Checkpoint& checkpoint) {
-    if (checkpoint.slot.value % options_.checkpoint_every != 0) return;
+    if (checkpoint.slot.value % options_.checkpoint_every != 0 && checkpoint.slot != unsettled_)
+        return;
     auto& members = foreign_[checkpoint.group];
     members.resize(membership_.replicas_per_group());
     auto& newest = members[checkpoint.position.value];
@@ -96,15 +97,14 @@ void Replica::find_fork() {
             for (const auto& [slot, wanted] : candidates) {
                 auto own = own_digests_.find(slot);
                 if (own == own_digests_.end() || own->second == wanted.hd) continue;
-                StableCert other{group, slot, wanted.hd, wanted.ts_ms, wanted.state, {}};
+                StableCert other{group,        slot, wanted.hd,    wanted.ts_ms,
+                                 wanted.state, {},   wanted.config};
                 for (const auto& votes : members) {
                     auto vote = votes.find(slot);
                     if (vote == votes.end() || other.signers.size() == membership_.quorum())
                         continue;
                     const Checkpoint& each = vote->second;
-                    if (each.hd == wanted.hd && each.ts_ms == wanted.ts_ms &&
-                        each.state == wanted.state)
-                        other.signers.push_back({each.position, each.signature});
+                    if (other.says(each)) other.signers.push_back({each.position, each.signature});
                 }
                 if (other.signers.size() < membership_.quorum()) continue;
                 out_.persist.push_back({ForkRecord{other}});
@@ -124,11 +124,8 @@ void Replica::tell_others_stable() {
     if (!stable_ || membership_.groups.size() < 2) return;
     std::vector<Endpoint> others = membership_.all_replicas();
     std::erase_if(others, [&](const Endpoint& each) { return each.group == group_; });
-    for (const PositionSignature& s : stable_->signers) {
-        Checkpoint each{group_,         s.position,     stable_->slot, stable_->hd,
-                        stable_->ts_ms, stable_->state, s.signature};
-        out_.send.push_back({others, std::move(each)});
-    }
+    for (const PositionSignature& s : stable_->signers)
+        out_.send.push_back({others, stable_->of(s)});
 }
 
 // --- excuses
@@ -153,7 +150,8 @@ Slot Replica::low_of_all() const {
 // too far behind. Two checkpoints' worth of doubt: we hear of progress later than it does.
 void Replica::let_time_pass(Now now) {
     Slot low = low_of_all();
-    bool held = chain_.tip().value + 2 * options_.checkpoint_every >= low.value + options_.window;
+    bool held = unsettled_ ||
+                chain_.tip().value + 2 * options_.checkpoint_every >= low.value + options_.window;
     if (!held || low != window_low_) held_since_ = now.mono;
     window_low_ = low;
     LeaderWatch::Excuse excuse;

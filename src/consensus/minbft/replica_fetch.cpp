@@ -35,6 +35,7 @@ void Replica::tick(Now now) {
         fetch_bodies(now);
         fetch_wanted(now);
         transfer_if_due(now);
+        ask_for_barrier(now);
         forward_pending(now);
         suspect_if_due(now);
         ask_for_void();
@@ -119,7 +120,15 @@ void Replica::fetch_bodies(Now now) {
     std::map<Endpoint, FetchBodies> wanted;
     for (auto& [rd, missing] : missing_) {
         if (now.mono < missing.ask_at) continue;
-        FetchBodies& fetch = wanted[ask(missing.attempts, primary())];
+        Endpoint target = ask(missing.attempts, primary());
+        if (missing.config && missing.attempts % 2 == 1) {
+            // Whose entry it is keeps it or nullifies it: one of them has it.
+            auto owner = configs_.newest().owner(PartitionId(0));
+            auto members = membership_.replicas(*owner);
+            std::erase(members, self());
+            target = members[(missing.attempts / 2 + position_.value) % members.size()];
+        }
+        FetchBodies& fetch = wanted[target];
         if (fetch.rds.size() >= fetch_bodies_max) continue;
         fetch.rds.push_back(rd);
         fetch.slots.push_back(missing.slot);
@@ -203,6 +212,7 @@ Status Replica::status() const {
     status.delivered = delivered_;
     status.executed = executed_;
     status.low = chain_.low();
+    status.config = configs_.newest().version;
     for (const Ordering& each : ordering_) status.ordering_seen.push_back(each.track.processed);
     for (const Votes& each : votes_) status.votes_seen.push_back(each.track.processed);
     return status;

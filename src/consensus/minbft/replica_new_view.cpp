@@ -183,6 +183,7 @@ void Replica::activate_if_ready(Now now) {
                            Endpoint::primary(membership_.primary_of(new_view.view)));
     if (found.broken || found.segment->below != chain_.digest_at(delivered_))
         return halt(delivered_, "a certified view contradicts what was delivered");
+    if (blocks(*cert, *found.segment)) return ask_for_barrier(now);
     activating_.reset();
     headers_.release();
     follow(cert, *found.segment, now);
@@ -204,6 +205,9 @@ void Replica::follow(const ViewCertPtr& cert, const HeaderStore::Segment& segmen
     stuck_since_.reset();
     ready_to_ = delivered_;
     chain_cert_ = cert;
+    unsettled_.reset();
+    if (const Link* link = chain_.at(delivered_); link != nullptr && link->config)
+        settle_or_stop(*link);
     view_began_ = delivered_;
     active_ = cert->new_view.view == view_;
     invariant(active_, "only the view that we are in becomes active");
@@ -224,7 +228,8 @@ void Replica::follow(const ViewCertPtr& cert, const HeaderStore::Segment& segmen
     append_waiting(now);
     for (auto& [rid, waits] : pending_) waits.forward_at = now.mono;
     for (const auto& [rid, body] : displaced)
-        if (!in_chain_.contains(rid) && !pending_.contains(rid) && !delivered_before(rid))
+        if (!in_chain_.contains(rid) && !pending_.contains(rid) && !delivered_before(rid) &&
+            wants(*body))
             wait_for_order(body, now, Duration{});
     in_view_.clear();
     watch_.begin(now.mono);

@@ -47,6 +47,7 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
         for (std::size_t p = 0; p < ordering_.size(); ++p) ordering_[p].track = s.ordering[p];
         snapshot_ = std::make_shared<const SnapshotRecord>(s);
     }
+    recover_configs(log);
     stable_ = log.stable;
     answered_ = log.executed;
     for (const ViewCertPtr& cert : log.view_certs)
@@ -99,7 +100,8 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
                      [](const Delivery& a, const Delivery& b) { return a.slot < b.slot; });
     kept.deliver = std::move(out_.deliver);
     for (Persist& each : out_.persist)
-        if (std::holds_alternative<SnapshotRecord>(each.record))
+        if (std::holds_alternative<SnapshotRecord>(each.record) ||
+            std::holds_alternative<HandoverRecord>(each.record))
             kept.persist.push_back(std::move(each));
     out_ = std::move(kept);
 
@@ -243,7 +245,7 @@ std::optional<std::string> Replica::recover_chain(const Recovered& log) {
     for (const Prepare& each : log.prepares) headers_.keep(each.hd, each.header);
 
     auto extend = [&](Prepare prepare) -> bool {
-        if (chain_.why_invalid(*prepare.header)) return false;
+        if (unsettled_ || chain_.why_invalid(*prepare.header)) return false;
         append(std::move(prepare), Now{});
         deliver_committed();
         return true;
@@ -289,6 +291,13 @@ std::optional<std::string> Replica::recover_chain(const Recovered& log) {
             const Digest& rd = link.prepare.header->entries[own.index].rd;
             if (auto body = bodies_.find(rd); body != bodies_.end()) undelivered.insert(*body);
         }
+    }
+    // A delivered CONFIG may wait for its barrier still.
+    if (unsettled_) {
+        const Link* link = chain_.at(*unsettled_);
+        if (link != nullptr && link->config)
+            if (auto body = bodies_.find(link->config_entry().rd); body != bodies_.end())
+                undelivered.insert(*body);
     }
     bodies_ = std::move(undelivered);
     const Link* next = chain_.at(ready_to_.next());

@@ -105,6 +105,7 @@ void Replica::next_donor(Now now) {
 
 // Who reads goes on with the state that it began with, while newer ones come.
 void Replica::on_fetch_state(const Endpoint& from, const FetchState& fetch, Now now) {
+    if (from.group != group_ && !halted_) return serve_handover(from, fetch, now);
     if (from.group != group_ || from == self() || halted_) return;
     StateLease& lease = leases_[from.index];
     if (lease.state && now.mono - lease.served < options_.retransmit / state_rate) return;
@@ -114,22 +115,36 @@ void Replica::on_fetch_state(const Endpoint& from, const FetchState& fetch, Now 
         lease.state = snapshot_;
     }
     lease.served = now.mono;
-    const SnapshotRecord& source = *lease.state;
+    auto part = make_part(*lease.state, reading ? fetch.part : 0);
+    if (!part) return;
+    part->cert = *lease.state->cert;
+    if (!part->cert.config.is_zero()) {
+        part->barrier = configs_.barrier_at(configs_.since(part->cert.slot.next()));
+        if (!part->barrier) return;
+    }
+    if (part->part == 0)
+        for (const auto& vouch : vouches_)
+            if (vouch) part->vouches.push_back(*vouch);
+    out_.send.push_back({{from}, StatePartPtr(std::move(part))});
+}
+
+std::shared_ptr<StatePart> Replica::make_part(const DerivedState& source,
+                                              std::uint32_t index) const {
     std::size_t per_part = options_.state_entries;
     std::size_t windows = source.windows.size();
     std::size_t total = windows + source.unfinished.size();
     auto part = std::make_shared<StatePart>();
-    part->cert = *source.cert;
     part->parts =
         static_cast<std::uint32_t>(std::max<std::size_t>(1, (total + per_part - 1) / per_part));
-    part->part = reading ? fetch.part : 0;
-    if (part->part >= part->parts) return;
+    part->part = index;
+    if (part->part >= part->parts) return nullptr;
     DerivedState& state = part->state;
     state.slot = source.slot;
     state.hd = source.hd;
     state.ts_ms = source.ts_ms;
     state.null_digest = source.null_digest;
     state.next_seq = source.next_seq;
+    state.config = source.config;
     std::size_t begin = part->part * per_part;
     std::size_t end = std::min(total, begin + per_part);
     if (begin < windows) {
@@ -139,13 +154,11 @@ void Replica::on_fetch_state(const Endpoint& from, const FetchState& fetch, Now 
     }
     for (std::size_t i = std::max(begin, windows); i < end; ++i)
         state.unfinished.push_back(source.unfinished[i - windows]);
-    if (part->part == 0)
-        for (const auto& vouch : vouches_)
-            if (vouch) part->vouches.push_back(*vouch);
-    out_.send.push_back({{from}, StatePartPtr(std::move(part))});
+    return part;
 }
 
 void Replica::on_state(const Endpoint& from, const StatePartPtr& part, Now now) {
+    if (part->cert.group != group_) return on_handover(from, part, now);
     if (!transfer_.since || transfer_.complete || from != transfer_.donor) return;
     if (part->cert.group != group_ || part->cert.slot <= delivered_) return;
     for (const Vouch& vouch : part->vouches) on_vouch(vouch);
@@ -169,6 +182,7 @@ void Replica::on_state(const Endpoint& from, const StatePartPtr& part, Now now) 
                                 more.unfinished.end());
     }
     state.cert = parts.front()->cert;
+    transfer_.barrier = parts.front()->barrier;
     if (state_digest(group_, state) != state.cert->state) {
         out_.events.push_back({Event::Kind::disagreement, from, state.slot, 0,
                                "its state is not what f+1 members signed"});
@@ -194,7 +208,10 @@ bool Replica::executed_by_databases(const DerivedState& state) const {
     for (const auto& next : voters_next_) {
         bool all = !next.empty();
         for (const auto& [partition, seq] : state.next_seq) {
-            if (!all || membership_.owner(partition) != group_) continue;
+            // Of what is another group's now, some may have been ours.
+            bool ours = configs_.changed() || !state.config.is_zero() ||
+                        membership_.owner(partition) == group_;
+            if (!all || !ours) continue;
             auto found = next.find(partition);
             all = found != next.end() ? found->second >= seq : seq.value <= 1;
         }
@@ -222,6 +239,8 @@ void Replica::install_if_executed(Now now) {
 // from it is seen; a crash before that leaves the state before.
 void Replica::install(SnapshotRecord state, Now now) {
     Slot before = delivered_;
+    if (transfer_.barrier && configs_.skip_to(transfer_.barrier))
+        out_.persist.push_back({BarrierRecord{transfer_.barrier}});
     auto hd = chain_.digest_at(state.slot);
     bool on_our_chain =
         !corrupt_ && hd && *hd == state.hd && chain_.next_seqs_at(state.slot) == state.next_seq;
@@ -234,6 +253,8 @@ void Replica::install(SnapshotRecord state, Now now) {
         chain_.forget_up_to(state.slot);
     else
         chain_.restart_at(state.slot, state.hd, state.ts_ms, state.next_seq);
+    if (unsettled_ && *unsettled_ != chain_.tip()) unsettled_.reset();
+    taking_.reset();
     delivered_ = state.slot;
     ready_to_ = std::max(on_our_chain ? ready_to_ : Slot(0), state.slot);
     stuck_since_.reset();
@@ -275,11 +296,15 @@ void Replica::reindex(std::vector<Body> displaced, Now now) {
             const EntryHeader& entry = link.prepare.header->entries[own.index];
             in_chain_.insert(entry.rid);
             used.insert(entry.rd);
-            if (!bodies_.contains(entry.rd)) missing_[entry.rd] = {now.mono, slot, 0};
+            if (!bodies_.contains(entry.rd)) missing_[entry.rd] = {now.mono, slot, 0, link.config};
         }
+        if (!link.config) continue;
+        const Digest& rd = link.config_entry().rd;
+        used.insert(rd);
+        if (unsettled_ == slot && !bodies_.contains(rd)) missing_[rd] = {now.mono, slot, 0, true};
     }
     for (auto it = pending_.begin(); it != pending_.end();) {
-        if (!delivered_before(it->first)) {
+        if (!delivered_before(it->first) && owns(it->first.home)) {
             used.insert(it->second.rd);
             ++it;
             continue;
@@ -292,7 +317,7 @@ void Replica::reindex(std::vector<Body> displaced, Now now) {
     std::erase_if(bodies_, [&](const auto& each) { return !used.contains(each.first); });
     for (const Body& body : displaced)
         if (!in_chain_.contains(body->id) && !pending_.contains(body->id) &&
-            !delivered_before(body->id))
+            !delivered_before(body->id) && wants(*body))
             wait_for_order(body, now, Duration{});
 }
 
@@ -414,7 +439,7 @@ void Replica::note_adopted(const StreamId& stream, Counter at) {
 void Replica::append_waiting(Now now) {
     if (!active_ || halted_) return;
     Ordering& from = ordering_[leader().value];
-    while (!from.waiting.empty() && from.waiting.front().view == view_) {
+    while (!from.waiting.empty() && from.waiting.front().view == view_ && !unsettled_) {
         const Prepare& next = from.waiting.front();
         if (next.slot <= chain_.tip()) {
             from.waiting.pop_front();
@@ -454,6 +479,7 @@ bool Replica::bridge_to(const Prepare& next, Now now) {
             condemn_primary(leader().value, view_, header->slot, *why);
             return false;
         }
+        if (unsettled_) return false;
         // Without a certificate of its own: our COMMIT names a later slot.
         append({view_, header->slot, found.segment->digests[i], {}, header}, now);
     }

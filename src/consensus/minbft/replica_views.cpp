@@ -148,6 +148,7 @@ ViewChange Replica::make_view_change() const {
     change.view = view_;
     change.last = own().last;
     change.stable = stable_;
+    change.barrier = configs_.barrier();
     change.base = vouched_.base;
     change.vouches = vouched_.vouches;
     change.log.assign(own_log_.begin(), own_log_.end());
@@ -163,6 +164,7 @@ ViewChange Replica::make_view_change() const {
 // VIEW-CHANGEs of all groups: NEW-VIEWs name them by digest. Of one view a liar may certify
 // several; those that a candidate names are fetched.
 void Replica::keep_change(const ViewChangePtr& change) {
+    if (change->barrier) on_barrier(change->barrier, {now_, 0});
     if (change->group == group_ && change->position != position_)
         votes_[change->position.value].stream.offer(change);
     if (change->view < view_) return;

@@ -243,7 +243,7 @@ void Replica::deliver_committed() {
     while (delivered_ < goal) {
         const Link* link = chain_.at(delivered_.next());
         invariant(link != nullptr, "undelivered slots are in the chain");
-        if (!has_bodies(*link)) break;
+        if (!has_bodies(*link) || !leave_config_slot({now_, 0})) break;
         Delivery delivery = decide(*link);
         delivered_ = delivered_.next();
         if (!link->own.empty()) {
@@ -277,7 +277,7 @@ void Replica::forget_delivered() {
     for (const Delivery& delivery : out_.deliver)
         for (const DeliveredEntry& entry : delivery.entries) {
             auto found = bodies_.find(entry.item.rd);
-            if (found == bodies_.end()) continue;
+            if (found == bodies_.end() || entry.item.kind == ItemKind::config) continue;
             const RequestId& id = found->second->id;
             bool plain = id == entry.item.rid && !in_chain_.contains(id);
             if (plain || !still_wanted(id, entry.item.rd)) bodies_.erase(found);
@@ -316,7 +316,10 @@ Delivery Replica::decide(const Link& link) {
                     own.index,
                     {}};
         Body body;
-        if (is_null(header.slot, own.index)) {
+        if (link.config && !is_null(header.slot, own.index)) {
+            body = *valid_body(entry);
+            item.kind = ItemKind::config;
+        } else if (is_null(header.slot, own.index)) {
             if (!rules::null_is_no_delivery)
                 windows_[{entry.rid.home, entry.rid.client}].insert(entry.rid.cseq, ClientSeq(0));
             null_digest_ = Digester("null")

@@ -28,6 +28,7 @@ struct Transfer {
     TimePoint give_up_at{};  ///< on this donor
     std::vector<StatePartPtr> parts;
     std::optional<SnapshotRecord> complete;  ///< verified; waits until databases have executed it
+    BarrierCertPtr barrier;                  ///< of its configuration
 
     void begin_with(const Endpoint& next, TimePoint until) {
         donor = next;

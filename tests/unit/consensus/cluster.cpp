@@ -43,6 +43,8 @@ minbft::Replica::Recovered Disk::replica(GroupId group, Position position) const
     for (const auto& [key, cert] : voids_) log.voids.push_back(cert);
     for (const auto& [stream, proof] : equivocations_) log.equivocations.push_back(proof);
     log.fork = fork_;
+    log.barriers = barriers_;
+    log.handovers = handovers_;
     return log;
 }
 

@@ -135,6 +135,8 @@ private:
     void apply(const VoidPromiseRecord& r) { promises_.push_back(r); }
     void apply(const EquivocationRecord& r) { equivocations_[r.proof.stream] = r.proof; }
     void apply(const ForkRecord& r) { fork_ = r.other; }
+    void apply(const BarrierRecord& r) { barriers_.push_back(r.barrier); }
+    void apply(const HandoverRecord& r) { handovers_.push_back(r); }
     void apply(const VoidRecord& r) { voids_[{r.cert.stream, r.cert.cv}] = r.cert; }
 
     std::vector<LogRecord> unsynced_;
@@ -163,6 +165,8 @@ private:
     };
     std::vector<Mark> marks_;
     std::optional<StandingRecord> standing_;
+    std::vector<BarrierCertPtr> barriers_;
+    std::vector<HandoverRecord> handovers_;
     Slot executed_{};
 };
 

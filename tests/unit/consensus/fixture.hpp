@@ -4,6 +4,7 @@
 
 #include "base/merkle.hpp"
 #include "base/sha256.hpp"
+#include "consensus/configuration.hpp"
 #include "consensus/engine.hpp"
 #include "consensus/signed_bytes.hpp"
 #include "consensus/verify.hpp"
@@ -33,6 +34,9 @@ inline Membership small_cluster(std::uint32_t groups = 1, std::uint32_t partitio
     for (std::uint32_t p = 1; p <= partitions; ++p)
         m.owners[PartitionId(p)] = GroupId((p - 1) % groups);
     m.voters = {HostId(1), HostId(2), HostId(3)};
+    m.admins.quorum = 2;
+    for (const char* key : {"admin-0", "admin-1", "admin-2"})
+        m.admins.keys.push_back(to_bytes(as_bytes(key)));
     m.clients[ClientId(1)] = to_bytes(as_bytes("client-1"));
     return m;
 }
@@ -87,6 +91,17 @@ inline Body make_request(const Membership& m, std::uint64_t cseq,
     r.signature =
         HashChecker::sign(m.clients.at(r.id.client), bundle_digest(m.cluster, r.id.client, root));
     return std::make_shared<const Request>(std::move(r));
+}
+
+/// CONFIG, signed by the first `signers` admin keys.
+inline Body make_config(const Membership& m, ConfigChange change, std::uint32_t signers = 2) {
+    Digest digest = change_digest(m.cluster, change);
+    for (std::uint32_t key = 0; key < signers; ++key)
+        change.signatures.push_back({key, HashChecker::sign(m.admins.keys[key], digest)});
+    auto request = std::make_shared<Request>(config_request(change));
+    request->raw = request->op;
+    request->rd = request_digest(request->raw);
+    return request;
 }
 
 /// The same requests under one signature, as they come from a client that had them waiting.

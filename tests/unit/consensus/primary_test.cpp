@@ -42,7 +42,7 @@ protected:
     }
     static Primary::Recovered logged(std::vector<Prepare> prepares,
                                      std::optional<PrepareIntent> intent = {}) {
-        return {std::move(prepares), std::move(intent), {}, {}, {}, {}, {}, {}};
+        return {std::move(prepares), std::move(intent), {}, {}, {}, {}, {}, {}, {}};
     }
     void status(std::uint32_t position, Slot slot, Duration when) {
         Status s;

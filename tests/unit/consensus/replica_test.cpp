@@ -136,6 +136,16 @@ TEST_F(ReplicaTest, WithoutDatabasesThePlaceIsTheAnswer) {
     EXPECT_EQ(sent<Reply>()[1].second.answer.index, 1u);
 }
 
+TEST_F(ReplicaTest, AStatusOfAnOlderConfigurationIsAnsweredOnlyWithWhatThereIs) {
+    m_.version = ConfigVersion(1);
+    start();
+    Status status;
+    status.ordering_seen.resize(m_.primaries.size());
+    status.votes_seen.resize(m_.replicas_per_group());
+    give(peer1_, status);
+    EXPECT_TRUE(sent<BarrierCertPtr>().empty());
+}
+
 TEST_F(ReplicaTest, LogsTheBodiesOfASlotBeforeItsCommit) {
     std::vector<Body> bodies = make_bundle(m_, {make_request(m_, 1), make_request(m_, 2)});
     give(client_, Bodies{bodies});

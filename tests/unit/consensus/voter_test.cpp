@@ -389,14 +389,42 @@ TEST_F(VoterTest, AnnouncesWhereItStands) {
     EXPECT_EQ(voter_->next_deadline(), at(200ms).mono);
 }
 
-TEST_F(VoterTest, ItemsOfAnotherConfigurationAreDropped) {
+// V3 judges the group where the item's turn comes; which version its replicas speak of says
+// nothing.
+TEST_F(VoterTest, ItemsOfAnotherVersionAreJudgedByTheirPlace) {
     Body body = request(1);
     DbItem it = item(body, {at_seq(1, 1)});
     for (std::uint32_t j : {0u, 1u})
         give(Endpoint::replica(GroupId(0), Position(j)),
              CommitDb{GroupId(0), Position(j), Slot(1), ConfigVersion(9), {it}, {body}});
-    EXPECT_TRUE(out_.execute.empty());
-    EXPECT_EQ(voter_->report().waiting, 0u);
+    EXPECT_EQ(voter_->report().in_flight, 1u);
+}
+
+// V12, V3: from a configuration item on, the partitions that it moves are another group's.
+TEST_F(VoterTest, AConfigurationMovesAPartition) {
+    ASSERT_EQ(m_.owner(PartitionId(1)), GroupId(0));
+    Body body = make_config(m_, {ConfigVersion(1), {{PartitionId(1), GroupId(1)}}, {}});
+    DbItem change;
+    change.kind = ItemKind::config;
+    change.rid = body->id;
+    change.rd = body->rd;
+    change.seqs = {at_seq(0, 1), at_seq(1, 1)};
+    auto cast = [&](std::uint32_t group, std::uint64_t slot, const DbItem& it, const Body& with) {
+        for (std::uint32_t j : {0u, 1u})
+            give(Endpoint::replica(GroupId(group), Position(j)),
+                 CommitDb{GroupId(group), Position(j), Slot(slot), {}, {it}, {with}});
+    };
+    Body old_body = request(1);
+    Body new_body = request(2);
+    DbItem late = item(old_body, {at_seq(1, 2)});
+    cast(0, 2, late, old_body);
+    EXPECT_EQ(voter_->report().in_flight, 0u);
+    cast(0, 1, change, body);
+    // The old owner's vote for what comes after it is void, the new one's is not.
+    EXPECT_EQ(voter_->config().owner(PartitionId(1)), GroupId(1));
+    EXPECT_EQ(voter_->report().in_flight, 1u);
+    cast(1, 2, item(new_body, {at_seq(1, 2)}), new_body);
+    EXPECT_EQ(voter_->report().in_flight, 2u);
 }
 
 // V11: the checkpoint item waits for all partitions, and all partitions wait for it.

@@ -1,6 +1,7 @@
 #include "samples.hpp"
 
 #include "base/sha256.hpp"
+#include "consensus/configuration.hpp"
 #include "wire/codec.hpp"
 
 namespace bft::wire {
@@ -163,7 +164,24 @@ ViewChange sample_view_change(int seed) {
     change.log = {{false, {}, sample_last(1), {}, sample_ui(1)},
                   {true, View(3), sample_last(2), digest_of(7), sample_ui(2)}};
     change.ui = sample_ui(seed + 3);
+    if (seed % 2 == 1) change.barrier = sample_barrier(seed);
     return change;
+}
+
+BarrierCertPtr sample_barrier(int seed) {
+    Configuration config;
+    config.version = ConfigVersion(u64(seed));
+    config.primaries = {{HostId(1), UsigId(2)}};
+    config.groups = {{GroupId(1), {{HostId(2), UsigId(3)}, {HostId(3), UsigId(4)}}}};
+    config.owners = {{PartitionId(0), GroupId(1)}, {PartitionId(7), GroupId(1)}};
+    config.voters = {HostId(2)};
+    config.admins = {1, {signature(seed)}};
+    auto barrier = std::make_shared<BarrierCert>();
+    barrier->slot = Slot(u64(seed));
+    barrier->config = std::make_shared<const Configuration>(std::move(config));
+    barrier->groups = {sample_stable(seed)};
+    barrier->groups.front().config = configuration_digest(*barrier->config);
+    return barrier;
 }
 
 VoidCert sample_void(StreamId stream, int seed) {
@@ -348,7 +366,9 @@ std::vector<Message> sample_messages() {
         Gone{StreamId::vote(GroupId(1), Position(2)), Counter(70)},
         FetchState{Slot(64), Slot(128), 3},
         std::make_shared<const StatePart>(sample_state(4)),
-        sample_equivocation(10)};
+        sample_equivocation(10),
+        FetchConfig{ConfigVersion(~0ull)},
+        sample_barrier(11)};
     std::vector<Message> messages;
     for (const Payload& payload : payloads)
         messages.push_back({Endpoint::replica(GroupId(7), Position(1)),
@@ -382,7 +402,9 @@ std::vector<LogRecord> sample_records() {
             VoidRecord{sample_void(StreamId::ordering(PrimaryId(1)), 18)},
             StandingRecord{View(1), Counter(2), Slot(3), Counter(4), Slot(5), digest_of(6), 7},
             EquivocationRecord{sample_equivocation(19)},
-            ForkRecord{sample_stable(20)}};
+            ForkRecord{sample_stable(20)},
+            BarrierRecord{sample_barrier(21)},
+            HandoverRecord{GroupId(2), std::make_shared<DerivedState>(sample_snapshot(22))}};
 }
 
 }  // namespace bft::wire

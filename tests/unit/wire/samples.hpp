@@ -25,6 +25,7 @@ consensus::ViewCertPtr sample_view_cert(int seed);
 consensus::ViewChange sample_view_change(int seed);
 consensus::SnapshotRecord sample_snapshot(int seed);
 consensus::StatePart sample_state(int seed);
+consensus::BarrierCertPtr sample_barrier(int seed);
 consensus::VoidCert sample_void(consensus::StreamId stream, int seed);
 consensus::DbItem sample_item(int seed);
 consensus::ItemResult sample_result(int seed);

@@ -1,0 +1,41 @@
+// Who changes the configuration: signs random moves of partitions with k of n admin keys and sees
+// to it that they are ordered, or that another change was (protocol.md 3.16).
+#pragma once
+
+#include "cluster.hpp"
+#include "consensus/configuration.hpp"
+
+#include <optional>
+
+namespace bft::sim {
+
+class AdminNode final : public Node {
+public:
+    AdminNode(Cluster& cluster, Prng prng);
+
+    void start();
+    /// No new changes; the last one goes on.
+    void stop() { stopped_ = true; }
+    void receive(const Network::Packet& packet) override;
+
+    /// The last change is in force, or another one in its place (L-CFG).
+    [[nodiscard]] bool idle() const { return !wanted_; }
+    [[nodiscard]] ConfigVersion version() const { return history_.newest().version; }
+
+private:
+    void change_something();
+    void ask();
+    [[nodiscard]] consensus::Body sign(consensus::ConfigChange change);
+    [[nodiscard]] consensus::ConfigChange some_change();
+
+    Cluster& cluster_;
+    consensus::Endpoint self_;
+    Prng prng_;
+    consensus::ConfigHistory history_;
+    std::optional<ConfigVersion> wanted_;
+    consensus::Body request_;
+    consensus::Body rival_;  ///< of another admin, for the same version (I14)
+    bool stopped_ = false;
+};
+
+}  // namespace bft::sim

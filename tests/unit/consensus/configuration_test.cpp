@@ -1,0 +1,155 @@
+#include "consensus/configuration.hpp"
+
+#include <gtest/gtest.h>
+
+namespace bft::consensus {
+namespace {
+
+Membership three_groups() {
+    Membership m;
+    m.version = ConfigVersion(1);
+    m.primaries = {{HostId(3), UsigId(0)}, {HostId(4), UsigId(1)}};
+    std::uint32_t usig = 2;
+    for (std::uint32_t g = 1; g <= 3; ++g) {
+        Group group{GroupId(g), {}};
+        for (std::uint32_t j = 0; j < 3; ++j) group.members.push_back({HostId(j), UsigId(usig++)});
+        m.groups.push_back(std::move(group));
+    }
+    for (std::uint32_t p = 0; p <= 6; ++p) m.owners[PartitionId(p)] = GroupId(1 + p % 3);
+    m.owners[PartitionId(0)] = GroupId(1);
+    m.voters = {HostId(0), HostId(1), HostId(2)};
+    m.admins = {2, {{1, 2}, {3, 4}, {5, 6}}};
+    return m;
+}
+
+ConfigChange move(std::uint64_t version, std::uint32_t partition, std::uint32_t group) {
+    return {ConfigVersion(version), {{PartitionId(partition), GroupId(group)}}, {}};
+}
+
+TEST(Configuration, ComesBackFromItsEncodingAndNothingElseDoes) {
+    Configuration c = configuration_of(three_groups());
+    Bytes bytes = encode(c);
+    auto back = decode_configuration(bytes);
+    ASSERT_TRUE(back);
+    EXPECT_EQ(encode(*back), bytes);
+    EXPECT_EQ(configuration_digest(*back), configuration_digest(c));
+    for (std::size_t size = 0; size < bytes.size(); ++size)
+        EXPECT_FALSE(decode_configuration(ByteView(bytes).first(size))) << size;
+    bytes.push_back(0);
+    EXPECT_FALSE(decode_configuration(bytes));
+}
+
+TEST(Configuration, AHugeListIsRefusedBeforeItIsRead) {
+    Bytes bytes = encode(configuration_of(three_groups()));
+    for (std::size_t at = 20; at < 24; ++at) bytes[at] = 0xff;  // number of primaries
+    EXPECT_FALSE(decode_configuration(bytes));
+}
+
+TEST(Configuration, EachFieldCountsInItsDigest) {
+    Configuration c = configuration_of(three_groups());
+    Configuration other = c;
+    other.owners[PartitionId(3)] = GroupId(2);
+    EXPECT_NE(configuration_digest(c), configuration_digest(other));
+    other = c;
+    other.groups[1].members[2].usig = UsigId(99);
+    EXPECT_NE(configuration_digest(c), configuration_digest(other));
+    other = c;
+    other.admins.quorum = 1;
+    EXPECT_NE(configuration_digest(c), configuration_digest(other));
+}
+
+TEST(ConfigChange, MovesAPartition) {
+    Configuration c = configuration_of(three_groups());
+    auto next = apply(c, move(2, 3, 2));
+    ASSERT_TRUE(next);
+    EXPECT_EQ(next->version, ConfigVersion(2));
+    EXPECT_EQ(next->owner(PartitionId(3)), GroupId(2));
+    EXPECT_EQ(next->owner(PartitionId(4)), c.owner(PartitionId(4)));
+}
+
+TEST(ConfigChange, EveryRefusalHasItsName) {
+    Configuration c = configuration_of(three_groups());
+    auto why = [&](const ConfigChange& change) {
+        auto next = apply(c, change);
+        return next ? std::string("applied") : next.error().what;
+    };
+    EXPECT_NE(why(move(1, 3, 2)).find("another change came first"), std::string::npos);
+    EXPECT_NE(why(move(3, 3, 2)).find("another change came first"), std::string::npos);
+    EXPECT_NE(why(move(2, 0, 2)).find("partition 0 stays"), std::string::npos);
+    EXPECT_NE(why(move(2, 9, 2)).find("partition 9 does not exist"), std::string::npos);
+    EXPECT_NE(why(move(2, 3, 7)).find("group 7 does not exist"), std::string::npos);
+    EXPECT_NE(why(move(2, 3, 1)).find("is with group 1 already"), std::string::npos);
+}
+
+TEST(ConfigChange, ComesBackFromItsEncodingInOneFormOnly) {
+    ConfigChange change = move(2, 3, 2);
+    change.moves.push_back({PartitionId(5), GroupId(1)});
+    change.signatures = {{0, {7, 7}}, {2, {8}}};
+    auto back = decode_change(encode(change));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(*back, change);
+    std::swap(change.moves[0], change.moves[1]);
+    EXPECT_FALSE(decode_change(encode(change))) << "moves out of order";
+    std::swap(change.moves[0], change.moves[1]);
+    change.signatures[1].key = 0;
+    EXPECT_FALSE(decode_change(encode(change))) << "one key twice";
+    change.signatures.clear();
+    change.moves.clear();
+    EXPECT_FALSE(decode_change(encode(change))) << "nothing to do";
+}
+
+TEST(ConfigChange, SignaturesAreNotSigned) {
+    ConfigChange change = move(2, 3, 2);
+    Digest digest = change_digest({}, change);
+    change.signatures = {{0, {7}}};
+    EXPECT_EQ(change_digest({}, change), digest);
+    change.version = ConfigVersion(3);
+    EXPECT_NE(change_digest({}, change), digest);
+}
+
+TEST(ConfigChange, ItsRequestTouchesWhatMoves) {
+    Request request = config_request(move(4, 3, 2));
+    EXPECT_EQ(request.id, (RequestId{config_client, PartitionId(0), ClientSeq(4)}));
+    EXPECT_EQ(request.parts, (std::vector{PartitionId(0), PartitionId(3)}));
+}
+
+BarrierCertPtr barrier(const ConfigHistory& history, std::uint64_t slot,
+                       const ConfigChange& change) {
+    auto made = std::make_shared<BarrierCert>();
+    made->slot = Slot(slot);
+    made->config = std::make_shared<const Configuration>(*apply(history.newest(), change));
+    return made;
+}
+
+TEST(ConfigHistory, EachSlotHasItsConfiguration) {
+    ConfigHistory history(three_groups());
+    EXPECT_FALSE(history.changed());
+    EXPECT_TRUE(history.digest_after(Slot(100)).is_zero());
+    auto first = barrier(history, 10, move(2, 3, 2));
+    ASSERT_TRUE(history.establish(first));
+    EXPECT_FALSE(history.establish(first));
+    EXPECT_EQ(history.owner(Slot(10), PartitionId(3)), GroupId(1));
+    EXPECT_EQ(history.owner(Slot(11), PartitionId(3)), GroupId(2));
+    EXPECT_TRUE(history.digest_after(Slot(9)).is_zero());
+    EXPECT_EQ(history.digest_after(Slot(10)), configuration_digest(*first->config));
+    EXPECT_EQ(history.barrier_at(Slot(10)), first);
+    EXPECT_EQ(history.barrier_at(Slot(11)), nullptr);
+    EXPECT_EQ(history.since(Slot(10)), Slot(0));
+    EXPECT_EQ(history.since(Slot(11)), Slot(10));
+}
+
+TEST(ConfigHistory, OnlyTheNextOneFollowsUnlessWhatLiesBetweenIsPast) {
+    ConfigHistory far(three_groups());
+    ASSERT_TRUE(far.establish(barrier(far, 10, move(2, 3, 2))));
+    ASSERT_TRUE(far.establish(barrier(far, 20, move(3, 3, 3))));
+    ConfigHistory history(three_groups());
+    EXPECT_FALSE(history.establish(far.barrier()));
+    EXPECT_EQ(far.after(ConfigVersion(1))->slot, Slot(10));
+    EXPECT_EQ(far.after(ConfigVersion(2))->slot, Slot(20));
+    EXPECT_EQ(far.after(ConfigVersion(3)), nullptr);
+    EXPECT_TRUE(history.skip_to(far.barrier()));
+    EXPECT_EQ(history.owner(Slot(21), PartitionId(3)), GroupId(3));
+}
+
+}  // namespace
+}  // namespace bft::consensus

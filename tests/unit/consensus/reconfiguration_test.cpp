@@ -1,0 +1,301 @@
+// Partitions that move between groups, by the order (protocol.md 3.16; faults.md, class I).
+#include "cluster_options.hpp"
+
+#include <gtest/gtest.h>
+
+namespace bft::consensus::test {
+namespace {
+
+const Endpoint p0 = Endpoint::primary(PrimaryId(0));
+const Endpoint p1 = Endpoint::primary(PrimaryId(1));
+Endpoint at(std::uint32_t g, std::uint32_t j) {
+    return Endpoint::replica(GroupId(g), Position(j));
+}
+
+ConfigChange move(std::uint64_t version, std::uint32_t partition, std::uint32_t group) {
+    return {ConfigVersion(version), {{PartitionId(partition), GroupId(group)}}, {}};
+}
+
+// To whoever may order it, and to those who see to that.
+void propose(Cluster& c, const Body& body) {
+    for (const Endpoint& each : c.m.replicas(GroupId(0)))
+        c.inject(Endpoint::of_client(ClientId(1)), each, body);
+    for (const Endpoint& each : c.m.all_primaries())
+        c.inject(Endpoint::of_client(ClientId(1)), each, body);
+}
+
+ConfigVersion version_of(Cluster& c, const Endpoint& who) {
+    return c.node(who).replica->agreement().configs().newest().version;
+}
+
+bool in_force(Cluster& c, std::uint64_t version) {
+    for (const Endpoint& each : c.m.all_replicas())
+        if (c.node(each).up && version_of(c, each) != ConfigVersion(version)) return false;
+    return true;
+}
+
+// A client that does not know who owns what.
+Body ask(Cluster& c, std::vector<PartitionId> parts) {
+    std::vector<Endpoint> everyone = c.m.all_replicas();
+    for (const Endpoint& each : c.m.all_primaries()) everyone.push_back(each);
+    return c.submit(std::move(parts), everyone);
+}
+
+void expect_progress(Cluster& c) {
+    for (std::uint32_t p = 1; p <= 4; ++p) {
+        Body one = ask(c, {PartitionId(p)});
+        EXPECT_TRUE(c.run_until([&] { return c.answered(one); }, 20s)) << "partition " << p;
+    }
+    Body all = ask(c, {PartitionId(1), PartitionId(2), PartitionId(3)});
+    EXPECT_TRUE(c.run_until([&] { return c.answered(all); }, 20s));
+    EXPECT_EQ(c.violation, "");
+}
+
+TEST(Reconfiguration, APartitionMovesAndWhatWasDoneIsNotDoneAgain) {
+    Cluster c(quick(2, 2));
+    Body before = ask(c, {PartitionId(1)});
+    ASSERT_TRUE(c.run_until([&] { return c.answered(before); }, 5s));
+    propose(c, make_config(c.m, move(1, 1, 1)));
+    ASSERT_TRUE(c.run_until([&] { return in_force(c, 1); }, 10s));
+    EXPECT_TRUE(c.run_until([&] { return c.count(Event::Kind::partitions_taken) == 3; }, 5s));
+    // The new owner knows what was delivered: its repetition is no new request.
+    for (std::uint32_t j = 0; j < 3; ++j) {
+        EXPECT_TRUE(c.replica(1, j).replica->agreement().delivered_before(before->id));
+        EXPECT_FALSE(c.replica(0, j).replica->agreement().owns(PartitionId(1)));
+    }
+    expect_progress(c);
+    EXPECT_EQ(c.count(Event::Kind::suspected), 0u);
+}
+
+TEST(Reconfiguration, BackAndForthManyTimes) {
+    Cluster c(quick(3, 2));
+    for (std::uint64_t version = 1; version <= 12; ++version) {
+        std::uint32_t to = static_cast<std::uint32_t>(version % 3);
+        ConfigChange change = move(version, 1, to);
+        change.moves.push_back({PartitionId(2), GroupId((to + 1) % 3)});
+        propose(c, make_config(c.m, change));
+        Body one = ask(c, {PartitionId(1), PartitionId(2)});
+        ASSERT_TRUE(c.run_until([&] { return in_force(c, version) && c.answered(one); }, 20s))
+            << version << " " << c.violation;
+    }
+    expect_progress(c);
+}
+
+// CF1: below k of n it is nobody's request.
+TEST(Reconfiguration, TooFewAdminKeysAreRefused) {
+    Membership m = small_cluster(2);
+    HashChecker checker;
+    Verifier verifier(m, checker);
+    auto judged = [&](const Body& body) {
+        return verifier.verify({Endpoint::of_client(ClientId(1)), p0, body}).has_value();
+    };
+    EXPECT_TRUE(judged(make_config(m, move(1, 1, 1), 2)));
+    EXPECT_TRUE(judged(make_config(m, move(1, 1, 1), 3)));
+    EXPECT_FALSE(judged(make_config(m, move(1, 1, 1), 1)));
+    auto forged = std::make_shared<Request>(*make_config(m, move(1, 1, 1)));
+    auto change = *decode_change(forged->op);
+    change.moves[0].to = GroupId(0);
+    forged->op = forged->raw = encode(change);
+    forged->rd = request_digest(forged->raw);
+    EXPECT_FALSE(judged(forged)) << "signatures of another change";
+    auto misnamed = std::make_shared<Request>(*make_config(m, move(1, 1, 1)));
+    misnamed->parts = {PartitionId(0), PartitionId(2)};
+    EXPECT_FALSE(judged(misnamed)) << "other partitions";
+    m.admins = {};
+    EXPECT_FALSE(judged(make_config(small_cluster(2), move(1, 1, 1)))) << "no admin keys";
+}
+
+// Of several bodies in one message each change has its own signatures, whatever they share.
+TEST(Reconfiguration, NothingHidesBehindAChange) {
+    Membership m = small_cluster(2);
+    HashChecker checker;
+    Verifier verifier(m, checker);
+    auto judged = [&](std::vector<Body> bodies) {
+        return verifier.verify({at(0, 1), at(0, 0), Bodies{std::move(bodies)}}).has_value();
+    };
+    Body good = make_config(m, move(1, 1, 1));
+    EXPECT_TRUE(judged({good, make_request(m, 1)}));
+    EXPECT_FALSE(judged({good, make_config(m, move(1, 1, 1), 1)}));
+
+    auto change = std::make_shared<Request>(*good);
+    auto forged = std::make_shared<Request>(*make_request(m, 1));
+    forged->id.client = config_client;
+    forged->signature.clear();
+    change->bundle = forged->bundle = std::make_shared<const SignedBundle>(
+        SignedBundle{MerkleTree(std::vector{change->rd, forged->rd}), {}});
+    change->bundle_count = forged->bundle_count = 2;
+    forged->bundle_index = 1;
+    EXPECT_FALSE(judged({change, forged}));
+    EXPECT_FALSE(judged({good, forged}));
+    EXPECT_FALSE(judged({change})) << "a change is in no bundle";
+}
+
+// A frame of requests of which some are another group's by now: each owner takes its own.
+TEST(Reconfiguration, ABundleForTwoOwnersIsTakenByBoth) {
+    Cluster c(quick(2, 2));
+    propose(c, make_config(c.m, move(1, 1, 1)));
+    ASSERT_TRUE(c.run_until([&] { return in_force(c, 1); }, 10s));
+    // Partition 1 has moved, partition 3 has not.
+    std::vector<Body> bodies = make_bundle(
+        c.m, {make_request(c.m, 1, {PartitionId(1)}), make_request(c.m, 1, {PartitionId(3)})});
+    std::vector<Endpoint> everyone = c.m.all_replicas();
+    for (const Endpoint& each : c.m.all_primaries()) everyone.push_back(each);
+    for (const Endpoint& each : everyone)
+        c.inject(Endpoint::of_client(ClientId(1)), each, Bodies{bodies});
+    EXPECT_TRUE(c.run_until([&] { return c.answered(bodies[0]) && c.answered(bodies[1]); }, 20s));
+    EXPECT_EQ(c.violation, "");
+}
+
+// C20: a stale one is never ordered by a correct primary, and suspects nobody.
+TEST(Reconfiguration, AChangeThatDoesNotFitIsNotOrdered) {
+    Cluster c(quick(2, 2));
+    propose(c, make_config(c.m, move(7, 1, 1)));
+    propose(c, make_config(c.m, move(1, 1, 0)));  // where it is already
+    expect_progress(c);
+    c.run_for(2s);
+    EXPECT_TRUE(in_force(c, 0));
+    EXPECT_EQ(c.count(Event::Kind::suspected), 0u);
+}
+
+// I14.
+TEST(Reconfiguration, OfTwoForOneVersionOneWins) {
+    Cluster c(quick(2, 2));
+    Body one = make_config(c.m, move(1, 1, 1));
+    Body other = make_config(c.m, move(1, 2, 0));
+    for (const Endpoint& each : c.m.all_primaries())
+        c.inject(Endpoint::of_client(ClientId(1)), each, one);
+    propose(c, other);
+    ASSERT_TRUE(c.run_until([&] { return in_force(c, 1); }, 10s)) << c.violation;
+    propose(c, one);
+    expect_progress(c);
+    EXPECT_TRUE(in_force(c, 1));
+}
+
+// I7: nobody has the body, so nobody commits the entry; the next view goes without, and the next
+// attempt works.
+TEST(Reconfiguration, AWithheldOneHasNoEffect) {
+    ClusterOptions o = quick(2, 2);
+    o.liars = {p0};
+    Cluster c(o);
+    expect_progress(c);
+    Body body = make_config(c.m, move(1, 1, 1));
+    bool withheld = true;
+    c.network = [&](const Endpoint& from, const Endpoint& to, Payload& payload) {
+        if (!withheld) return true;
+        if (const auto* found = std::get_if<Bodies>(&payload))
+            return from != p0 || found->bodies.empty();
+        const auto* request = std::get_if<Body>(&payload);
+        return request == nullptr || *request != body || to == p0;
+    };
+    c.inject(Endpoint::of_client(ClientId(1)), p0, body);
+    auto begun = [&](const Endpoint& each) {
+        auto report = c.node(each).replica->agreement().report();
+        return report.view == View(1) && report.active && !report.unsettled;
+    };
+    ASSERT_TRUE(c.run_until([&] { return begun(at(0, 0)) && begun(at(1, 0)); }, 20s));
+    EXPECT_GT(c.count(Event::Kind::config_ordered), 0u);
+    EXPECT_TRUE(in_force(c, 0));
+    withheld = false;
+    propose(c, body);
+    ASSERT_TRUE(c.run_until([&] { return in_force(c, 1); }, 20s)) << c.violation;
+    expect_progress(c);
+}
+
+// I6: the view changes where the chain ends with a configuration: before anybody committed it, when
+// the coordinator's group has, and when all have but nobody knows.
+TEST(Reconfiguration, AViewChangeAtTheBarrier) {
+    for (int who = 0; who < 3; ++who) {
+        Cluster c(quick(3, 2));
+        expect_progress(c);
+        bool cut = true;
+        c.network = [&](const Endpoint& from, const Endpoint&, Payload& payload) {
+            if (!cut) return true;
+            const auto* commit = std::get_if<Commit>(&payload);
+            bool of_others = from.role == Endpoint::Role::replica && from.group != GroupId(0);
+            if (commit != nullptr && who == 0) return false;
+            if (commit != nullptr && who == 1) return !of_others;
+            return !std::holds_alternative<Checkpoint>(payload);
+        };
+        propose(c, make_config(c.m, move(1, 1, 1)));
+        ASSERT_TRUE(c.run_until([&] { return c.count(Event::Kind::config_ordered) == 9; }, 5s))
+            << who;
+        c.run_for(50ms);
+        EXPECT_TRUE(in_force(c, 0)) << who;
+        c.primary(0).primary->resign({TimePoint{}, 0});
+        c.run_for(300ms);
+        cut = false;
+        ASSERT_TRUE(c.run_until([&] { return in_force(c, 1); }, 30s)) << who << c.violation;
+        EXPECT_GE(c.view(0, 0), View(1));
+        expect_progress(c);
+    }
+}
+
+// P24: whoever was away gets the barriers that it missed.
+TEST(Reconfiguration, ALaggardWakesThreeConfigurationsLater) {
+    for (std::uint64_t retain : {0, 16}) {
+        ClusterOptions o = quick(2, 2);
+        o.retain = retain;
+        Cluster c(o);
+        expect_progress(c);
+        c.crash(at(1, 0));
+        for (std::uint64_t version = 1; version <= 3; ++version) {
+            propose(c, make_config(c.m, move(version, 1, version % 2 == 1 ? 1 : 0)));
+            ASSERT_TRUE(c.run_until([&] { return in_force(c, version); }, 20s)) << c.violation;
+            expect_progress(c);
+            c.run_for(2s);
+        }
+        c.restart(at(1, 0));
+        ASSERT_TRUE(c.run_until([&] { return in_force(c, 3); }, 60s)) << retain << c.violation;
+        expect_progress(c);
+    }
+}
+
+// At any moment, with any of the records that were not durable.
+TEST(Reconfiguration, CrashesOnBothSidesOfTheBarrier) {
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        Cluster c(quick(2, 2, seed));
+        expect_progress(c);
+        propose(c, make_config(c.m, move(1, 1, 1)));
+        Prng moments(seed);
+        for (int k = 0; k < 4; ++k) {
+            c.run_for(Duration(moments.below(20'000'000)));
+            auto g = static_cast<std::uint32_t>(moments.below(2));
+            auto j = static_cast<std::uint32_t>(moments.below(3));
+            c.crash(at(g, j));
+            c.run_for(Duration(moments.below(20'000'000)));
+            c.restart(at(g, j));
+        }
+        propose(c, make_config(c.m, move(1, 1, 1)));
+        ASSERT_TRUE(c.run_until([&] { return in_force(c, 1); }, 30s)) << seed << c.violation;
+        expect_progress(c);
+        if (::testing::Test::HasFailure()) FAIL() << "seed " << seed;
+    }
+}
+
+// CF3: a replica that hears of nobody else's CHECKPOINTs stays before the barrier, whatever its
+// primary orders.
+TEST(Reconfiguration, NobodyPassesTheBarrierAlone) {
+    Cluster c(quick(2, 2));
+    expect_progress(c);
+    const Endpoint alone = at(1, 2);
+    c.network = [&](const Endpoint& from, const Endpoint& to, Payload& payload) {
+        if (to != alone || from == alone) return true;
+        return !std::holds_alternative<Checkpoint>(payload) &&
+               !std::holds_alternative<BarrierCertPtr>(payload) &&
+               !std::holds_alternative<ViewChangePtr>(payload);
+    };
+    propose(c, make_config(c.m, move(1, 1, 1)));
+    ASSERT_TRUE(c.run_until([&] { return version_of(c, at(1, 0)) == ConfigVersion(1); }, 10s));
+    Body later = ask(c, {PartitionId(1)});
+    ASSERT_TRUE(c.run_until([&] { return c.answered(later); }, 10s)) << c.violation;
+    auto report = c.node(alone).replica->agreement().report();
+    ASSERT_TRUE(report.unsettled);
+    EXPECT_EQ(report.tip, *report.unsettled);
+    EXPECT_LE(report.committed, *report.unsettled);
+    c.network = nullptr;
+    EXPECT_TRUE(c.run_until([&] { return in_force(c, 1); }, 10s));
+    expect_progress(c);
+}
+
+}  // namespace
+}  // namespace bft::consensus::test
