@@ -108,7 +108,9 @@ private:
 
     // On a session of its own, for a scan leaves its session in a snapshot.
     Result<void> check_genesis(const Digest& genesis) {
-        auto session = Session::connect(shared_.options.connect);
+        ConnectOptions patient = shared_.options.connect;
+        patient.answer_timeout = std::chrono::minutes(10);  // a table whose order needs a sort
+        auto session = Session::connect(patient);
         if (!session) return session.error();
         if (auto begun = begin_snapshot(*session); !begun) return begun;
         auto found = scan(*session, tables_of(shared_.application), [] { return true; });

@@ -97,6 +97,13 @@ class Snapshots(unittest.TestCase):
 
     def restore(self, new, file, document):
         new.script("start-databases")
+        # Ctrl-C in the middle: what is half loaded counts as nothing, and the same command goes on.
+        process = subprocess.Popen([harness.BFTCTL, "snapshot", "restore", file, new.dir], text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertIn("host1", process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        self.assertIn("interrupted", process.communicate(timeout=harness.PATIENCE)[0])
+        self.assertEqual(process.returncode, 130)
         restored = bftctl("snapshot", "restore", file, new.dir)
         self.assertEqual(restored.returncode, 0, restored.stderr)
         print(restored.stdout.strip(), flush=True)
