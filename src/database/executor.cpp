@@ -48,7 +48,7 @@ public:
                   "an executor has workers and its batches have room");
     }
 
-    Result<std::map<PartitionId, Seq>> open() {
+    Result<Standing> open() {
         invariant(workers_.empty(), "an executor is opened once");
         auto control = Session::connect(shared_.options.connect);
         if (!control) return control.error();
@@ -86,7 +86,7 @@ public:
     [[nodiscard]] const ExecutorCounters& counters() const { return shared_.counters; }
 
 private:
-    Result<std::map<PartitionId, Seq>> prepare(Session& control) {
+    Result<Standing> prepare(Session& control) {
         const auto& options = shared_.options;
         if (auto locked = lock_database(control); !locked) return locked.error();
         if (auto created = create_bookkeeping(control); !created) return created.error();
@@ -94,7 +94,11 @@ private:
         auto installed = options.install ? install(control, shared_.application)
                                          : check_installed(control, shared_.application);
         if (!installed) return installed.error();
-        return next_sequences(control);
+        auto next = next_sequences(control);
+        if (!next) return next.error();
+        auto config = configuration(control);
+        if (!config) return config.error();
+        return Standing{std::move(*next), std::move(*config)};
     }
 
     ExecutorShared shared_;
@@ -110,7 +114,7 @@ OrderedExecutor::~OrderedExecutor() {
     stop();
 }
 
-Result<std::map<PartitionId, Seq>> OrderedExecutor::open() {
+Result<Standing> OrderedExecutor::open() {
     return impl_->open();
 }
 bool OrderedExecutor::execute(consensus::Execution execution) {

@@ -36,5 +36,8 @@ Command add_rolling_restart(CLI::App& app);
 Command add_drain(CLI::App& app);
 Command add_log_level(CLI::App& app);
 Command add_debug(CLI::App& app);
+Command add_partition(CLI::App& app);
+Command add_group(CLI::App& app);
+Command add_controller(CLI::App& app);
 
 }  // namespace bft::node
