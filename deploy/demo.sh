@@ -12,6 +12,10 @@
 #   --scale X        size of a warehouse, 0 < X <= 1; 1 is the specification's (1)
 #   --tpm-delay-ms N make the software TPMs as slow as chips (0)
 #   --kill-host NAME@SECONDS   kill -9 every process of a host in the middle, as in host2@20
+#   --elastic        begins with one group and as many spare ones as there are warehouses; load rises and falls
+#                    (--profile), a controller lets as many groups serve as the target needs, and a table shows it
+#   --profile STEPS  terminals x seconds, for --elastic (4x30,16x40,64x90,16x60,2x90)
+#   --target-ms N    for 95 of 100 transactions, for --elastic (100)
 #   --dir DIR        where the cluster lives (a fresh folder under /tmp, removed at the end)
 #   --keep           leave it running, and say how to talk to it
 #   --web            instead of all this: print a link to a page that shows a cluster live and calls it, until
@@ -22,6 +26,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 groups=2 warehouses=5 clients=64 seconds=60 f=1 scale=1 tpm_delay_ms=0 kill_host="" dir="" keep=""
+elastic="" profile=4x30,16x40,64x90,16x60,2x90 target_ms=100
 
 fail() { echo "demo.sh: $*" >&2; exit 1; }
 say() { printf '\n== %s\n' "$*"; }
@@ -41,7 +46,8 @@ while [ $# -gt 0 ]; do
     case "$1" in
         -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
         --keep) keep=yes; shift; continue ;;
-        --groups | --warehouses | --clients | --seconds | --f | --scale | --tpm-delay-ms | --kill-host | --dir) ;;
+        --elastic) elastic=yes; shift; continue ;;
+        --groups | --warehouses | --clients | --seconds | --f | --scale | --tpm-delay-ms | --kill-host | --dir | --profile | --target-ms) ;;
         *) echo "demo.sh: unknown option '$1'; see: deploy/demo.sh --help" >&2; exit 2 ;;
     esac
     [ $# -ge 2 ] || { echo "demo.sh: $1 needs a value" >&2; exit 2; }
@@ -49,6 +55,7 @@ while [ $# -gt 0 ]; do
     case "$1" in
         --scale) [[ $2 =~ ^(0?\.[0-9]+|1(\.0*)?)$ ]] || fail "--scale must be above 0 and at most 1" ;;
         --dir) ;;
+        --profile) [[ $2 =~ ^[0-9]+x[0-9]+(,[0-9]+x[0-9]+)*$ ]] || fail "--profile wants steps of CLIENTSxSECONDS, as in 4x30,64x60" ;;
         --kill-host) [[ $2 =~ ^[A-Za-z0-9_-]+@[0-9]+$ ]] || fail "--kill-host wants NAME@SECONDS, as in host2@20" ;;
         *) [[ $2 =~ ^[0-9]+$ ]] || fail "$1 must be a number, not '$2'" ;;
     esac
@@ -58,6 +65,11 @@ done
 for name in groups warehouses clients seconds f; do
     [ "${!name}" -ge 1 ] || fail "--$name must be at least 1"
 done
+spare_groups=0
+if [ -n "$elastic" ]; then
+    spare_groups=$((warehouses - 1))
+    groups=1
+fi
 [ "$warehouses" -ge "$groups" ] || fail "--warehouses must be at least --groups: each group owns one"
 
 # Starting and stopping is short and must not break off in the middle: Ctrl-C is obeyed after it.
@@ -81,6 +93,7 @@ finish() {
     trap - EXIT
     trap '' INT TERM  # a second Ctrl-C must not leave processes behind
     [ -z "$killer" ] || kill "$killer" 2>/dev/null || true
+    [ -z "${controller:-}" ] || kill "$controller" 2>/dev/null || true
     if [ -n "$child" ]; then
         kill -TERM "$child" 2>/dev/null || true
         wait "$child" 2>/dev/null || true
@@ -143,7 +156,7 @@ memory_mb=$(awk '/MemAvailable/ {print int($2 / 1024)}' /proc/meminfo)
 pool_mb=$((128 + 110 * warehouses))
 [ "$pool_mb" -lt $((memory_mb / 2 / replicas)) ] || pool_mb=$((memory_mb / 2 / replicas))
 [ "$pool_mb" -ge 64 ] || pool_mb=64
-cluster init "$dir" --groups "$groups" --partitions "$warehouses" --f "$f" --pool-mb "$pool_mb" \
+cluster init "$dir" --groups "$groups" --spare-groups "$spare_groups" --partitions "$warehouses" --f "$f" --pool-mb "$pool_mb" \
     --tpm-delay-ms "$tpm_delay_ms"
 if [ -n "$kill_host" ] && ! cluster hosts "$dir" | grep -qx "${kill_host%@*}"; then
     fail "there is no host '${kill_host%@*}'; there are: $(cluster hosts "$dir" | tr '\n' ' ')"
@@ -159,7 +172,17 @@ say "starting the cluster"
 cluster start "$dir"
 "$BFT_BUILD/src/node/bftctl" status "$dir"
 
-say "running TPC-C for $seconds s with $clients clients"
+load=(--clients "$clients" --seconds "$seconds")
+controller=""
+if [ -n "$elastic" ]; then
+    load=(--profile "$profile" --timeline "$dir/timeline")
+    say "running TPC-C with $profile clients x seconds; the controller aims at $target_ms ms"
+    "$BFT_BUILD/src/node/bftctl" controller "$dir" --client "$dir/clients/admin" --key "$dir/admins/admin.key" \
+        --target-p95-ms "$target_ms" 2>"$dir/controller.log" &
+    controller=$!
+else
+    say "running TPC-C for $seconds s with $clients clients"
+fi
 cluster pids "$dir" >"$dir/pids"
 if [ -n "$kill_host" ]; then
     # `read` waits inside the shell: no process is left when it is killed.
@@ -169,9 +192,19 @@ if [ -n "$kill_host" ]; then
 fi
 failures=0
 run "$BFT_BUILD/bench/tpcc/tpcc_drive" --config "$dir/clients/bench" --warehouses "$warehouses" --scale "$scale" \
-    --clients "$clients" --seconds "$seconds" --pids-file "$dir/pids" --json "$dir/result.json" ||
+    "${load[@]}" --pids-file "$dir/pids" --json "$dir/result.json" ||
     { failures=$((failures + 1)); echo "FAILED: requests failed" >&2; }
 if [ -n "$killer" ]; then wait "$killer" || true; killer=""; fi
+
+if [ -n "$elastic" ]; then
+    kill "$controller" 2>/dev/null || true
+    wait "$controller" 2>/dev/null || true
+    controller=""
+    say "what the controller did"
+    cat "$dir/controller.log"
+    "$root/deploy/elastic_report.py" "$dir/timeline" "$dir/controller.log" --profile "$profile" \
+        --partitions "$warehouses" --target-ms "$target_ms"
+fi
 
 say "checking the databases"
 if [ -n "$kill_host" ]; then

@@ -89,12 +89,25 @@ Driver::Clock::duration Driver::interval() const {
     return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
+std::size_t Driver::at_work(Clock::time_point now) const {
+    auto begin = measured_from_;
+    for (const ProfileStep& step : options_.profile) {
+        begin += step.length;
+        if (now < begin) return step.clients;
+    }
+    return options_.profile.empty() ? seats_.size() : options_.profile.back().clients;
+}
+
 void Driver::issue(std::size_t seat) {
     Request request;
     Clock::time_point sent = Clock::now();
     {
         std::lock_guard lock(mutex_);
         if (!may_issue()) return;
+        if (auto now = Clock::now(); seat >= at_work(now)) {
+            seats_[seat].due = now + std::chrono::milliseconds(100);
+            return;
+        }
         ++issued_;
         ++outstanding_;
         if (options_.per_minute > 0) sent = seats_[seat].intended;
@@ -134,6 +147,7 @@ void Driver::answered(std::size_t seat, const Request& request, Clock::time_poin
         --outstanding_;
         seats_[seat].outstanding.reset();
         record_.answered(request, result);
+        timeline_.answered(request, latency_us);
         count(measuring_ ? tally_ : late_, request, latency_us, result);
         stretch_.add(latency_us);
         if (options_.per_minute > 0 && may_issue()) {
@@ -226,10 +240,13 @@ void Driver::drain_outstanding() {
 Result<void> Driver::finish_record() {
     for (const Seat& seat : seats_)
         if (seat.outstanding) record_.lost(*seat.outstanding);
+    if (auto written = timeline_.close(); !written) return written;
     return record_.close();
 }
 
 Result<DriveResult> Driver::run(const std::function<void(const Progress&)>& progress) {
+    if (!options_.timeline_file.empty())
+        if (auto opened = timeline_.open(options_.timeline_file); !opened) return opened.error();
     if (!options_.record_file.empty())
         if (auto opened = record_.open(options_.record_file); !opened) return opened.error();
     stretch_begin_ = Clock::now();

@@ -3,6 +3,7 @@
 
 #include "cpu_account.hpp"
 #include "histogram.hpp"
+#include "profile.hpp"
 #include "record.hpp"
 #include "target.hpp"
 #include "workload.hpp"
@@ -28,13 +29,15 @@ struct DriveOptions {
     std::chrono::seconds warmup{0};    ///< before the measured run
     std::chrono::seconds seconds{60};  ///< of the measured run
     std::uint64_t transactions = 0;    ///< end after so many; 0: by time only
+    std::vector<ProfileStep> profile;  ///< of the measured run; empty: all clients all the time
     double think = 0;                  ///< share of the specification's keying and think times
     /// Calls per minute of all terminals together, due at times that depend on no answer; latency
     /// counts from when a call was due (no coordinated omission). 0: each answer makes the next.
     double per_minute = 0;
     std::chrono::seconds drain{60};  ///< for the answers that are missing at the end
     std::string pids_file;
-    std::string record_file;  ///< what was acknowledged (record.hpp); empty: is not kept
+    std::string record_file;    ///< what was acknowledged (record.hpp); empty: is not kept
+    std::string timeline_file;  ///< when each call was over; empty: is not kept
 };
 
 struct TypeCount {
@@ -102,6 +105,8 @@ private:
     void count(Tally& tally, const Request& request, std::uint64_t latency_us,
                const bftnode::CallResult& result);
     [[nodiscard]] bool may_issue() const;
+    /// Terminals that are at work now, by the profile.
+    [[nodiscard]] std::size_t at_work(Clock::time_point now) const;
     /// Issues what is due; returns when the next one will be.
     Clock::time_point issue_due(std::unique_lock<std::mutex>& lock);
     void report(const std::function<void(const Progress&)>& progress, Clock::time_point now);
@@ -115,6 +120,7 @@ private:
     const std::atomic<bool>& stop_;
     CpuAccount cpu_;
     Record record_;
+    Timeline timeline_;
 
     std::mutex mutex_;
     std::condition_variable changed_;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+
 namespace bft::tpcc {
 
 namespace {
@@ -60,6 +62,25 @@ std::string record_line(const Request& request, const bftnode::CallResult* resul
     std::string line = fields(request, lost ? nullptr : result);
     if (line.empty()) return {};
     return fmt::format("{} {} {}", lost ? "lost" : "ok", request.procedure(), line);
+}
+
+Result<void> Timeline::open(const std::string& file) {
+    file_ = file;
+    out_.open(file);
+    if (!out_) return error(Errc::io, "cannot write " + file);
+    return {};
+}
+
+void Timeline::answered(const Request& request, std::uint64_t latency_us) {
+    if (!out_.is_open()) return;
+    auto at = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::system_clock::now().time_since_epoch());
+    out_ << at.count() << ' ' << text_of(request.args.at(0)) << ' ' << latency_us << '\n';
+}
+
+Result<void> Timeline::close() {
+    if (out_.is_open() && !out_.flush()) return error(Errc::io, "cannot write " + file_);
+    return {};
 }
 
 Result<void> Record::open(const std::string& file) {

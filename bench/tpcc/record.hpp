@@ -35,6 +35,19 @@ private:
     std::ofstream out_;
 };
 
+/// When each call was over, one line a call: MILLISECONDS W_ID MICROSECONDS, the wall clock's time,
+/// the terminal's warehouse, and what the call took. Not thread-safe.
+class Timeline {
+public:
+    Result<void> open(const std::string& file);
+    void answered(const Request& request, std::uint64_t latency_us);
+    Result<void> close();
+
+private:
+    std::string file_;
+    std::ofstream out_;
+};
+
 /// Without newline; empty when there is nothing to look for. `result` is null for a lost call.
 std::string record_line(const Request& request, const bftnode::CallResult* result);
 

@@ -35,6 +35,7 @@ struct Options {
     std::uint64_t drain = 60;
     std::uint64_t page_cost_ms = 0;
     std::string json_file;
+    std::string profile;
 
     [[nodiscard]] bool is_direct() const { return !direct.login.socket.empty(); }
 };
@@ -52,6 +53,17 @@ Result<int> drive(Options& options) {
     auto scale = Scale::of(options.warehouses, options.scale);
     if (!scale) return scale.error();
     options.drive.scale = *scale;
+    if (!options.profile.empty()) {
+        auto profile = parse_profile(options.profile);
+        if (!profile) return profile.error();
+        options.drive.clients = 0;
+        options.seconds = 0;
+        for (const ProfileStep& step : *profile) {
+            options.drive.clients = std::max(options.drive.clients, step.clients);
+            options.seconds += static_cast<std::uint64_t>(step.length.count());
+        }
+        options.drive.profile = std::move(*profile);
+    }
     options.drive.seconds = std::chrono::seconds(options.seconds);
     options.drive.warmup = std::chrono::seconds(options.warmup);
     options.drive.drain = std::chrono::seconds(options.drain);
@@ -106,6 +118,9 @@ void declare(CLI::App& app, Options& options) {
                  "with --direct: the time of a call is its number, not the clock's");
     app.add_option("--warehouses", options.warehouses, "that were loaded")->capture_default_str();
     app.add_option("--scale", options.scale, "that was loaded")->capture_default_str();
+    app.add_option("--profile", options.profile,
+                   "load in steps, instead of --clients and --seconds: 8x30,64x60 is 8 terminals "
+                   "for 30 s, then 64 for 60 s");
     app.add_option("--clients", options.drive.clients, "terminals, one call outstanding each")
         ->capture_default_str()
         ->check(CLI::Range(1, 100000));
@@ -130,6 +145,8 @@ void declare(CLI::App& app, Options& options) {
                    "lines \"PID daemon|usig|tpm|database\": processes whose CPU time is counted");
     app.add_option("--record", options.drive.record_file,
                    "file for what was acknowledged, one line a call");
+    app.add_option("--timeline", options.drive.timeline_file,
+                   "file for when each call was over: milliseconds, warehouse, its microseconds");
     app.add_option("--json", options.json_file, "file for the result");
 }
 

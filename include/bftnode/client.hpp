@@ -140,6 +140,7 @@ struct Statistics {
     std::map<std::string, std::uint64_t> disagreements;  ///< by host name
     std::map<std::string, bool> connected;               ///< by host name
     std::uint64_t view = 0;                              ///< that f+1 replicas named last
+    std::uint64_t configuration = 0;                     ///< version that calls go by
 };
 
 using Callback = std::function<void(CallResult)>;

@@ -6,6 +6,7 @@
 #include "client/calls.hpp"
 #include "client/config.hpp"
 #include "client/core.hpp"
+#include "client/key_checker.hpp"
 #include "client/receipts.hpp"
 #include "client/sequence_file.hpp"
 #include "crypto/signing_key.hpp"
@@ -113,6 +114,7 @@ private:
     void perform(client::ClientCore::Output output);
     void sign(const client::ClientCore::Bundle& bundle);
     void send(const std::vector<client::ClientCore::Send>& sends);
+    void send_frames(const std::vector<consensus::Endpoint>& to, consensus::Payload payload);
     void finished(client::Finished done);
     void fail(Callback& done, ErrorCode code, std::string what) const;
     void on_frame(ByteView key, const Bytes& frame);
@@ -127,6 +129,8 @@ private:
     client::SequenceFile sequence_;
     Options options_;
     client::Receipts receipts_;
+    client::KeyChecker checker_;
+    consensus::Verifier verifier_{membership_, checker_};
     client::ClientCore core_;
     std::map<Bytes, HostId> host_by_key_;
     boost::asio::io_context io_;
@@ -280,7 +284,8 @@ void ClientImpl::pump() {
     core_.tick(now());
     while (true) {
         client::ClientCore::Output output = core_.take_output();
-        if (!output.sign && output.send.empty() && output.finished.empty()) break;
+        if (!output.sign && output.send.empty() && output.finished.empty() && !output.ask_config)
+            break;
         perform(std::move(output));
     }
     arm_timer();
@@ -290,6 +295,7 @@ void ClientImpl::pump() {
 void ClientImpl::perform(client::ClientCore::Output output) {
     if (output.sign) sign(*output.sign);
     send(output.send);
+    if (output.ask_config) send_frames(output.ask_config->to, output.ask_config->question);
     for (client::Finished& done : output.finished) finished(std::move(done));
 }
 
@@ -324,13 +330,18 @@ void ClientImpl::send(const std::vector<client::ClientCore::Send>& sends) {
             part.bodies.push_back(sends[at].body);
             bytes += sends[at].body->raw.size();
         }
-        std::vector<Bytes> frames =
-            bft::wire::encode(consensus::Endpoint::of_client(config_.id), to, std::move(part));
-        for (std::size_t i = 0; i < to.size(); ++i)
-            if (auto host = membership_.host_of(to[i]))
-                links_->send(config_.hosts[host->value].key,
-                             std::make_shared<const Bytes>(std::move(frames[i])));
+        send_frames(to, std::move(part));
     }
+}
+
+void ClientImpl::send_frames(const std::vector<consensus::Endpoint>& to,
+                             consensus::Payload payload) {
+    std::vector<Bytes> frames =
+        bft::wire::encode(consensus::Endpoint::of_client(config_.id), to, std::move(payload));
+    for (std::size_t i = 0; i < to.size(); ++i)
+        if (auto host = membership_.host_of(to[i]))
+            links_->send(config_.hosts[host->value].key,
+                         std::make_shared<const Bytes>(std::move(frames[i])));
 }
 
 void ClientImpl::finished(client::Finished done) {
@@ -381,6 +392,11 @@ void ClientImpl::on_frame(ByteView key, const Bytes& frame) {
                 core_.replied(host->second, each, at);
     } else if (const auto* rejected = std::get_if<consensus::Rejected>(&message->payload)) {
         core_.rejected(host->second, message->from, *rejected, now());
+    } else if (const auto* barrier = std::get_if<consensus::BarrierCertPtr>(&message->payload)) {
+        // Many tell the same: only what is new is worth its signatures.
+        if (!*barrier || (*barrier)->config->version <= core_.config()) return;
+        if (membership_.host_of(message->from) != host->second) return;
+        if (verifier_.verify(*message)) core_.configured(*barrier, now());
     } else {
         return;
     }
@@ -419,6 +435,7 @@ void ClientImpl::publish() {
     statistics_.outstanding = core_.outstanding();
     statistics_.waiting = core_.waiting();
     statistics_.view = core_.view().value;
+    statistics_.configuration = core_.config().value;
     for (const auto& [host, count] : core_.disagreements())
         statistics_.disagreements[config_.hosts[host.value].name] = count;
 }

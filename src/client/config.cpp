@@ -118,6 +118,19 @@ void read_groups(Reader& reader, const toml::table& root, Config& config,
     }
 }
 
+void read_admins(Reader& reader, const toml::table& root, Config& config) {
+    for (const toml::node& node : reader.list(root, "admins")) {
+        auto text = node.value<std::string>();
+        auto key = text ? from_hex(*text) : std::nullopt;
+        if (key && key->size() == 32)
+            config.admins.keys.push_back(std::move(*key));
+        else
+            reader.complain(node.source(), "an admin's key is 64 hexadecimal digits");
+    }
+    config.admins.quorum =
+        static_cast<std::uint32_t>(reader.number(root, "admin_quorum", UINT32_MAX));
+}
+
 }  // namespace
 
 Result<Config> parse_config(std::string_view text, const std::filesystem::path& folder,
@@ -147,6 +160,7 @@ Result<Config> parse_config(std::string_view text, const std::filesystem::path& 
     if (config.primaries.empty()) reader.complain(root.source(), "'primaries' is empty");
     read_groups(reader, root, config, names);
     if (config.groups.empty()) reader.complain(root.source(), "there is no [[group]]");
+    if (root.contains("admins")) read_admins(reader, root, config);
     if (!reader.errors().empty()) return error(Errc::malformed, reader.errors());
     return config;
 }
@@ -184,6 +198,12 @@ std::string to_toml(const Config& config) {
         << "key = " << quoted(config.key_file.string()) << "\n"
         << "application = " << quoted(config.application.string()) << "\n"
         << "primaries = " << names(config.primaries) << "\n";
+    if (!config.admins.keys.empty()) {
+        out << "admin_quorum = " << config.admins.quorum << "\nadmins = [";
+        for (const Bytes& key : config.admins.keys)
+            out << (&key == &config.admins.keys.front() ? "" : ", ") << quoted(hex(key));
+        out << "]\n";
+    }
     for (const Host& host : config.hosts)
         out << "\n[[host]]\nname = " << quoted(host.name) << "\naddress = " << quoted(host.address)
             << "\nkey = " << quoted(hex(host.key)) << "\n";
@@ -206,13 +226,23 @@ consensus::Membership membership_of(const Config& config) {
     membership.cluster = config.cluster;
     membership.version = config.version;
     membership.f = config.f;
-    for (HostId host : config.primaries) membership.primaries.push_back({host, {}});
+    // USIG identities are numbered as in the cluster file: primaries, then groups by position.
+    UsigId next{};
+    auto member = [&next](HostId host) {
+        consensus::Member made{host, next};
+        next = next.next();
+        return made;
+    };
+    for (HostId host : config.primaries) membership.primaries.push_back(member(host));
     for (const auto& [id, hosts] : config.groups) {
         consensus::Group group{id, {}};
-        for (HostId host : hosts) group.members.push_back({host, {}});
+        for (HostId host : hosts) group.members.push_back(member(host));
         membership.groups.push_back(std::move(group));
     }
     membership.owners = config.owners;
+    membership.admins = config.admins;
+    for (std::uint32_t h = 0; h < config.hosts.size(); ++h)
+        membership.host_keys[HostId(h)] = config.hosts[h].key;
     return membership;
 }
 

@@ -31,7 +31,8 @@ struct Config {
     std::vector<Host> hosts;            ///< by HostId
     std::vector<HostId> primaries;      ///< by PrimaryId
     std::map<GroupId, std::vector<HostId>> groups;  ///< members by position
-    std::map<PartitionId, GroupId> owners;          ///< of every partition, 0 included
+    std::map<PartitionId, GroupId> owners;  ///< of every partition, 0 included, at the beginning
+    consensus::AdminKeys admins;            ///< whose changes the cluster takes
 };
 
 /// `path` is the file or the folder that holds client.toml. The error's sentence lists everything
@@ -41,7 +42,7 @@ Result<Config> parse_config(std::string_view text, const std::filesystem::path& 
                             const std::string& name_for_errors);
 /// The file's text; paths are written as they are given.
 std::string to_toml(const Config& config);
-/// As the protocol sees it; USIG identities, voters and other clients are not known to a client.
+/// As the protocol sees it; voters and other clients are not known to a client.
 consensus::Membership membership_of(const Config& config);
 
 }  // namespace bft::client

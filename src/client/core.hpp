@@ -120,6 +120,8 @@ public:
     [[nodiscard]] std::size_t waiting() const { return waiting_; }
     [[nodiscard]] std::uint64_t sent_again() const { return sent_again_; }
     [[nodiscard]] View view() const { return view_; }
+    /// That requests are addressed by.
+    [[nodiscard]] ConfigVersion config() const { return configs_.newest().version; }
     /// Answers that differed from the accepted one, by host; late ones included.
     [[nodiscard]] const std::map<HostId, std::uint64_t>& disagreements() const {
         return disagreements_;

@@ -21,9 +21,11 @@ Result<std::vector<Position>> check_receipt(const Receipt& receipt, const Member
     const ItemResult& answer = reply.answer;
     if (receipt.cluster != membership.cluster)
         return error(Errc::refused, "it is of another cluster, or of another configuration of it");
-    auto owner = membership.owner(answer.rid.home);
-    if (!owner || *owner != reply.group)
-        return error(Errc::refused, "the group that answered does not own the request's partition");
+    // Partitions move; one of f+1 signers is correct, and its group owned the partition then.
+    if (!membership.owner(answer.rid.home))
+        return error(Errc::refused, "the cluster has no such partition");
+    if (membership.group(reply.group) == nullptr)
+        return error(Errc::refused, "the cluster has no such group");
     if (answer.has_result &&
         result_digest(answer.outcome, answer.code, answer.result) != answer.rdig)
         return error(Errc::refused, "the result is not the one that was signed");

@@ -170,7 +170,8 @@ Attempt Batch::attempt(Session& session, const WindowCache& cache) {
     rollback_pending_ = false;
     ran_together_ = 0;
     for (auto& item : items_) {
-        item.outcome = item.nop() ? Outcome::duplicate : Outcome::ok;
+        bool passed = item.execution.item.kind == consensus::ItemKind::nop;
+        item.outcome = passed ? Outcome::duplicate : Outcome::ok;
         item.code = 0;
         item.result.clear();
     }
@@ -528,6 +529,11 @@ std::vector<std::string> Batch::bookkeeping() const {
                 "," + quote_bytes(to_bytes(window.bits())) + ")");
     if (!windows_.empty())
         statements.back() += " ON DUPLICATE KEY UPDATE low=VALUES(low),bitmap=VALUES(bitmap)";
+    for (const auto& item : items_)
+        if (const auto& config = item.execution.config)
+            statements.push_back("REPLACE INTO cbft_cfg (id,version,config) VALUES (0," +
+                                 text_of(config->version) + "," +
+                                 quote_bytes(consensus::encode(*config)) + ")");
     // At a checkpoint every database forgets the same rows: those that no client may ask for any
     // more (C4), of slots that replicas do not send again. The windows are those of exactly this
     // point of the order, since a batch ends with its checkpoint item.

@@ -65,6 +65,7 @@ private:
         Bytes result;
         Digest rdig;
 
+        /// Nothing is called: a NOP, a checkpoint or a configuration.
         [[nodiscard]] bool nop() const {
             return execution.item.kind != consensus::ItemKind::transaction;
         }

@@ -52,7 +52,7 @@ public:
                   "an executor has workers and its batches have room");
     }
 
-    Result<std::map<PartitionId, Seq>> open() {
+    Result<Standing> open() {
         invariant(workers_.empty(), "an executor is opened once");
         auto control = Session::connect(shared_.options.connect);
         if (!control) return control.error();
@@ -90,7 +90,7 @@ public:
     [[nodiscard]] const ExecutorCounters& counters() const { return shared_.counters; }
 
 private:
-    Result<std::map<PartitionId, Seq>> prepare(Session& control) {
+    Result<Standing> prepare(Session& control) {
         const auto& options = shared_.options;
         if (auto locked = lock_database(control); !locked) return locked.error();
         if (auto hole = determinism_hole(control.version()); !hole.empty())
@@ -101,9 +101,12 @@ private:
                                          : check_installed(control, shared_.application);
         if (!installed) return installed.error();
         auto next = next_sequences(control);
-        if (!next || !next->empty() || !options.genesis) return next;
-        if (auto right = check_genesis(*options.genesis); !right) return right.error();
-        return next;
+        if (!next) return next.error();
+        if (next->empty() && options.genesis)
+            if (auto right = check_genesis(*options.genesis); !right) return right.error();
+        auto config = configuration(control);
+        if (!config) return config.error();
+        return Standing{std::move(*next), std::move(*config)};
     }
 
     // On a session of its own, for a scan leaves its session in a snapshot.
@@ -135,7 +138,7 @@ OrderedExecutor::~OrderedExecutor() {
     stop();
 }
 
-Result<std::map<PartitionId, Seq>> OrderedExecutor::open() {
+Result<Standing> OrderedExecutor::open() {
     return impl_->open();
 }
 bool OrderedExecutor::execute(consensus::Execution execution) {

@@ -80,6 +80,12 @@ struct ExecutorHandlers {
     std::function<void(Slot)> cut;
 };
 
+/// What a database says of itself.
+struct Standing {
+    std::map<PartitionId, Seq> next;     ///< of each partition that ever executed something
+    consensus::ConfigurationPtr config;  ///< null: the cluster's first one
+};
+
 class OrderedExecutor {
 public:
     /// `application` must live as long as the executor.
@@ -91,10 +97,9 @@ public:
     OrderedExecutor& operator=(const OrderedExecutor&) = delete;
 
     /// Blocks while it connects, creates and checks the bookkeeping tables, binds the database to
-    /// the cluster and the voter, takes the database's lock and starts the workers. Returns
-    /// next_seq of each partition that ever executed something. An error's sentence says what to
-    /// do.
-    Result<std::map<PartitionId, Seq>> open();
+    /// the cluster and the voter, takes the database's lock and starts the workers. An
+    /// error's sentence says what to do.
+    Result<Standing> open();
 
     /// Executes after what the same worker was given before. False, and nothing done, when that
     /// worker's queue is full. Requires execution.worker < workers.

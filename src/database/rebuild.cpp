@@ -217,7 +217,7 @@ Result<void> Rebuilder::wipe(Session& session) {
                              std::to_string(what_.slot.value) +
                              "'),('installing','again');"
                              "DELETE FROM cbft_meta WHERE k='application';"
-                             "DROP TABLE IF EXISTS cbft_part,cbft_exec,cbft_win");
+                             "DROP TABLE IF EXISTS cbft_part,cbft_exec,cbft_win,cbft_cfg");
     if (!wiped) return wiped;
     if (auto created = create_bookkeeping(session); !created) return created;
     if (auto installed = install(session, application_); !installed) return installed;

@@ -112,6 +112,7 @@ private:
 
 std::map<std::string, std::string> tables_of(const catalog::Application& application) {
     std::map<std::string, std::string> tables = application.tables();
+    tables["cbft_cfg"] = "";
     tables["cbft_exec"] = "";
     tables["cbft_part"] = "";
     tables["cbft_win"] = "home";

@@ -24,6 +24,8 @@ constexpr const char* kTables =
     "NULL,"
     " low BIGINT UNSIGNED NOT NULL, bitmap BINARY(32) NOT NULL,"
     " PRIMARY KEY (home,client)) ENGINE=InnoDB;"
+    "CREATE TABLE IF NOT EXISTS cbft_cfg (id TINYINT UNSIGNED NOT NULL PRIMARY KEY,"
+    " version BIGINT UNSIGNED NOT NULL, config MEDIUMBLOB NOT NULL) ENGINE=InnoDB;"
     "CREATE TABLE IF NOT EXISTS cbft_meta (k VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT "
     "NULL"
     " PRIMARY KEY, v VARBINARY(1024) NOT NULL) ENGINE=InnoDB;";
@@ -172,6 +174,18 @@ Result<std::map<PartitionId, Seq>> next_sequences(Session& session) {
     for (const auto& row : *rows)
         next[PartitionId(static_cast<std::uint32_t>(to_number(row[0])))] = Seq(to_number(row[1]));
     return next;
+}
+
+Result<consensus::ConfigurationPtr> configuration(Session& session) {
+    auto row = session.value("SELECT config FROM cbft_cfg");
+    if (!row) return row.error();
+    if (!*row) return consensus::ConfigurationPtr();
+    auto decoded = consensus::decode_configuration(as_bytes(**row));
+    if (!decoded)
+        return error(Errc::refused, where(session) +
+                                        ": cbft_cfg holds no configuration: somebody "
+                                        "else wrote to this database");
+    return std::make_shared<const consensus::Configuration>(std::move(*decoded));
 }
 
 Result<std::vector<consensus::ItemResult>> find_results(

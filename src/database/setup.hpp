@@ -5,6 +5,7 @@
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "catalog/application.hpp"
+#include "consensus/configuration.hpp"
 #include "consensus/messages.hpp"
 #include "database/session.hpp"
 
@@ -40,6 +41,9 @@ Result<void> lock_database(Session& session, const std::string& name);
 
 /// cbft_part.
 Result<std::map<PartitionId, Seq>> next_sequences(Session& session);
+
+/// cbft_cfg: the newest configuration that was executed; null: the cluster's first one is in force.
+Result<consensus::ConfigurationPtr> configuration(Session& session);
 
 /// The rows of cbft_exec for `items` of `slot`; those without a row are left out.
 Result<std::vector<consensus::ItemResult>> find_results(

@@ -188,15 +188,17 @@ Exchange::Outcome Exchange::check(Message message) const {
     const Body* body = std::get_if<Body>(&message.payload);
     Body request = body != nullptr ? *body : nullptr;
     Endpoint here = message.to;
-    bool of_client = message.from.role == Endpoint::Role::client;
+    Endpoint from = message.from;
+    bool of_client = from.role == Endpoint::Role::client;
     auto verified = verifier_.verify(std::move(message));
     if (!verified) {
-        if (of_client && request) return Refused{here, refusal(request->id, verified.error())};
+        if (of_client && request)
+            return Refused{here, from, refusal(request->id, verified.error())};
         return Dropped{Drop::unverified, verified.error().what};
     }
     if (request) {
         if (auto refused = refuse(application_, *request)) {
-            if (of_client) return Refused{here, std::move(*refused)};
+            if (of_client) return Refused{here, from, std::move(*refused)};
             return Dropped{Drop::inadmissible, refused->text};
         }
     }
@@ -208,7 +210,7 @@ void Exchange::conclude(VerifyPool::Lane lane, const Outcome& outcome) {
         hand_over(*verified);
     } else if (const auto* refused = std::get_if<Refused>(&outcome)) {
         ++rejected_;
-        transmit(refused->by, {{Endpoint::of_client(refused->answer.rid.client)}, refused->answer});
+        transmit(refused->by, {{refused->to}, refused->answer});
     } else {
         dropped(lane, std::get<Dropped>(outcome));
     }

@@ -114,6 +114,7 @@ private:
     };
     struct Refused {
         consensus::Endpoint by;
+        consensus::Endpoint to;  ///< who brought it; its signer, but for configurations
         consensus::Rejected answer;
     };
     using Outcome = std::variant<consensus::Verified, Dropped, Refused>;

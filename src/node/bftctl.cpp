@@ -19,6 +19,7 @@ constexpr const char* footer = R"(A first cluster:
   bftctl call --client cluster/clients/admin stock_level 1 1 15
   bftctl audit cluster                                   compare all databases now
   bftctl snapshot save cluster                           a backup that proves itself
+  bftctl partition move 3 --to 2 --client ... --key ...  another group takes partition 3 over
 
 Exit status: 0 done; 1 it did not work; 2 wrong command line or file; 3 call: aborted by a rule of the
 application; 4 call: no f+1 equal answers in time; 5 status, audit, check: a host is down,
@@ -38,21 +39,15 @@ int main(int argc, char** argv) {
     app.footer(footer);
     app.require_subcommand(1);
     const std::vector<std::pair<std::string, Command>> commands = {
-        {"init", add_init(app)},
-        {"install", add_install(app)},
-        {"generate", add_generate(app)},
-        {"status", add_status(app)},
-        {"call", add_call(app)},
-        {"check", add_check(app)},
-        {"audit", add_audit(app)},
-        {"manifest", add_manifest(app)},
-        {"verify-receipt", add_verify_receipt(app)},
-        {"top", add_top(app)},
-        {"rolling-restart", add_rolling_restart(app)},
-        {"drain", add_drain(app)},
-        {"log-level", add_log_level(app)},
-        {"debug", add_debug(app)},
-        {"snapshot", add_snapshot(app)},
+        {"init", add_init(app)},         {"install", add_install(app)},
+        {"generate", add_generate(app)}, {"status", add_status(app)},
+        {"call", add_call(app)},         {"check", add_check(app)},
+        {"audit", add_audit(app)},       {"partition", add_partition(app)},
+        {"group", add_group(app)},       {"controller", add_controller(app)},
+        {"manifest", add_manifest(app)}, {"verify-receipt", add_verify_receipt(app)},
+        {"top", add_top(app)},           {"rolling-restart", add_rolling_restart(app)},
+        {"drain", add_drain(app)},       {"log-level", add_log_level(app)},
+        {"debug", add_debug(app)},       {"snapshot", add_snapshot(app)},
         {"enroll", add_enroll(app)},
     };
     try {

@@ -38,5 +38,8 @@ Command add_log_level(CLI::App& app);
 Command add_debug(CLI::App& app);
 Command add_snapshot(CLI::App& app);
 Command add_enroll(CLI::App& app);
+Command add_partition(CLI::App& app);
+Command add_group(CLI::App& app);
+Command add_controller(CLI::App& app);
 
 }  // namespace bft::node

@@ -71,6 +71,9 @@ public:
             if (Result<void> done = make_host(host); !done) return done.error();
         for (const TopologyClient& client : topology_.clients)
             if (Result<void> done = make_client(client); !done) return done.error();
+        for (const std::string& name : topology_.admins)
+            if (Result<void> done = make_admin(name); !done) return done.error();
+        cluster_.admin_quorum = topology_.admin_quorum;
         fill_places();
         if (Result<void> done = write_files(); !done) return done.error();
         return cluster_;
@@ -219,6 +222,14 @@ private:
         return {};
     }
 
+    Result<void> make_admin(const std::string& name) {
+        const Result<fs::path> file = staging_.place(fs::path("admins") / (name + ".key"));
+        if (!file) return file.error();
+        const crypto::SigningKey key = crypto::SigningKey::generate();
+        cluster_.admins.push_back({name, key.public_key()});
+        return key.save(*file);
+    }
+
     /// A host's counters go to its ordering identity first, then to its groups by id.
     ClusterIdentity next_identity(const std::string& host) {
         return {host, tpms_.at(host).identities.at(used_[host]++)};
@@ -322,6 +333,8 @@ bool target_is_free(const Options& options, const Topology& topology) {
     for (const TopologyClient& client : topology.clients)
         for (const char* file : {"client.toml", "client.key"})
             look(fs::path(options.dir) / "clients" / client.name / file);
+    for (const std::string& name : topology.admins)
+        look(fs::path(options.dir) / "admins" / (name + ".key"));
     if (!free)
         std::fprintf(
             stderr,
@@ -401,6 +414,11 @@ int run(const Options& options) {
             "snapshot restore %s hosts/NAME` before its first start\n",
             static_cast<unsigned long long>(cluster->genesis->slot.value),
             hex(cluster->genesis->cluster).c_str(), options.snapshot.c_str());
+    if (!cluster->admins.empty())
+        std::printf(
+            "%u of the %zu key(s) in admins/ change its configuration: move them to a safe "
+            "place\n",
+            cluster->admin_quorum, cluster->admins.size());
     return exit_done;
 }
 

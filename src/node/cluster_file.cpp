@@ -61,6 +61,11 @@ Digest ClusterFile::digest() const {
             .digest(genesis->snapshot)
             .digest(genesis->cluster)
             .u64(genesis->slot.value);
+    if (!admins.empty()) {
+        d.text("admins").u32(admin_quorum);
+        count(admins);
+        for (const ClusterAdmin& admin : admins) d.text(admin.name).bytes(admin.key);
+    }
     return d.finish();
 }
 
@@ -94,6 +99,8 @@ consensus::Membership ClusterFile::membership() const {
     for (const std::string& voter : voters) m.voters.push_back(host_id(voter).value());
     for (std::uint32_t h = 0; h < hosts.size(); ++h) m.host_keys[HostId(h)] = hosts[h].key;
     for (const ClusterClient& client : clients) m.clients[client.id] = client.key;
+    m.admins.quorum = admin_quorum;
+    for (const ClusterAdmin& admin : admins) m.admins.keys.push_back(admin.key);
     return m;
 }
 
@@ -131,7 +138,9 @@ std::string render(const ClusterFile& cluster) {
         << "f_database = " << cluster.f_database << "\n"
         << "checkpoint_slots = " << cluster.checkpoint_slots << "\n"
         << "scan_slots = " << cluster.scan_slots << "\n"
-        << "voters = " << list(cluster.voters, quoted) << "\n\n"
+        << "voters = " << list(cluster.voters, quoted) << "\n";
+    if (!cluster.admins.empty()) out << "admin_quorum = " << cluster.admin_quorum << "\n";
+    out << "\n"
         << "[application]\n"
         << "name = " << quoted(cluster.application.name) << "\n"
         << "digest = " << quoted(hex(cluster.application.digest)) << "\n"
@@ -170,6 +179,10 @@ std::string render(const ClusterFile& cluster) {
             << "id = " << client.id.value << "\n"
             << "name = " << quoted(client.name) << "\n"
             << "key = " << quoted(hex(client.key)) << "\n";
+    for (const ClusterAdmin& admin : cluster.admins)
+        out << "\n[[admin]]\n"
+            << "name = " << quoted(admin.name) << "\n"
+            << "key = " << quoted(hex(admin.key)) << "\n";
     return out.str();
 }
 

@@ -46,6 +46,12 @@ struct ClusterClient {
     Bytes key;  ///< Ed25519 public key, 32 bytes, or P-256, 65 bytes
 };
 
+/// Who may change the configuration, together with others (CF1).
+struct ClusterAdmin {
+    std::string name;
+    Bytes key;  ///< Ed25519 public key, 32 bytes
+};
+
 struct ClusterApplication {
     std::string name;
     Digest digest;                 ///< of the folder's content, see catalog::Application
@@ -79,6 +85,8 @@ struct ClusterFile {
         voters;  ///< host names, 2f_database+1, by VoterId; none: f_database is 0
     std::vector<ClusterClient> clients;  ///< sorted by id
     std::optional<ClusterGenesis> genesis;
+    std::uint32_t admin_quorum = 0;  ///< so many admins must sign a change; 0: nobody can
+    std::vector<ClusterAdmin> admins;
 
     /// Of all fields except addresses and folders, in the order of this struct.
     [[nodiscard]] Digest digest() const;

@@ -69,6 +69,7 @@ public:
         check_partition_zero(root);
         read_voters(root);
         for (TableReader& client : root.tables("client", Need::required)) read_client(client);
+        read_admins(root);
         root.finish();
         std::sort(cluster_.groups.begin(), cluster_.groups.end(),
                   [](const auto& a, const auto& b) { return a.id < b.id; });
@@ -218,10 +219,26 @@ private:
         cluster_.clients.push_back(std::move(client));
     }
 
+    void read_admins(TableReader& root) {
+        for (TableReader& table : root.tables("admin")) {
+            ClusterAdmin admin;
+            table.text("name", admin.name, Need::required);
+            once(table, "name", admin_names_, admin.name, "admin");
+            table.hex_bytes("key", 32, admin.key, Need::required);
+            once(table, "key", keys_, hex(admin.key), "key");
+            table.finish();
+            cluster_.admins.push_back(std::move(admin));
+        }
+        const bool any = !cluster_.admins.empty();
+        root.number("admin_quorum", cluster_.admin_quorum, any ? 1 : 0,
+                    static_cast<std::int64_t>(cluster_.admins.size()),
+                    any ? Need::required : Need::optional);
+    }
+
     ReadContext& context_;
     ClusterFile cluster_;
     Names host_names_, addresses_, keys_, usigs_, group_ids_, partitions_, client_ids_,
-        client_names_;
+        client_names_, admin_names_;
 };
 
 }  // namespace

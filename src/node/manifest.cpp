@@ -175,6 +175,10 @@ ClusterFile read_members(const json::value& root) {
         if (!id) throw Wrong("a client's 'id' must be a number in a string");
         cluster.clients.push_back({ClientId(*id), text(one, "name"), bytes(one, "key", {32, 65})});
     }
+    if (!root.as_object().contains("admins")) return cluster;
+    cluster.admin_quorum = number(member(root, "admin_quorum"));
+    for (const json::value& one : list(root, "admins"))
+        cluster.admins.push_back({text(one, "name"), bytes(one, "key", {32})});
     return cluster;
 }
 
@@ -214,6 +218,12 @@ std::string manifest_json(const ClusterFile& cluster, const catalog::Application
                             {"name", client.name},
                             {"key", hex(client.key)}};
     });
+    if (!cluster.admins.empty()) {
+        root["admin_quorum"] = cluster.admin_quorum;
+        root["admins"] = list_of(cluster.admins, [](const ClusterAdmin& admin) {
+            return json::object{{"name", admin.name}, {"key", hex(admin.key)}};
+        });
+    }
     root["digest"] = hex(cluster.digest());
     return json::serialize(root);
 }

@@ -485,6 +485,13 @@ Result<void> Node::open_http() {
         return why;
     };
     sources.metrics = [this] { return metrics::to_text(metric_families(status())); };
+    sources.owner = [this](PartitionId partition) {
+        const consensus::Configuration* newest = nullptr;
+        for (const auto& replica : replicas_)
+            if (newest == nullptr || newest->version < replica->config().version)
+                newest = &replica->config();
+        return newest != nullptr ? newest->owner(partition) : std::nullopt;
+    };
     auto front = roles::HttpFront::create(*environment_, *application_, *key_, std::move(web_key),
                                           std::move(options), std::move(sources));
     if (!front) return front.error();

@@ -86,6 +86,7 @@ client::Config client_config(const ClusterFile& cluster, ClientId id) {
         for (const consensus::Member& member : group.members)
             config.groups[group.id].push_back(member.host);
     config.owners = membership.owners;
+    config.admins = membership.admins;
     return config;
 }
 

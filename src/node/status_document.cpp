@@ -66,6 +66,13 @@ StatusDocument::Replica read_replica(const json::value& value) {
     replica.pending = number(value, "pending");
     replica.active = boolean(value, "active", true);
     replica.halted = boolean(value, "halted", false);
+    replica.config = number(value, "config");
+    if (const json::value* all = find(value, "latency_counts"); all != nullptr && all->is_array())
+        for (const json::value& each : all->get_array()) {
+            boost::system::error_code failure;
+            auto count = each.to_number<std::uint64_t>(failure);
+            replica.latency_counts.push_back(failure ? 0 : count);
+        }
     return replica;
 }
 

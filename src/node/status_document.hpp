@@ -34,6 +34,9 @@ struct StatusDocument {
         std::uint64_t pending = 0;  ///< requests not ordered yet
         bool active = true;         ///< the view has begun here
         bool halted = false;        ///< own state contradicts f+1 others: votes no more
+        std::uint64_t config = 0;   ///< version that is in force
+        /// From request to answer, by bucket of metrics::Latency.
+        std::vector<std::uint64_t> latency_counts;
     };
     struct Voter {
         std::map<std::uint64_t, std::uint64_t> next;  ///< partition -> sequence number

@@ -28,6 +28,7 @@ public:
         root.path("application", topology_.application, Need::required);
         read_clients(root);
         root.texts("origins", topology_.origins);
+        read_admins(root);
         for (TableReader& host : root.tables("host", Need::required)) read_host(host);
         for (TableReader& group : root.tables("group", Need::required)) read_group(group);
         check_roles(root);
@@ -75,6 +76,20 @@ private:
             table.finish();
         }
         if (topology_.clients.empty()) root.error("clients", "name at least one client");
+    }
+
+    void read_admins(TableReader& root) {
+        root.texts("admins", topology_.admins);
+        Names seen;
+        for (const std::string& name : topology_.admins) {
+            if (!is_plain(name))
+                root.error("admins",
+                           "admin name '" + name + "' may have letters, digits, '-' and '_' only");
+            once(root, "admins", seen, name, "admin");
+        }
+        const auto all = static_cast<std::uint32_t>(topology_.admins.size());
+        topology_.admin_quorum = all == 0 ? 0 : all / 2 + 1;
+        root.number("admin_quorum", topology_.admin_quorum, all == 0 ? 0 : 1, all);
     }
 
     void read_host(TableReader& table) {

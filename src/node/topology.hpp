@@ -49,8 +49,10 @@ struct Topology {
     std::filesystem::path application;
     std::vector<TopologyHost> hosts;
     std::vector<TopologyGroup> groups;
-    std::vector<TopologyClient> clients;  ///< ids count from 1
-    std::vector<std::string> origins;     ///< whose pages may use the HTTP fronts
+    std::vector<TopologyClient> clients;       ///< ids count from 1
+    std::vector<std::string> origins;          ///< whose pages may use the HTTP fronts
+    std::vector<std::string> admins{"admin"};  ///< names: whose keys change the configuration
+    std::uint32_t admin_quorum = 1;            ///< so many of them together
 
     [[nodiscard]] std::vector<std::string> hosts_with(Role role) const;
 };

@@ -134,17 +134,18 @@ Result<void> DatabaseVoterRole::open_executor() {
                     guard_->cut_skipped(slot);
                 });
             }});
-    auto next = executor_->open();
-    if (!next) {
+    auto standing = executor_->open();
+    if (!standing) {
         executor_.reset();
-        return next.error();
+        return standing.error();
     }
-    next_ = *next;
+    next_ = std::move(standing->next);
+    config_ = std::move(standing->config);
     return {};
 }
 
 void DatabaseVoterRole::begin_service() {
-    engine_.emplace(environment_.membership, self_, options_, next_);
+    engine_.emplace(environment_.membership, self_, options_, next_, config_);
     trouble_.clear();
     halted_ = false;
 }
@@ -424,6 +425,7 @@ boost::json::object DatabaseVoterRole::report() const {
         {"lookups", counters.lookups.load()},
         {"halted", halted_},
         {"checkpoint", engine_ ? engine_->checkpoint().value : 0},
+        {"config", engine_ ? engine_->config().version.value : 0},
         {"quarantined", quarantined()},
         {"database_up", trouble_.empty()},
         {"trouble", trouble_},

@@ -76,6 +76,7 @@ private:
     database::ExecutorOptions executor_options_;
     const catalog::Application& application_;
     std::map<PartitionId, Seq> next_;         ///< of the database when it was opened
+    consensus::ConfigurationPtr config_;      ///< likewise
     std::optional<consensus::Voter> engine_;  ///< while the database is in service
     std::optional<consensus::DatabaseGuard> guard_;
     host::Ticker ticker_;

@@ -153,9 +153,18 @@ boost::json::object GroupReplicaRole::report() const {
     boost::json::object unanswered;
     for (const auto& [voter, slots] : executor.unanswered)
         unanswered[std::to_string(voter.value)] = slots;
+    boost::json::array latency;
+    for (std::uint64_t count : stages_.whole().counts()) latency.emplace_back(count);
+    boost::json::array partitions;
+    for (const auto& [partition, owner] : config().owners)
+        if (owner == group_) partitions.emplace_back(partition.value);
     return {
         {"group", group_.value},
         {"position", position_.value},
+        {"partitions", std::move(partitions)},
+        {"latency_counts", std::move(latency)},
+        {"config", agreement.config.value},
+        {"barrier_missing", agreement.unsettled ? agreement.unsettled->value : 0},
         {"view", agreement.view.value},
         {"active", agreement.active},
         {"halted", agreement.halted},

@@ -23,6 +23,10 @@ public:
     void start() override;
     [[nodiscard]] bool congested() const override;
     [[nodiscard]] boost::json::object report() const override;
+    /// The newest configuration that is in force here.
+    [[nodiscard]] const consensus::Configuration& config() const {
+        return engine_.agreement().configs().newest();
+    }
     [[nodiscard]] bool halted() const { return engine_.agreement().report().halted; }
     void add_disagreements(std::map<HostId, std::uint64_t>& by_host) const override;
 

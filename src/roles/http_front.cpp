@@ -212,7 +212,8 @@ std::optional<HttpFront::Alg> HttpFront::alg_of(const http::Request& request) co
 }
 
 std::optional<Endpoint> HttpFront::replica_for(PartitionId home) const {
-    auto group = environment_.membership.owner(home);
+    if (home.value == 0) return std::nullopt;  // configurations come over links
+    auto group = sources_.owner(home);
     auto found = group ? here_.find(*group) : here_.end();
     if (found == here_.end()) return std::nullopt;
     return Endpoint::replica(found->first, found->second);

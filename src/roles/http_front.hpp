@@ -43,6 +43,8 @@ struct HttpFrontSources {
     std::function<std::string()> status;     ///< JSON
     std::function<std::string()> not_ready;  ///< why; empty: it can serve
     std::function<std::string()> metrics;
+    /// Who owns a partition now, as far as this host knows.
+    std::function<std::optional<GroupId>(PartitionId)> owner;
 };
 
 class HttpFront {

@@ -111,6 +111,7 @@ boost::json::object PrimaryRole::report() const {
         {"next_slot", report.tip.value + 1},
         {"pooled", report.pooled},
         {"ordered", report.ordered},
+        {"config", engine_.configs().newest().version.value},
         {"outputs_waiting", host_.waiting()},
         {"fetches_served", fetches_.served()},
     };

@@ -43,6 +43,7 @@ void ReplicaStages::delivered(const consensus::Delivery& delivery, TimePoint now
     for (const consensus::DeliveredEntry& entry : delivery.entries) {
         if (!entry.body) continue;
         auto since = requested_.end(entry.body->id);
+        if (since) unanswered_.begin(entry.body->id, *since);
         if (slot == appended_.end()) continue;  // it came with a NEW-VIEW
         // Whoever hears of a request only with its slot knows nothing of its wait.
         if (since && *since <= slot->second) stages_.add(Stage::order, slot->second - *since);
@@ -54,6 +55,7 @@ void ReplicaStages::delivered(const consensus::Delivery& delivery, TimePoint now
 
 void ReplicaStages::answered(const RequestId& id, TimePoint now) {
     if (auto since = delivered_.end(id)) stages_.add(Stage::vote, now - *since);
+    if (auto since = unanswered_.end(id)) whole_.add(now - *since);
 }
 
 }  // namespace bft::roles

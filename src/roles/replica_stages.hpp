@@ -20,6 +20,9 @@ public:
     void delivered(const consensus::Delivery& delivery, TimePoint now);
     void answered(const consensus::RequestId& id, TimePoint now);
 
+    /// From a request's being known here to its answer, for requests of this group.
+    [[nodiscard]] const metrics::Latency& whole() const { return whole_; }
+
     /// Requests, slots and answers that are followed at one time; beyond, the oldest are given up.
     static constexpr std::size_t followed_max = 16384;
 
@@ -41,6 +44,8 @@ private:
     host::Stages& stages_;
     Followed requested_;
     Followed delivered_;
+    Followed unanswered_;  ///< delivered, since they were requested
+    metrics::Latency whole_;
     std::map<Slot, TimePoint> appended_;
 };
 

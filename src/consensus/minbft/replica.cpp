@@ -409,7 +409,9 @@ void Replica::append(Prepare prepare, Now now) {
         if (auto body = bodies_.find(rd); body != bodies_.end())
             here.bodies.push_back(body->second);
         else
-            missing_[rd] = {now.mono + options_.retransmit / 4, header.slot, 0, true};
+            // Nobody sends it unasked, and everybody waits for us.
+            missing_[rd] = {now.mono, header.slot, 0, true};
+        check_at_ = {};
     }
     if (!here.bodies.empty()) out_.persist.push_back({std::move(here), false});
     show_slot(link, std::move(shown), now);

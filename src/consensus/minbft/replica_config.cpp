@@ -23,6 +23,16 @@ std::optional<std::uint32_t> next_part(const std::vector<StatePartPtr>& parts) {
     return static_cast<std::uint32_t>(missing - parts.begin());
 }
 
+// What `group` takes over, by who had it.
+std::map<GroupId, std::set<PartitionId>> gained_by(GroupId group, const Configuration& before,
+                                                   const Configuration& after) {
+    std::map<GroupId, std::set<PartitionId>> gained;
+    if (!rules::windows_move) return gained;
+    for (const auto& [partition, owner] : before.owners)
+        if (owner != group && after.owner(partition) == group) gained[owner].insert(partition);
+    return gained;
+}
+
 }  // namespace
 
 // --- the chain stops, and goes on
@@ -158,7 +168,7 @@ void Replica::on_barrier(const BarrierCertPtr& barrier, Now now) {
     if (barrier->config->version == configs_.newest().version.next()) put_in_force(barrier, now);
 }
 
-void Replica::put_in_force(const BarrierCertPtr& barrier, Now) {
+void Replica::put_in_force(const BarrierCertPtr& barrier, Now now) {
     if (!configs_.establish(barrier)) return;
     out_.persist.push_back({BarrierRecord{barrier}});
     out_.events.push_back(
@@ -172,6 +182,9 @@ void Replica::put_in_force(const BarrierCertPtr& barrier, Now) {
     barrier_word_.reset();
     out_.send.push_back({membership_.all_primaries(), barrier});
     let_requests_go();
+    // Before the next slot is here: its requests wait for it.
+    auto gained = gained_by(group_, configs_.at(barrier->slot), *barrier->config);
+    if (delivered_ == barrier->slot && !gained.empty()) (void)take_partitions(barrier, now);
 }
 
 // A request that this group sees to. A CONFIG only when its turn has come: to wait for any other
@@ -202,6 +215,8 @@ void Replica::let_requests_go() {
 void Replica::on_fetch_config(const Endpoint& from, const FetchConfig& fetch) {
     if (BarrierCertPtr barrier = configs_.after(fetch.version))
         out_.send.push_back({{from}, std::move(barrier)});
+    else if (from.role == Endpoint::Role::client)
+        out_.send.push_back({{from}, FetchConfig{configs_.newest().version}});
 }
 
 // R15 for what a barrier is made of.
@@ -213,10 +228,15 @@ void Replica::ask_for_barrier(Now now) {
             t.donor = members[(t.donors++ + position_.value) % members.size()];
             t.parts.clear();
             t.ask_at = {};
-            t.give_up_at = now.mono + options_.retransmit * donor_patience;
+            // It may lag or be down; but answers may also take their time.
+            t.give_up_at = now.mono + options_.retransmit / 2 * t.donors;
         }
         if (now.mono >= t.ask_at) {
             t.ask_at = now.mono + options_.retransmit;
+            // Nobody gives anything away before the barrier: the donor may not have it yet.
+            if (t.parts.empty())
+                if (auto barrier = configs_.barrier_at(t.slot))
+                    out_.send.push_back({{t.donor}, std::move(barrier)});
             out_.send.push_back(
                 {{t.donor}, FetchState{{}, t.slot, next_part(t.parts).value_or(0)}});
         }
@@ -247,21 +267,19 @@ bool Replica::leave_config_slot(Now now) {
 }
 
 bool Replica::take_partitions(const BarrierCertPtr& barrier, Now now) {
-    std::set<PartitionId> lost;
-    std::map<GroupId, std::set<PartitionId>> gained;
-    for (const auto& [partition, before] : configs_.at(barrier->slot).owners) {
-        GroupId after = *barrier->config->owner(partition);
-        if (before == after) continue;
-        if (before == group_) lost.insert(partition);
-        if (after == group_) gained[before].insert(partition);
-    }
-    if (!rules::windows_move) gained.clear();
+    const Configuration& before = configs_.at(barrier->slot);
+    auto gained = gained_by(group_, before, *barrier->config);
     for (const auto& [group, partitions] : gained) {
         if (taken_.contains({barrier->slot, group})) continue;
-        if (!taking_ || taking_->slot != barrier->slot || taking_->group != group)
+        if (!taking_ || taking_->slot != barrier->slot || taking_->group != group) {
             taking_ = Taking{barrier->slot, group, {}, {}, 0, {}, now.mono};
+            check_at_ = {};
+        }
         return false;
     }
+    std::set<PartitionId> lost;
+    for (const auto& [partition, owner] : before.owners)
+        if (owner == group_ && barrier->config->owner(partition) != group_) lost.insert(partition);
     std::erase_if(windows_, [&](const auto& each) { return lost.contains(each.first.first); });
     for (const auto& [group, partitions] : gained) {
         for (const auto& [key, window] : taken_.at({barrier->slot, group})->windows)
@@ -298,7 +316,9 @@ void Replica::on_handover(const Endpoint& from, const StatePartPtr& part, Now no
     if (t.parts.empty()) t.parts.assign(part->parts, nullptr);
     if (t.parts.size() != part->parts) return;
     t.parts[part->part] = part;
-    t.ask_at = {};
+    // As fast as a donor gives.
+    t.ask_at = now.mono + options_.retransmit * 2 / handover_rate;
+    check_at_ = std::min(check_at_, t.ask_at);
     t.give_up_at = now.mono + options_.retransmit * donor_patience;
     if (next_part(t.parts)) return;
     auto state = std::make_shared<DerivedState>(t.parts.front()->state);

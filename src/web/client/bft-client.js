@@ -229,11 +229,11 @@ export class BftClient {
       fetch: this.fetchFn, cache: this.cache, client: this.id.toString(), alg: this.alg, onTrouble,
       onCommit: (group, position, transaction, digest) => {
         const request = this.#byId.get(`${transaction.home}/${transaction.cseq}`);
-        if (!request || request.group !== group) return;
+        if (!request) return;
         try {
-          request.tally.event(position, transaction, digest, performance.now() - request.started);
+          request.tally.event(group, position, transaction, digest, performance.now() - request.started);
         } catch (error) {
-          onTrouble?.(request.tally.members[position], error.message);
+          onTrouble?.(this.manifest.member(group, position)?.name, error.message);
         }
         this.#judge(request);
       },
@@ -278,12 +278,12 @@ export class BftClient {
       slot: answer.slot,
       index: answer.index,
       time: new Date(Number(answer.ts_ms)),
-      group: request.group,
+      group: votes[0].group,
       request: { client: this.id.toString(), home: request.home, cseq: String(request.cseq) },
       latencyMs: performance.now() - request.started,
       attempts: request.attempts,
       ...tally.report(votes),
-      receipt: () => makeReceipt(this.manifest, { group: request.group, answer, request: request.raw,
+      receipt: () => makeReceipt(this.manifest, { group: votes[0].group, answer, request: request.raw,
         result: full && toBase64Url(full.result), html: request.page ? full.html : undefined,
         votes: signed() }),
       settled: this.#settled(request, votes),

@@ -22,7 +22,9 @@ export async function manifestDigest(m) {
       ...group.partitions.map(u32)]),
     u32(m.voters.length), ...m.voters.map(sizedText),
     u32(m.clients.length),
-    ...m.clients.flatMap((client) => [u64(client.id), sizedText(client.name), sized(fromHex(client.key))])));
+    ...m.clients.flatMap((client) => [u64(client.id), sizedText(client.name), sized(fromHex(client.key))]),
+    ...(m.admins === undefined ? [] : [u32(m.admin_quorum), u32(m.admins.length),
+      ...m.admins.flatMap((admin) => [sizedText(admin.name), sized(fromHex(admin.key, 32))])])));
 }
 
 export class Manifest {

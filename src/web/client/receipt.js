@@ -137,7 +137,9 @@ export async function verifyReceipt(manifest, receipt) {
   try {
     if (receipt.version !== 1) throw new FormatError('a receipt of another version');
     if (receipt.cluster !== manifest.digest) throw new FormatError('a receipt of another cluster or configuration');
-    if (manifest.owners.get(receipt.answer.home) !== receipt.group) throw new FormatError('another group owns this partition');
+    // Partitions move: a correct replica signs only answers for what its group owned then.
+    if (!manifest.owners.has(receipt.answer.home)) throw new FormatError('there is no such partition');
+    if (!manifest.groups.has(receipt.group)) throw new FormatError('there is no such group');
     const leaf = await answerDigest(receipt.group, receipt.answer);
     parts = await checkParts(receipt);
     for (const signature of receipt.signatures.slice(0, 256)) {

@@ -1,5 +1,6 @@
-// The votes on one request: f+1 equal signed answers of distinct positions of the owner group are the truth, because
-// at most f of them lie. Nothing below that is ever handed out.
+// The votes on one request: f+1 equal signed answers of distinct positions of one group are the truth, because
+// at most f of them lie. A partition may have moved since the manifest was made: a correct replica answers only for what
+// its group owned then, and answers of different groups are never equal. Nothing below that is ever handed out.
 
 import { FormatError, digestOf, equalBytes, fromBase64Url, fromHex, toHex, toU64, u64 } from './bytes.js';
 import { answerDigest, leafIsSigned, pageDigest, refusalDigest, repliesDigest, resultDigest } from './receipt.js';
@@ -32,9 +33,11 @@ export class Tally {
   }
 
   /** What a signed event says; its signature has been verified, and is no receipt's part by itself. */
-  event(position, transaction, digest, ms) {
+  event(group, place, transaction, digest, ms) {
     this.#isMine(transaction);
-    return this.#add(position, { kind: 'answer', digest, answer: transaction, ms });
+    const position = this.members.indexOf(this.manifest.member(group, place)?.name);
+    if (position < 0) return undefined;
+    return this.#add(position, { kind: 'answer', digest, answer: transaction, ms, group, position: place });
   }
 
   failed(position, why) {
@@ -60,13 +63,13 @@ export class Tally {
   }
 
   async #checkSigned(position, entry, leaf) {
-    if (entry.group !== this.request.group || entry.position !== position)
-      throw new FormatError('speaks for another position');
+    const host = this.manifest.member(entry.group, entry.position)?.name;
+    if (host === undefined || host !== this.members[position]) throw new FormatError('speaks for another position');
     if (entry.cluster !== this.manifest.digest) {
       const error = new FormatError('speaks of another cluster or configuration than the pinned manifest');
       throw Object.assign(error, { otherCluster: entry.cluster });
     }
-    if (!(await leafIsSigned(this.manifest, this.request.group, position, leaf, entry.signature, this.cache)))
+    if (!(await leafIsSigned(this.manifest, entry.group, entry.position, leaf, entry.signature, this.cache)))
       throw new FormatError('the signature is not good');
   }
 
@@ -77,7 +80,8 @@ export class Tally {
     if (other) return other;
     await this.#checkSigned(position, entry, leaf);
     this.#isMine(answer);
-    const vote = { kind: 'answer', digest: toHex(leaf), answer, signature: entry.signature };
+    const vote = { kind: 'answer', digest: toHex(leaf), answer, signature: entry.signature, group: entry.group,
+      position: entry.position };
     if (entry.result !== undefined) {
       vote.result = fromBase64Url(entry.result);
       if (!equalBytes(await resultDigest(answer, vote.result), fromHex(answer.rdig, 32)))

@@ -167,7 +167,7 @@ class Cluster:
         driver = subprocess.Popen(
             [TPCC / "tpcc_drive", "--config", self.dir / "clients" / "bench", "--warehouses", str(self.warehouses),
              "--scale", str(self.scale), "--clients", str(clients), "--seconds", str(seconds), "--drain", "120",
-             "--json", self.result_file, "--record", self.dir / "acknowledged"],
+             "--json", self.result_file, "--record", self.dir / "acknowledged", "--timeline", self.dir / "timeline"],
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
         self.drivers.append(driver)
         return driver
@@ -269,6 +269,19 @@ class Cluster:
 
     def hosts(self):
         return self.script("hosts").stdout.split()
+
+    def groups(self):
+        """Group -> partitions that it owns now, as f+1 replicas say."""
+        document = json.loads(run(BFTCTL, "group", "list", "--json", "--client", self.dir / "clients" / "admin",
+                                  check=True).stdout)
+        return {group["id"]: group["partitions"] for group in document["groups"]}
+
+    def move_command(self, partitions, to, *words):
+        return [BFTCTL, "partition", "move", *partitions, "--to", to, "--client", self.dir / "clients" / "admin",
+                "--key", self.dir / "admins" / "admin.key", *words]
+
+    def move(self, partitions, to, *words):
+        return run(*self.move_command(partitions, to, *words))
 
 
 class UnderLoad(unittest.TestCase):

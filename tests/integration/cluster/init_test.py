@@ -92,6 +92,9 @@ class Init(unittest.TestCase):
                 self.assertEqual(stat.S_IMODE((home / secret).stat().st_mode), 0o600, secret)
         key = self.out / "clients" / "c" / "client.key"
         self.assertEqual(stat.S_IMODE(key.stat().st_mode), 0o600)
+        admin = self.out / "admins" / "admin.key"
+        self.assertEqual(stat.S_IMODE(admin.stat().st_mode), 0o600)
+        self.assertEqual(list(self.out.glob("hosts/*/*admin*")), [], "it belongs to no host")
         files = {(self.out / "hosts" / host / "cluster.toml").read_bytes() for host in HOSTS}
         self.assertEqual(len(files), 1, "every host has the same cluster file")
 

@@ -66,8 +66,8 @@ TEST(Crash, ASuccessorGoesOnFromTheSequenceRows) {
         // What the engine does with next_seq: items below it are not executed again.
         std::size_t expected = 0;
         for (const auto& execution : load) {
-            auto at = next->find(execution.item.seqs[0].partition);
-            if (at != next->end() && execution.item.seqs[0].seq < at->second) continue;
+            auto at = next->next.find(execution.item.seqs[0].partition);
+            if (at != next->next.end() && execution.item.seqs[0].seq < at->second) continue;
             rig.give(execution);
             ++expected;
         }

@@ -24,7 +24,8 @@ protected:
         rig = std::make_unique<Rig>(connect);
         auto opened = rig->open();
         ASSERT_TRUE(opened) << opened.error().what;
-        EXPECT_TRUE(opened->empty());
+        EXPECT_TRUE(opened->next.empty());
+        EXPECT_FALSE(opened->config);
     }
     const consensus::ItemResult& run(consensus::Execution execution) {
         rig->give(std::move(execution));
@@ -147,7 +148,7 @@ TEST_F(Execution, DuplicatesAndNopsOnlyMoveTheNumbers) {
     rig = std::make_unique<Rig>(connect);
     auto opened = rig->open();
     ASSERT_TRUE(opened) << opened.error().what;
-    EXPECT_EQ(opened->at(PartitionId(1)), Seq(4));
+    EXPECT_EQ(opened->next.at(PartitionId(1)), Seq(4));
     EXPECT_EQ(run(later).outcome, Outcome::duplicate);
     EXPECT_EQ(sql("SELECT COUNT(*) FROM journal"), "1");
     EXPECT_EQ(sql("SELECT COUNT(*) FROM cbft_exec"), "3");
@@ -180,7 +181,6 @@ TEST_F(Execution, LocksOfOthersDelayAndAreNeverRecorded) {
     ASSERT_EQ(run(order.call(open_account(1, 1, "10.00"), {1})).outcome, Outcome::ok);
     auto blocker = Session::connect(connect).value();
     blocker.run("START TRANSACTION; UPDATE account SET note='locked'").value();
-    rig->executed.clear();
     rig->give(order.call(
         {"transfer", {std::int64_t{1}, std::int64_t{2}, std::int64_t{1}, std::string("1.00")}},
         {1, 2}));
@@ -222,6 +222,34 @@ TEST_F(Execution, OrderTimeAndSeedMakeEqualDatabases) {
     EXPECT_GT(digests[0].tables.at("journal").rows, 50u);
     EXPECT_TRUE(digests[0].tables.contains("cbft_exec"));
     EXPECT_FALSE(digests[0].tables.contains("cbft_meta"));
+}
+
+TEST_F(Execution, AConfigurationIsKeptWithTheItemThatMadeIt) {
+    auto config = std::make_shared<consensus::Configuration>();
+    config->version = ConfigVersion(3);
+    config->owners = {{PartitionId(0), GroupId(1)}, {PartitionId(2), GroupId(4)}};
+    auto item = order.nop({0, 2});
+    item.item.kind = consensus::ItemKind::config;
+    item.config = config;
+    EXPECT_EQ(run(item).outcome, Outcome::ok);
+    EXPECT_EQ(sql("SELECT version FROM cbft_cfg"), "3");
+    EXPECT_EQ(sql("SELECT COUNT(*) FROM cbft_exec"), "0") << "its answer follows from the item";
+
+    auto later = std::make_shared<consensus::Configuration>(*config);
+    later->version = ConfigVersion(4);
+    later->owners[PartitionId(2)] = GroupId(1);
+    item = order.nop({0, 2});
+    item.item.kind = consensus::ItemKind::config;
+    item.config = later;
+    run(item);
+    rig = nullptr;
+    rig = std::make_unique<Rig>(connect);
+    auto opened = rig->open();
+    ASSERT_TRUE(opened) << opened.error().what;
+    ASSERT_TRUE(opened->config) << "also after a restart";
+    EXPECT_EQ(consensus::encode(*opened->config), consensus::encode(*later));
+    EXPECT_EQ(opened->next.at(PartitionId(0)), Seq(3));
+    EXPECT_EQ(sql("SELECT COUNT(*) FROM cbft_cfg"), "1");
 }
 
 TEST_F(Execution, WorkersOnDisjointPartitionsRunAtOnce) {

@@ -43,7 +43,7 @@ public:
     Rig(const ConnectOptions& connect, std::uint32_t workers = 1, std::uint32_t voter = 0,
         Digest cluster = {}, const catalog::Application& application = bank());
 
-    Result<std::map<PartitionId, Seq>> open() { return executor_->open(); }
+    Result<Standing> open() { return executor_->open(); }
     void give(consensus::Execution execution);
     /// Runs the loop until `done`; false after half a minute.
     bool run_until(const std::function<bool()>& done);

@@ -50,6 +50,22 @@ TEST(ClientConfig, WhatIsWrittenIsRead) {
     EXPECT_EQ(membership.host_of(consensus::Endpoint::replica(GroupId(2), Position(2))), HostId(1));
 }
 
+TEST(ClientConfig, KnowsAdminsAndNumbersCountersAsTheClusterFileDoes) {
+    Config config = sample();
+    config.admins = {2, {Bytes(32, 7), Bytes(32, 8), Bytes(32, 9)}};
+    auto read = parse_config(to_toml(config), "/somewhere", "client.toml");
+    ASSERT_TRUE(read) << read.error().what;
+    EXPECT_EQ(read->admins, config.admins);
+    auto membership = membership_of(*read);
+    EXPECT_EQ(membership.admins, config.admins);
+    EXPECT_EQ(membership.primaries[0].usig, UsigId(0));
+    EXPECT_EQ(membership.groups[1].members[2].usig, UsigId(6));
+    EXPECT_EQ(membership.host_keys.at(HostId(3)), Bytes(32, 3));
+    std::string text = to_toml(config);
+    text.replace(text.find("0707"), 4, "07");
+    EXPECT_FALSE(parse_config(text, "/somewhere", "client.toml"));
+}
+
 TEST(ClientConfig, ReportsEveryErrorWithItsLine) {
     std::string text = to_toml(sample());
     text.replace(text.find("f = 1"), 5, "f = 2");

@@ -116,11 +116,21 @@ TEST_F(ReceiptTest, WhatIsSignedCannotBeChanged) {
     EXPECT_TRUE(spoilt([](Receipt& r) { r.signatures[0].alg = "p256"; }));
 }
 
-TEST_F(ReceiptTest, AnotherGroupHasNoSayInIt) {
+TEST_F(ReceiptTest, APartitionMayHaveMovedToAnotherGroup) {
     receipt.answer.answer.rid.home = PartitionId(5);
     sign(0);
     sign(1);
-    EXPECT_THAT(check().error().what, HasSubstr("does not own"));
+    EXPECT_TRUE(check());
+}
+
+TEST_F(ReceiptTest, OnlyGroupsAndPartitionsOfTheClusterCount) {
+    receipt.answer.answer.rid.home = PartitionId(6);
+    sign(0);
+    sign(1);
+    EXPECT_THAT(check().error().what, HasSubstr("no such partition"));
+    receipt.answer.answer.rid.home = PartitionId(5);
+    receipt.answer.group = GroupId(3);
+    EXPECT_THAT(check().error().what, HasSubstr("no such group"));
 }
 
 }  // namespace

@@ -90,6 +90,36 @@ TEST(ClusterFile, GivesTheMembership) {
     EXPECT_EQ(cluster.roles_of("host2"), (std::set<Role>{Role::usig, Role::replica, Role::voter}));
 }
 
+TEST(ClusterFile, AdminsAreThereOrNot) {
+    ClusterFile cluster = small_cluster();
+    const Digest without = cluster.digest();
+    EXPECT_EQ(cluster.membership().admins.quorum, 0U);
+    cluster.admins = {{"ann", Bytes(32, 1)}, {"ben", Bytes(32, 2)}, {"cy", Bytes(32, 3)}};
+    cluster.admin_quorum = 2;
+    EXPECT_NE(cluster.digest(), without);
+    const auto loaded = parse(cluster);
+    ASSERT_TRUE(loaded.value) << listing(loaded.errors);
+    EXPECT_EQ(loaded.value->digest(), cluster.digest());
+    EXPECT_EQ(loaded.value->membership().admins.quorum, 2U);
+    EXPECT_EQ(loaded.value->membership().admins.keys[2], Bytes(32, 3));
+    for (const std::uint32_t quorum : {0U, 4U}) {
+        cluster.admin_quorum = quorum;
+        EXPECT_THAT(listing(parse(cluster).errors), HasSubstr("admin_quorum"));
+    }
+    cluster.admin_quorum = 2;
+    cluster.admins[1].key = cluster.admins[0].key;
+    EXPECT_THAT(listing(parse(cluster).errors), HasSubstr("is given twice"));
+}
+
+TEST(ClusterFile, AGroupMayOwnNothing) {
+    ClusterFile cluster = small_cluster();
+    for (PartitionId p : cluster.groups[1].partitions) cluster.groups[0].partitions.push_back(p);
+    cluster.groups[1].partitions.clear();
+    const auto loaded = parse(cluster);
+    ASSERT_TRUE(loaded.value) << listing(loaded.errors);
+    EXPECT_EQ(loaded.value->membership().groups.size(), 2U);
+}
+
 TEST(ClusterFile, DigestBindsEverythingButAddressesAndFolders) {
     const ClusterFile original = small_cluster();
     ClusterFile moved = original;

@@ -33,6 +33,8 @@ TEST(Manifest, SaysWhatTheDigestNeeds) {
     // Not their defaults: the document must say them.
     cluster.checkpoint_slots = 64;
     cluster.scan_slots = 128;
+    cluster.admins = {{"ann", Bytes(32, 1)}, {"ben", Bytes(32, 2)}};
+    cluster.admin_quorum = 2;
     EXPECT_NE(cluster.digest(), before);
     const auto again = parse_manifest(manifest_json(cluster, application()));
     ASSERT_TRUE(again) << again.error().what;

@@ -55,6 +55,21 @@ TEST(Topology, SaysWhatIsWrong) {
     }
 }
 
+TEST(Topology, MostAdminsMustSignUnlessItSaysOtherwise) {
+    const auto with = [](const std::string& lines) {
+        return parse_topology(replaced(sample(), "# admins = [\"admin\"]", lines), "/t.toml");
+    };
+    EXPECT_EQ(with("").value->admins, (std::vector<std::string>{"admin"}));
+    EXPECT_EQ(with("").value->admin_quorum, 1U);
+    const auto three = with("admins = [\"ann\", \"ben\", \"cy\"]");
+    ASSERT_TRUE(three.value) << listing(three.errors);
+    EXPECT_EQ(three.value->admin_quorum, 2U);
+    EXPECT_EQ(with("admins = []").value->admin_quorum, 0U);
+    EXPECT_THAT(listing(with("admins = [\"a\"]\nadmin_quorum = 2").errors),
+                HasSubstr("admin_quorum"));
+    EXPECT_THAT(listing(with("admins = [\"a\", \"a\"]").errors), HasSubstr("given twice"));
+}
+
 TEST(Topology, WithoutVotersItOrdersOnly) {
     std::string text = sample();
     for (int i = 0; i < 3; ++i) text = replaced(text, "\"replica\", \"voter\"", "\"replica\"");

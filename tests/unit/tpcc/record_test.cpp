@@ -1,5 +1,7 @@
 #include "record.hpp"
 
+#include "profile.hpp"
+
 #include <gtest/gtest.h>
 
 namespace bft::tpcc {
@@ -58,6 +60,17 @@ TEST(Record, ACallWithoutOutcomeIsLost) {
     CallResult result;
     result.error = bftnode::Error{bftnode::ErrorCode::timeout, "no answer"};
     EXPECT_EQ(record_line(new_order(), &result), "lost new_order 2 3 17 2");
+}
+
+TEST(Profile, IsReadOrRefused) {
+    auto steps = parse_profile("8x30,64x60,1x1");
+    ASSERT_TRUE(steps) << steps.error().what;
+    ASSERT_EQ(steps->size(), 3u);
+    EXPECT_EQ((*steps)[1].clients, 64u);
+    EXPECT_EQ((*steps)[1].length, std::chrono::seconds(60));
+    for (const char* wrong :
+         {"", "8", "8x", "x8", "0x5", "5x0", "8x30,", "8x30;1x1", "8x30 ", "-1x3"})
+        EXPECT_FALSE(parse_profile(wrong)) << wrong;
 }
 
 }  // namespace

@@ -1,0 +1,185 @@
+#include "client/admin.hpp"
+
+#include "consensus/signed_bytes.hpp"
+#include "crypto/tls.hpp"
+#include "wire/codec.hpp"
+
+#include <algorithm>
+
+namespace bft::client {
+
+using consensus::Endpoint;
+
+namespace {
+
+constexpr Duration ask_every = 200ms;
+
+TimePoint now() {
+    return TimePoint(
+        std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
+}
+
+}  // namespace
+
+Result<consensus::Body> sign_change(const Config& config, consensus::ConfigChange change,
+                                    const std::vector<crypto::SigningKey>& keys) {
+    if (config.admins.quorum == 0)
+        return error(Errc::refused, "this cluster has no admin keys: its configuration is fixed");
+    const Digest digest = consensus::change_digest(config.cluster, change);
+    std::map<std::uint32_t, Bytes> signatures;
+    for (const crypto::SigningKey& key : keys) {
+        auto found =
+            std::find(config.admins.keys.begin(), config.admins.keys.end(), key.public_key());
+        if (found == config.admins.keys.end())
+            return error(Errc::refused, "one of the keys is no admin key of this cluster");
+        signatures[static_cast<std::uint32_t>(found - config.admins.keys.begin())] =
+            key.sign(digest);
+    }
+    if (signatures.size() < config.admins.quorum)
+        return error(Errc::refused, std::to_string(signatures.size()) + " admin key(s) given, " +
+                                        std::to_string(config.admins.quorum) +
+                                        " must sign together");
+    change.signatures.clear();
+    for (auto& [key, signature] : signatures)
+        change.signatures.push_back({key, std::move(signature)});
+    auto request = std::make_shared<consensus::Request>(consensus::config_request(change));
+    request->raw = wire::encode_request(*request);
+    request->rd = consensus::request_digest(request->raw);
+    return consensus::Body(std::move(request));
+}
+
+Admin::Admin(Config config, std::unique_ptr<boost::asio::ssl::context> tls)
+    : config_(std::move(config)),
+      membership_(membership_of(config_)),
+      history_(membership_),
+      tls_(std::move(tls)) {
+    for (std::uint32_t h = 0; h < config_.hosts.size(); ++h)
+        host_by_key_[config_.hosts[h].key] = HostId(h);
+}
+
+Admin::~Admin() {
+    if (links_) links_->close();
+}
+
+Result<std::unique_ptr<Admin>> Admin::open(Config config, const crypto::SigningKey& key) {
+    auto tls = crypto::make_tls_context(key);
+    if (!tls) return tls.error();
+    std::unique_ptr<Admin> admin(new Admin(std::move(config), std::move(*tls)));
+    net::LinkOptions options;
+    options.name = "admin";
+    Admin* self = admin.get();
+    admin->links_ = std::make_unique<net::Links>(
+        admin->io_, *admin->tls_, options,
+        net::LinkCallbacks{
+            [self](ByteView peer) { return self->host_by_key_.contains(to_bytes(peer)); },
+            [self](ByteView peer, Bytes frame) { self->on_frame(peer, frame); },
+            [self](ByteView peer) { self->up_.insert(to_bytes(peer)); },
+            [self](ByteView peer, std::string_view) { self->up_.erase(to_bytes(peer)); }});
+    for (const Host& host : admin->config_.hosts)
+        if (auto dialled = admin->links_->dial(host.key, host.address); !dialled)
+            return dialled.error();
+    return admin;
+}
+
+void Admin::send(const std::vector<Endpoint>& to, const consensus::Payload& payload) {
+    std::vector<Bytes> frames = wire::encode(Endpoint::of_client(config_.id), to, payload);
+    for (std::size_t i = 0; i < to.size(); ++i)
+        if (auto host = membership_.host_of(to[i]))
+            links_->send(config_.hosts[host->value].key,
+                         std::make_shared<const Bytes>(std::move(frames[i])));
+}
+
+void Admin::ask() {
+    const GroupId coordinators = *history_.newest().owner(PartitionId(0));
+    send(membership_.replicas(coordinators), consensus::FetchConfig{history_.newest().version});
+}
+
+void Admin::on_frame(ByteView key, const Bytes& frame) {
+    auto host = host_by_key_.find(to_bytes(key));
+    auto message = wire::decode(frame);
+    if (host == host_by_key_.end() || !message) return;
+    if (message->to != Endpoint::of_client(config_.id)) return;
+    if (message->from.role != Endpoint::Role::replica) return;
+    if (membership_.host_of(message->from) != host->second) return;
+    note(*message);
+}
+
+void Admin::note(const consensus::Message& message) {
+    const GroupId coordinators = *history_.newest().owner(PartitionId(0));
+    const Position position(message.from.index);
+    if (const auto* barrier = std::get_if<consensus::BarrierCertPtr>(&message.payload)) {
+        if (!*barrier || (*barrier)->config->version <= history_.newest().version) return;
+        if (!verifier_.verify(message) || !history_.skip_to(*barrier)) return;
+        up_to_date_.clear();
+        ask();
+    } else if (message.from.group != coordinators) {
+        return;
+    } else if (const auto* known = std::get_if<consensus::FetchConfig>(&message.payload)) {
+        if (known->version == history_.newest().version) up_to_date_.insert(position);
+    } else if (const auto* rejected = std::get_if<consensus::Rejected>(&message.payload)) {
+        refusals_[position] = rejected->text;
+    }
+}
+
+template <class Condition>
+bool Admin::wait(Duration patience, const std::function<void()>& again, Condition condition) {
+    const TimePoint end = now() + patience;
+    std::size_t linked = 0;
+    for (TimePoint next{}; !condition();) {
+        const TimePoint at = now();
+        if (at >= end) return false;
+        // Also when a link has come up since.
+        if (at >= next || up_.size() > linked) {
+            again();
+            next = at + ask_every;
+        }
+        linked = up_.size();
+        io_.restart();
+        io_.run_one_for(std::min(next, end) - at);
+    }
+    return true;
+}
+
+Result<consensus::Configuration> Admin::current(Duration patience) {
+    up_to_date_.clear();
+    const bool known = wait(
+        patience, [this] { ask(); }, [this] { return up_to_date_.size() >= membership_.quorum(); });
+    if (known) return history_.newest();
+    return error(Errc::unavailable,
+                 std::to_string(up_to_date_.size()) +
+                     " of the f+1 = " + std::to_string(membership_.quorum()) +
+                     " replicas that are needed said in time what is in force; " +
+                     std::to_string(connected()) + " of " + std::to_string(config_.hosts.size()) +
+                     " hosts are linked");
+}
+
+Result<consensus::BarrierCertPtr> Admin::order(const consensus::Body& request, Duration patience) {
+    auto change = consensus::decode_change(request->op);
+    if (!change) return change.error();
+    auto wanted = consensus::apply(history_.newest(), *change);
+    if (!wanted) return wanted.error();
+    refusals_.clear();
+    std::vector<Endpoint> to = membership_.replicas(*history_.newest().owner(PartitionId(0)));
+    for (const Endpoint& primary : membership_.all_primaries()) to.push_back(primary);
+    const bool over = wait(
+        patience,
+        [&] {
+            send(to, request);
+            ask();
+        },
+        [&] {
+            return history_.newest().version >= wanted->version ||
+                   refusals_.size() >= membership_.quorum();
+        });
+    if (history_.newest().version >= wanted->version) {
+        consensus::BarrierCertPtr barrier =
+            history_.after(ConfigVersion(wanted->version.value - 1));
+        if (consensus::encode(*barrier->config) == consensus::encode(*wanted)) return barrier;
+        return error(Errc::refused, "another change came first and made version " +
+                                        std::to_string(wanted->version.value));
+    }
+    if (over) return error(Errc::refused, refusals_.begin()->second);
+    return error(Errc::unavailable, "it was not in force in time, and may still come into force");
+}
+
+}  // namespace bft::client

@@ -1,0 +1,68 @@
+// Brings changes of the configuration to a cluster and follows what becomes of them (protocol.md
+// 3.16): over a client's links, on the calling thread.
+#pragma once
+
+#include "client/config.hpp"
+#include "client/key_checker.hpp"
+#include "consensus/configuration.hpp"
+#include "crypto/signing_key.hpp"
+#include "net/links.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+#include <memory>
+#include <set>
+#include <string>
+
+namespace bft::client {
+
+/// `change`, signed by `keys`. Errc::refused: a key that is not an admin's, or too few of them.
+[[nodiscard]] Result<consensus::Body> sign_change(const Config& config,
+                                                  consensus::ConfigChange change,
+                                                  const std::vector<crypto::SigningKey>& keys);
+
+class Admin {
+public:
+    /// Connects in the background.
+    static Result<std::unique_ptr<Admin>> open(Config config, const crypto::SigningKey& key);
+    ~Admin();
+
+    /// What f+1 replicas of the coordinators' group have in force. Errc::unavailable: they did not
+    /// say so in time.
+    [[nodiscard]] Result<consensus::Configuration> current(Duration patience);
+
+    /// Has `request` ordered. Its barrier, when it is in force; Errc::refused: it was turned down,
+    /// or another change came first; Errc::unavailable: not in time, so it may still come into
+    /// force.
+    [[nodiscard]] Result<consensus::BarrierCertPtr> order(const consensus::Body& request,
+                                                          Duration patience);
+
+    /// Hosts that are linked.
+    [[nodiscard]] std::size_t connected() const { return up_.size(); }
+
+private:
+    Admin(Config config, std::unique_ptr<boost::asio::ssl::context> tls);
+
+    void on_frame(ByteView key, const Bytes& frame);
+    void send(const std::vector<consensus::Endpoint>& to, const consensus::Payload& payload);
+    void ask();
+    void note(const consensus::Message& message);
+    template <class Condition>
+    bool wait(Duration patience, const std::function<void()>& again, Condition condition);
+
+    Config config_;
+    consensus::Membership membership_;
+    KeyChecker checker_;
+    consensus::Verifier verifier_{membership_, checker_};
+    consensus::ConfigHistory history_;
+    std::map<Bytes, HostId> host_by_key_;
+    std::set<Bytes> up_;
+    /// Positions of the coordinators' group that know nothing newer than we do.
+    std::set<Position> up_to_date_;
+    std::map<Position, std::string> refusals_;
+    boost::asio::io_context io_;
+    std::unique_ptr<boost::asio::ssl::context> tls_;
+    std::unique_ptr<net::Links> links_;
+};
+
+}  // namespace bft::client

@@ -1,0 +1,202 @@
+// bftctl controller: as many groups serve as the load needs. It only ever acts through
+// configurations that the cluster orders, so replicas check each step.
+#include "base/log.hpp"
+#include "client/admin.hpp"
+#include "node/bftctl.hpp"
+#include "node/bftctl_survey.hpp"
+#include "node/elastic.hpp"
+
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+namespace bft::node {
+namespace {
+
+struct Options {
+    std::vector<std::string> places;
+    std::string client;
+    std::vector<std::string> keys;
+    std::string policy;
+    double target_ms = 0, cool_down_s = -1;
+    std::uint32_t min_groups = 0, max_groups = 0;
+    double seconds = 0;
+    bool dry_run = false;
+};
+
+constexpr Duration patience = 10s;  // for what is in force, and for a change
+
+TimePoint clock_now() {
+    return TimePoint(
+        std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
+}
+
+ElasticView look(const std::vector<Target>& targets) {
+    ElasticView view;
+    Survey survey = ask(targets);
+    for (HostStatus& host : survey.hosts)
+        if (!host.document.empty()) view.hosts.emplace(host.host, std::move(host.status));
+    view.at = clock_now();
+    return view;
+}
+
+/// The file's policy, with what the command line says.
+std::optional<ElasticPolicy> policy_of(const Options& options) {
+    ElasticPolicy policy;
+    if (!options.policy.empty()) {
+        Loaded<ElasticPolicy> loaded = load_policy(options.policy);
+        for (const Diagnostic& wrong : loaded.errors)
+            std::fprintf(stderr, "%s\n", to_string(wrong).c_str());
+        if (!loaded.value) return std::nullopt;
+        policy = *loaded.value;
+    }
+    const auto duration = [](double seconds) {
+        return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+    };
+    if (options.target_ms > 0) policy.target_p95 = duration(options.target_ms / 1000);
+    if (options.cool_down_s >= 0) policy.cool_down = duration(options.cool_down_s);
+    if (options.min_groups > 0) policy.min_groups = options.min_groups;
+    if (options.max_groups > 0) policy.max_groups = options.max_groups;
+    return policy;
+}
+
+class Controller {
+public:
+    Controller(const ElasticPolicy& policy, client::Config config, client::Admin& admin,
+               std::vector<crypto::SigningKey> keys, bool dry_run)
+        : policy_(policy),
+          config_(std::move(config)),
+          admin_(admin),
+          keys_(std::move(keys)),
+          dry_run_(dry_run) {}
+
+    void step(const ElasticView& before, const ElasticView& after) {
+        auto now = admin_.current(patience);
+        if (!now) {
+            log::warn("controller_blind what=\"{}\"", now.error().what);
+            return;
+        }
+        const ElasticSample sample = sample_between(before, after, std::move(*now));
+        const ElasticDecision decision = decide(policy_, sample, memory_);
+        log::debug("controller_sample groups={} what=\"{}\"", serving(sample.now).size(),
+                   decision.why);
+        if (!decision.moves.empty()) act(sample, decision);
+    }
+
+private:
+    void act(const ElasticSample& sample, const ElasticDecision& decision) {
+        if (dry_run_) {
+            log::info("controller_would groups={} what=\"{}\"", decision.groups, decision.why);
+            return;
+        }
+        consensus::ConfigChange change{sample.now.version.next(), decision.moves, {}};
+        auto request = client::sign_change(config_, std::move(change), keys_);
+        if (!request) {
+            log::error("controller_refused what=\"{}\"", request.error().what);
+            return;
+        }
+        const TimePoint began = clock_now();
+        auto barrier = admin_.order(*request, patience);
+        const auto took =
+            std::chrono::duration_cast<std::chrono::milliseconds>(clock_now() - began).count();
+        if (!barrier)
+            log::warn("controller_decided groups={} done=false ms={} what=\"{}\" because=\"{}\"",
+                      decision.groups, took, decision.why, barrier.error().what);
+        else
+            log::info("controller_decided groups={} done=true version={} slot={} ms={} what=\"{}\"",
+                      decision.groups, (*barrier)->config->version.value, (*barrier)->slot.value,
+                      took, decision.why);
+    }
+
+    const ElasticPolicy& policy_;
+    client::Config config_;
+    client::Admin& admin_;
+    std::vector<crypto::SigningKey> keys_;
+    bool dry_run_;
+    ElasticMemory memory_;
+};
+
+Result<std::vector<crypto::SigningKey>> load_keys(const std::vector<std::string>& files) {
+    std::vector<crypto::SigningKey> keys;
+    for (const std::string& file : files) {
+        auto key = crypto::SigningKey::load(file);
+        if (!key) return key.error();
+        keys.push_back(std::move(*key));
+    }
+    return keys;
+}
+
+int failed(const Error& why) {
+    std::fprintf(stderr, "bftctl: %s\n", why.what.c_str());
+    return exit_failed;
+}
+
+int run(const Options& options) {
+    const Result<std::vector<Target>> targets = find_targets(options.places);
+    if (!targets) {
+        std::fprintf(stderr, "%s\n", targets.error().what.c_str());
+        return exit_usage;
+    }
+    const std::optional<ElasticPolicy> policy = policy_of(options);
+    if (!policy) return exit_usage;
+    auto keys = load_keys(options.keys);
+    if (!keys) return failed(keys.error());
+    auto config = client::load_config(options.client);
+    if (!config) return failed(config.error());
+    auto client_key = crypto::SigningKey::load(config->key_file);
+    if (!client_key) return failed(client_key.error());
+    auto admin = client::Admin::open(*config, *client_key);
+    if (!admin) return failed(admin.error());
+    log::start("controller", "info");
+    Controller controller(*policy, std::move(*config), **admin, std::move(*keys), options.dry_run);
+    const TimePoint began = clock_now();
+    for (ElasticView last = look(*targets);;) {
+        std::this_thread::sleep_for(policy->sample_every);
+        ElasticView now = look(*targets);
+        controller.step(last, now);
+        last = std::move(now);
+        if (options.seconds > 0 &&
+            std::chrono::duration<double>(clock_now() - began).count() >= options.seconds)
+            return exit_done;
+    }
+}
+
+}  // namespace
+
+Command add_controller(CLI::App& app) {
+    CLI::App* command = app.add_subcommand(
+        "controller", "Lets as many groups serve as the load needs, until it is ended");
+    auto options = std::make_shared<Options>();
+    command
+        ->add_option("PLACE", options->places,
+                     "where load is seen: a cluster's folder, a host's folder, or node.toml")
+        ->required();
+    command->add_option("--client", options->client, "a client's folder, made by init")->required();
+    command->add_option("--key", options->keys, "an admin's key; as often as keys must sign")
+        ->required();
+    command->add_option("--policy", options->policy, "config/controller.toml explains every key")
+        ->check(CLI::ExistingFile);
+    command->add_option("--target-p95-ms", options->target_ms, "instead of the policy's")
+        ->check(CLI::Range(1.0, 1e7));
+    command->add_option("--cool-down", options->cool_down_s, "seconds, instead of the policy's")
+        ->check(CLI::Range(0.0, 86400.0));
+    command->add_option("--min-groups", options->min_groups, "instead of the policy's")
+        ->check(CLI::Range(1u, 0xffff'ffffu));
+    command->add_option("--max-groups", options->max_groups, "instead of the policy's")
+        ->check(CLI::Range(1u, 0xffff'ffffu));
+    command->add_option("--seconds", options->seconds, "end after so long")
+        ->check(CLI::Range(1.0, 1e9));
+    command->add_flag("--dry-run", options->dry_run, "only say what it would do");
+    command->footer(
+        "Each decision is one line on standard error: controller_decided, with the reason. What "
+        "it\n"
+        "can do is what `bftctl partition move` can: replicas check each step, and a controller "
+        "that\n"
+        "dies or errs costs time, not safety.\n"
+        "Example:\n"
+        "  bftctl controller cluster --client cluster/clients/admin --key "
+        "cluster/admins/admin.key --policy controller.toml");
+    return [options] { return run(*options); };
+}
+
+}  // namespace bft::node

@@ -1,0 +1,74 @@
+#include "client/admin.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace bft::client {
+namespace {
+
+using testing::HasSubstr;
+
+class SignChange : public ::testing::Test {
+protected:
+    SignChange() {
+        for (int i = 0; i < 3; ++i) keys.push_back(crypto::SigningKey::generate());
+        config.cluster.bytes.fill(4);
+        config.admins.quorum = 2;
+        for (const auto& key : keys) config.admins.keys.push_back(key.public_key());
+        change.version = ConfigVersion(6);
+        change.moves = {{PartitionId(3), GroupId(2)}};
+    }
+    std::string why_not(std::vector<crypto::SigningKey> with) {
+        auto made = sign_change(config, change, with);
+        return made ? "" : made.error().what;
+    }
+    /// A key can be moved only; a copy comes from where it is kept.
+    std::vector<crypto::SigningKey> some(std::initializer_list<std::size_t> which) {
+        std::vector<crypto::SigningKey> taken;
+        for (std::size_t i : which) taken.push_back(std::move(keys[i]));
+        return taken;
+    }
+
+    Config config;
+    std::vector<crypto::SigningKey> keys;
+    consensus::ConfigChange change;
+};
+
+TEST_F(SignChange, EnoughAdminsMakeARequest) {
+    auto made = sign_change(config, change, some({2, 0}));
+    ASSERT_TRUE(made) << made.error().what;
+    const consensus::Request& request = **made;
+    EXPECT_EQ(request.id.client, consensus::config_client);
+    EXPECT_EQ(request.parts, (std::vector<PartitionId>{PartitionId(0), PartitionId(3)}));
+    auto read = consensus::decode_change(request.op);
+    ASSERT_TRUE(read);
+    ASSERT_EQ(read->signatures.size(), 2U);
+    EXPECT_EQ(read->signatures[0].key, 0U);
+    EXPECT_EQ(read->signatures[1].key, 2U);
+    EXPECT_TRUE(crypto::verify(config.admins.keys[2],
+                               consensus::change_digest(config.cluster, change),
+                               read->signatures[1].signature));
+    // As every replica will judge it.
+    consensus::Membership membership = membership_of(config);
+    membership.groups = {{GroupId(1), {{HostId(0), {}}, {HostId(1), {}}, {HostId(2), {}}}}};
+    KeyChecker checker;
+    consensus::Verifier verifier(membership, checker);
+    auto from = consensus::Endpoint::of_client(ClientId(1));
+    auto to = consensus::Endpoint::replica(GroupId(1), Position(0));
+    EXPECT_TRUE(verifier.verify({from, to, *made}));
+    membership.admins.quorum = 3;
+    EXPECT_FALSE(verifier.verify({from, to, *made}));
+}
+
+TEST_F(SignChange, TooFewOrForeignKeysDoNot) {
+    EXPECT_THAT(why_not({}), HasSubstr("2 must sign"));
+    EXPECT_THAT(why_not(some({1})), HasSubstr("1 admin key(s) given"));
+    std::vector<crypto::SigningKey> foreign = some({0, 2});
+    foreign.push_back(crypto::SigningKey::generate());
+    EXPECT_THAT(why_not(std::move(foreign)), HasSubstr("no admin key"));
+    config.admins = {};
+    EXPECT_THAT(why_not({}), HasSubstr("no admin keys"));
+}
+
+}  // namespace
+}  // namespace bft::client
