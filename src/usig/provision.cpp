@@ -30,15 +30,6 @@ void assign(T& sized, ByteView bytes) {
     if (sized.size > 0) std::memcpy(sized.buffer, bytes.data(), sized.size);
 }
 
-struct EsysFree {
-    template <class T>
-    void operator()(T* pointer) const {
-        Esys_Free(pointer);
-    }
-};
-template <class T>
-using EsysPtr = std::unique_ptr<T, EsysFree>;
-
 TPM2B_PUBLIC key_template(const Digest& label) {
     TPM2B_PUBLIC out{};
     auto& area = out.publicArea;
