@@ -1,5 +1,6 @@
 #include "crypto/web_key.hpp"
 
+#include "base/freed.hpp"
 #include "base/invariant.hpp"
 #include "crypto/key_file.hpp"
 
@@ -19,13 +20,6 @@ namespace bft::crypto {
 
 namespace {
 
-template <auto free>
-struct Freed {
-    template <class T>
-    void operator()(T* pointer) const {
-        free(pointer);
-    }
-};
 using KeyPtr = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
 using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Freed<EVP_PKEY_CTX_free>>;
 using HashContext = std::unique_ptr<EVP_MD_CTX, Freed<EVP_MD_CTX_free>>;

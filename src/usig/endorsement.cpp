@@ -1,6 +1,7 @@
 // The verifier's half: certificates by OpenSSL, MakeCredential in software.
 #include "usig/endorsement.hpp"
 
+#include "base/freed.hpp"
 #include "base/sha256.hpp"
 #include "usig/byte_writer.hpp"
 
@@ -31,20 +32,13 @@ constexpr std::size_t anchors_max = 1024;
 // id-tcg-kp-EKCertificate
 constexpr const char* endorsement_usage = "2.23.133.8.1";
 
-template <auto Free>
-struct With {
-    template <class T>
-    void operator()(T* pointer) const {
-        Free(pointer);
-    }
-};
-using Certificate = std::unique_ptr<X509, With<X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, With<EVP_PKEY_free>>;
-using KeyContext = std::unique_ptr<EVP_PKEY_CTX, With<EVP_PKEY_CTX_free>>;
-using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, With<EVP_CIPHER_CTX_free>>;
-using Number = std::unique_ptr<BIGNUM, With<BN_free>>;
-using Store = std::unique_ptr<X509_STORE, With<X509_STORE_free>>;
-using StoreContext = std::unique_ptr<X509_STORE_CTX, With<X509_STORE_CTX_free>>;
+using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
+using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
+using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Freed<EVP_PKEY_CTX_free>>;
+using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, Freed<EVP_CIPHER_CTX_free>>;
+using Number = std::unique_ptr<BIGNUM, Freed<BN_free>>;
+using Store = std::unique_ptr<X509_STORE, Freed<X509_STORE_free>>;
+using StoreContext = std::unique_ptr<X509_STORE_CTX, Freed<X509_STORE_CTX_free>>;
 
 Error internal(const char* what) {
     return error(Errc::internal, std::string("OpenSSL cannot ") + what);
@@ -104,7 +98,7 @@ Result<Key> key_from(OSSL_PARAM_BLD* builder, const char* kind) {
 }
 
 Result<Key> to_openssl(const EndorsementKey& key) {
-    std::unique_ptr<OSSL_PARAM_BLD, With<OSSL_PARAM_BLD_free>> builder(OSSL_PARAM_BLD_new());
+    std::unique_ptr<OSSL_PARAM_BLD, Freed<OSSL_PARAM_BLD_free>> builder(OSSL_PARAM_BLD_new());
     if (!builder) return internal("allocate");
     if (key.kind == EndorsementKind::rsa_2048) {
         Number n(BN_bin2bn(key.point.data(), static_cast<int>(key.point.size()), nullptr));
@@ -208,7 +202,7 @@ Result<Bytes> encrypt(ByteView key, ByteView plain) {
 
 /// Where the extension is, it must be for endorsement keys: the same authorities certify others.
 bool is_for_endorsement(X509* certificate) {
-    std::unique_ptr<EXTENDED_KEY_USAGE, With<EXTENDED_KEY_USAGE_free>> usages(
+    std::unique_ptr<EXTENDED_KEY_USAGE, Freed<EXTENDED_KEY_USAGE_free>> usages(
         static_cast<EXTENDED_KEY_USAGE*>(
             X509_get_ext_d2i(certificate, NID_ext_key_usage, nullptr, nullptr)));
     if (!usages) return X509_get_ext_by_NID(certificate, NID_ext_key_usage, -1) < 0;
@@ -221,7 +215,7 @@ bool is_for_endorsement(X509* certificate) {
 }
 
 std::string name_of(const X509_NAME* name) {
-    std::unique_ptr<BIO, With<BIO_free_all>> out(BIO_new(BIO_s_mem()));
+    std::unique_ptr<BIO, Freed<BIO_free_all>> out(BIO_new(BIO_s_mem()));
     if (!out || X509_NAME_print_ex(out.get(), name, 0, XN_FLAG_ONELINE & ~ASN1_STRFLGS_ESC_MSB) < 0)
         return {};
     char* text = nullptr;
@@ -250,7 +244,7 @@ Result<EndorsementAuthorities> EndorsementAuthorities::load(
     const std::vector<std::filesystem::path>& files) {
     EndorsementAuthorities out;
     for (const std::filesystem::path& file : files) {
-        std::unique_ptr<BIO, With<BIO_free_all>> in(BIO_new_file(file.c_str(), "r"));
+        std::unique_ptr<BIO, Freed<BIO_free_all>> in(BIO_new_file(file.c_str(), "r"));
         if (!in) return error(Errc::not_found, "cannot read " + file.string());
         const std::size_t before = out.anchors_.size();
         while (out.anchors_.size() < anchors_max) {

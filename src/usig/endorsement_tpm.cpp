@@ -1,4 +1,5 @@
 // The host's half: what its TPM has and does.
+#include "base/freed.hpp"
 #include "usig/byte_writer.hpp"
 #include "usig/endorsement.hpp"
 
@@ -21,14 +22,8 @@ constexpr std::array<std::uint8_t, 32> default_policy = {
     0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc, 0x8d, 0x46, 0xa5, 0xd7, 0x24,
     0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52, 0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa};
 
-struct EsysFree {
-    template <class T>
-    void operator()(T* pointer) const {
-        Esys_Free(pointer);
-    }
-};
 template <class T>
-using EsysPtr = std::unique_ptr<T, EsysFree>;
+using EsysPtr = std::unique_ptr<T, Freed<Esys_Free>>;
 
 /// A transient object or session, gone with this.
 class Loaded {

@@ -12,7 +12,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
-#include <memory>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,15 +28,6 @@ void assign(T& sized, ByteView bytes) {
     sized.size = static_cast<UINT16>(std::min(bytes.size(), sizeof sized.buffer));
     if (sized.size > 0) std::memcpy(sized.buffer, bytes.data(), sized.size);
 }
-
-struct EsysFree {
-    template <class T>
-    void operator()(T* pointer) const {
-        Esys_Free(pointer);
-    }
-};
-template <class T>
-using EsysPtr = std::unique_ptr<T, EsysFree>;
 
 TPM2B_PUBLIC key_template(const Digest& label) {
     TPM2B_PUBLIC out{};

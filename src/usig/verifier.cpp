@@ -1,5 +1,6 @@
 #include "usig/verifier.hpp"
 
+#include "base/freed.hpp"
 #include "base/sha256.hpp"
 #include "usig/a4s.hpp"
 #include "usig/byte_writer.hpp"
@@ -18,16 +19,9 @@ namespace bft::usig {
 
 namespace {
 
-template <auto Free>
-struct Deleter {
-    template <class T>
-    void operator()(T* pointer) const {
-        Free(pointer);
-    }
-};
-using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Deleter<EVP_PKEY_CTX_free>>;
-using DigestContext = std::unique_ptr<EVP_MD_CTX, Deleter<EVP_MD_CTX_free>>;
+using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
+using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Freed<EVP_PKEY_CTX_free>>;
+using DigestContext = std::unique_ptr<EVP_MD_CTX, Freed<EVP_MD_CTX_free>>;
 
 /// nullptr where the point is not on the curve.
 Key p256_key(ByteView x, ByteView y) {

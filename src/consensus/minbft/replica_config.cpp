@@ -261,8 +261,16 @@ bool Replica::leave_config_slot(Now now) {
     BarrierCertPtr barrier = configs_.barrier_at(delivered_);
     if (barrier && !take_partitions(barrier, now)) return false;
     if (!barrier) config_checkpoint_if_due(true);
-    if (const Link* link = chain_.at(delivered_); link != nullptr && link->config)
-        bodies_.erase(link->config_entry().rd);
+    const Link* link = chain_.at(delivered_);
+    if (link == nullptr || !link->config) return true;
+    Digest rd = link->config_entry().rd;
+    auto body = bodies_.find(rd);
+    if (body == bodies_.end() || still_wanted(body->second->id, rd)) return true;
+    // One that was nullified waits for its turn again, or has it in a slot behind.
+    for (Slot slot = delivered_.next(); slot <= chain_.tip(); slot = slot.next())
+        if (const Link& later = *chain_.at(slot); later.config && later.config_entry().rd == rd)
+            return true;
+    bodies_.erase(body);
     return true;
 }
 
