@@ -1,4 +1,5 @@
 // bftctl partition, bftctl group: which group answers for which partition, and how that changes.
+#include "base/log.hpp"
 #include "client/admin.hpp"
 #include "node/bftctl.hpp"
 
@@ -41,6 +42,7 @@ struct Cluster {
 };
 
 Result<Cluster> look(const Options& options) {
+    log::start("bftctl", "warn");  // standard output is for the answer
     auto config = client::load_config(options.client);
     if (!config) return config.error();
     auto key = crypto::SigningKey::load(config->key_file);
