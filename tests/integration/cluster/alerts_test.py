@@ -90,24 +90,29 @@ class Alerts(unittest.TestCase):
     def guard(self, host):
         return (self.cluster.status()["hosts"][host] or {}).get("voter", {}).get("guard", {})
 
-    def test_each_for_its_cause(self):
-        with harness.Cluster(groups=1, partitions=2, scan_slots=96) as self.cluster:
-            cluster = self.cluster
+    def under_load(self, cluster, *causes):
+        """The causes, one after the other."""
+        self.cluster = cluster
+        cluster.start_loaded(warehouses=2)
+        self.prometheus = Prometheus(cluster)
+        self.addCleanup(self.prometheus.stop)
+        self.known = set()
+        harness.wait_until(lambda: self.prometheus.scraped() == set(cluster.hosts()), "all are scraped")
+        driver = cluster.drive(clients=2)
+        for cause in causes:
+            cause()
+        driver.send_signal(harness.signal.SIGINT)
+        self.assertEqual(cluster.finished(driver)["failed"], 0)
+
+    def test_faults_of_single_hosts(self):
+        with harness.Cluster(groups=1, partitions=2, scan_slots=96) as cluster:
             cluster.node_arguments[LIAR] = "--insecure-misbehave=wrong-result"
-            cluster.start_loaded(warehouses=2)
-            self.prometheus = Prometheus(cluster)
-            self.addCleanup(self.prometheus.stop)
-            self.known = set()
-            harness.wait_until(lambda: self.prometheus.scraped() == set(cluster.hosts()), "all are scraped")
-            driver = cluster.drive(clients=2)
-            self.a_host_lies()
-            self.panels_have_figures()
-            self.a_database_is_changed("host2")
-            self.a_database_stops("host2")
-            self.a_host_dies("host1")
-            self.nobody_can_lead()
-            driver.send_signal(harness.signal.SIGINT)
-            self.assertEqual(cluster.finished(driver)["failed"], 0)
+            self.under_load(cluster, self.a_host_lies, self.panels_have_figures, lambda: self.a_database_is_changed("host2"),
+                            lambda: self.a_database_stops("host2"), lambda: self.a_host_dies("host1"))
+
+    def test_nobody_can_lead(self):
+        with harness.Cluster(groups=1, partitions=2) as cluster:
+            self.under_load(cluster, self.no_primary_is_left)
 
     def a_host_lies(self):
         self.fires({("BftDisagreement", LIAR)})
@@ -150,7 +155,7 @@ class Alerts(unittest.TestCase):
         self.cluster.all_is_well()
         self.ends({"BftDaemonDown", "BftNotReady"})
 
-    def nobody_can_lead(self):
+    def no_primary_is_left(self):
         """Requests wait then: for the driver that is late, and no failure."""
         leaders = [host for host in self.cluster.hosts() if host.startswith("primary")]
         others = [host for host in self.cluster.hosts() if host not in leaders]

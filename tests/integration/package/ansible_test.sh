@@ -139,8 +139,9 @@ say "bftctl init, here"
             "$([ "$host" = primary1 ] || echo ", bft_database: payment")"
     done
 } >"$work/inventory.yml"
+touch "$work/ansible.cfg"
 play() { # PLAYBOOK PACKAGES LOG
-    ANSIBLE_CONFIG=/dev/null ANSIBLE_HOME=$work/ansible ANSIBLE_LOCAL_TEMP=$work/ansible ANSIBLE_SSH_CONTROL_PATH_DIR=$work/cp \
+    ANSIBLE_CONFIG=$work/ansible.cfg ANSIBLE_HOME=$work/ansible ANSIBLE_LOCAL_TEMP=$work/ansible ANSIBLE_SSH_CONTROL_PATH_DIR=$work/cp \
         ANSIBLE_NOCOLOR=1 LC_ALL=C.UTF-8 ansible-playbook -i "$work/inventory.yml" "$root/deploy/ansible/$1" \
         -e "bft_packages=$2" -e "bft_cluster=$work/cluster" >"$3" 2>&1 || { tail -n 40 "$3" >&2; fail "$1 failed"; }
     sed -n '/^PLAY RECAP/,$p' "$3"
