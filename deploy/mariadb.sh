@@ -126,7 +126,7 @@ start() {
         --innodb-buffer-pool-load-at-startup=0 --innodb-flush-log-at-trx-commit="$flush" \
         --innodb-adaptive-hash-index=ON --innodb-stats-auto-recalc=ON --innodb-read-io-threads=1 \
         --innodb-write-io-threads=2 --query-cache-type=0 --query-cache-size=0 --key-buffer-size=1M \
-        --aria-pagecache-buffer-size=1M --aria-log-file-size=8M --table-open-cache=$((6 * connections + 16)) --max-connections="$connections" \
+        --aria-pagecache-buffer-size=1M --aria-log-file-size=8M --table-open-cache=$((6 * connections + 16)) --max-connections="$connections" --max-prepared-stmt-count=$((16384 + 256 * connections)) \
         --max-allowed-packet=64M --thread-cache-size=16 \
         </dev/null >>"$dir/error.log" 2>&1 9>&- &
     pid=$!

@@ -11,7 +11,10 @@ newest=$(find "$packages" -name 'bftnode_*.deb' | sort -V | tail -n 1)
 version=$(dpkg-deb -f "$newest" Version)
 for tool in buildah podman docker; do
     command -v $tool >/dev/null || continue
-    $tool build --file "$root/deploy/oci/Containerfile" ${BFT_BASE_IMAGE:+--build-arg "BASE=$BFT_BASE_IMAGE"} \
+    # OCI's own format has no place for HEALTHCHECK.
+    format=(--format docker)
+    [ $tool != docker ] || format=()
+    $tool build "${format[@]}" --file "$root/deploy/oci/Containerfile" ${BFT_BASE_IMAGE:+--build-arg "BASE=$BFT_BASE_IMAGE"} \
         --tag "bftnode:$version" "$packages"
     exit
 done

@@ -1,5 +1,6 @@
 // bftctl init: from one topology file to every key, TPM counter and file of a new cluster.
 #include "catalog/application.hpp"
+#include "crypto/key_file.hpp"
 #include "crypto/signing_key.hpp"
 #include "crypto/web_key.hpp"
 #include "node/bftctl.hpp"
@@ -18,6 +19,8 @@
 #include <atomic>
 #include <cstdio>
 #include <ctime>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <signal.h>
 
@@ -52,6 +55,7 @@ void catch_signals() {
     ::sigaction(SIGTERM, &action, nullptr);
 }
 
+constexpr const char* password_name = "database.password";
 const Error stopped = error(Errc::unavailable, "interrupted: nothing was made");
 
 class Maker {
@@ -148,6 +152,7 @@ private:
         if (Result<void> done = key.save(*key_file); !done) return done;
         cluster_.hosts.push_back({host.name, host.address, key.public_key(), {}, host.http});
         if (Result<void> done = make_http(host, home); !done) return done;
+        if (Result<void> done = copy_password(host, home); !done) return done;
 
         const std::size_t counters =
             replicas_on(host.name) + (host.roles.contains(Role::primary) ? 1 : 0);
@@ -161,6 +166,29 @@ private:
         say(host.name + ": key and " + std::to_string(counters) + " counter(s)" +
             (counters > 0 ? " in " + host.provision_tcti : ""));
         return {};
+    }
+
+    /// The folder goes to another machine: what it needs is in it, and node.toml names it there.
+    Result<void> copy_password(const TopologyHost& host, const fs::path& home) {
+        if (!has_password(host)) return {};
+        std::ifstream in(host.database->password_file);
+        const std::string text{std::istreambuf_iterator<char>(in), {}};
+        if (!in || text.empty())
+            return error(Errc::not_found, host.name +
+                                              ": cannot read the database's password from " +
+                                              host.database->password_file.string());
+        const Result<fs::path> file = staging_.place(home / password_name);
+        if (!file) return file.error();
+        return crypto::write_private_file(*file, text);
+    }
+
+    static bool has_password(const TopologyHost& host) {
+        return host.database && !host.database->password_file.empty();
+    }
+
+    std::string node_toml(TopologyHost host) const {
+        if (has_password(host)) host.database->password_file = password_name;
+        return render_node_toml(host, topology_.origins);
     }
 
     /// The TPM shows that it is real, and that the new key is in it and nowhere else.
@@ -253,9 +281,7 @@ private:
         const std::string cluster_text = render(cluster_);
         for (const TopologyHost& host : topology_.hosts) {
             const fs::path home = fs::path("hosts") / host.name;
-            if (Result<void> done =
-                    staging_.write(home / "node.toml", render_node_toml(host, topology_.origins));
-                !done)
+            if (Result<void> done = staging_.write(home / "node.toml", node_toml(host)); !done)
                 return done;
             if (Result<void> done = staging_.write(home / "cluster.toml", cluster_text); !done)
                 return done;

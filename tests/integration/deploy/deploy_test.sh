@@ -14,7 +14,7 @@ trap 'rm -rf "$work"' EXIT
 if have shellcheck "scripts"; then
     # Word splitting of lists of names is meant where it is done.
     shellcheck -x -S warning -e SC2046 deploy/rolling-restart.sh deploy/ec2/cluster.sh deploy/oci/build.sh \
-        deploy/packages/*.sh tests/fuzz/nightly.sh tests/integration/deploy/*.sh
+        deploy/packages/*.sh tests/fuzz/nightly.sh tests/integration/deploy/*.sh tests/integration/package/*.sh
     checked=$((checked + 1))
 fi
 if have cloud-init "user-data.yaml"; then

@@ -163,7 +163,8 @@ TEST_F(EndorsementTest, TheNameAloneIsNotTheKey) {
     Esys_Free(name);
     const auto real = read_endorsement(tpm, {}).value();
     const auto challenge = make_challenge(real.key, plain->identity.key_name()).value();
-    for (const ByteView auth : {ByteView(), plain->options.secrets.key_auth().view()}) {
+    const auto key_auth = plain->options.secrets.key_auth();
+    for (const ByteView auth : {ByteView(), key_auth.view()}) {
         const auto answer = answer_challenge(tpm, real.key.kind, {}, handle, auth, challenge);
         ASSERT_FALSE(answer);
         EXPECT_EQ(answer.error().code, Errc::refused) << answer.error().what;
