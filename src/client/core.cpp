@@ -118,6 +118,10 @@ void ClientCore::send(Outstanding& request, TimePoint now) {
         to.push_back(Endpoint::primary(membership_.primary_of(view_)));
     } else {
         ++sent_again_;
+        // Of f+1 who know better one may be a member that is not known here.
+        if (!heard_.empty())
+            out_.ask_config =
+                AskConfig{membership_.replicas(request.group), {configs_.newest().version}};
         for (const Endpoint& primary : membership_.all_primaries()) to.push_back(primary);
     }
     ++request.attempts;
@@ -212,6 +216,7 @@ bool ClientCore::decide(const RequestId& id, Outstanding& request, GroupId group
         const Vote* full = nullptr;
         for (const auto& [other, vote] : votes) {
             if (vote.lied || !vote.agrees(candidate)) continue;
+            if (!membership_.active(group, other)) continue;  // replaced: another has its seat
             ++equal;
             if (vote.answer.has_result) full = &vote;
         }
@@ -240,6 +245,7 @@ void ClientCore::note_config(const consensus::Reply& reply) {
 
 void ClientCore::configured(const consensus::BarrierCertPtr& barrier, TimePoint now) {
     if (!configs_.skip_to(barrier)) return;
+    consensus::follow(membership_, configs_.newest());
     for (auto& [home_id, home] : homes_) {
         GroupId owner = *configs_.newest().owner(home_id);
         for (auto& [cseq, request] : home.outstanding) {

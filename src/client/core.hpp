@@ -199,7 +199,7 @@ private:
     void disagreed(GroupId group, Position position);
     void learn_view(const Outstanding& request);
 
-    const consensus::Membership& membership_;
+    consensus::Membership membership_;  ///< as of the newest configuration here
     consensus::ConfigHistory configs_;
     std::map<std::pair<GroupId, Position>, ConfigVersion> heard_;  ///< newer than ours
     ClientId self_;

@@ -21,9 +21,16 @@ struct Configuration {
     std::map<PartitionId, GroupId> owners;
     std::vector<HostId> voters;
     AdminKeys admins;
+    std::map<HostId, Bytes> hosts{};  ///< identity keys of hosts that came later
+    std::map<UsigId, Bytes> usigs{};  ///< public keys of counters that came later
 
     [[nodiscard]] std::optional<GroupId> owner(PartitionId partition) const;
+    [[nodiscard]] const Group* group(GroupId id) const;
+    [[nodiscard]] bool active(GroupId group, Position position) const;
 };
+
+/// Members, hosts and their keys become those of `configuration`; all who ever were stay known.
+void follow(Membership& membership, const Configuration& configuration);
 
 /// What a cluster begins with.
 [[nodiscard]] Configuration configuration_of(const Membership& membership);
@@ -43,6 +50,17 @@ struct MovePartition {
     auto operator<=>(const MovePartition&) const = default;
 };
 
+/// Another identity takes the seat of the member at `position` (T4). It has position + 2f+1.
+struct ReplaceReplica {
+    GroupId group{};
+    Position position{};
+    Member by;
+    Bytes host_key;  ///< of a host that is new; empty: the host is known
+    Bytes usig_key;
+
+    bool operator==(const ReplaceReplica&) const = default;
+};
+
 struct AdminSignature {
     std::uint32_t key = 0;  ///< index in AdminKeys
     Bytes signature;
@@ -52,9 +70,13 @@ struct AdminSignature {
 
 /// A list that takes effect as a whole: the operation of a CONFIG request.
 struct ConfigChange {
-    ConfigVersion version{};                 ///< of the configuration that it makes
-    std::vector<MovePartition> moves;        ///< sorted by partition, unique, not empty
-    std::vector<AdminSignature> signatures;  ///< sorted by key, unique
+    ConfigVersion version{};                     ///< of the configuration that it makes
+    std::vector<MovePartition> moves;            ///< sorted by partition, unique
+    std::vector<AdminSignature> signatures;      ///< sorted by key, unique
+    std::vector<ReplaceReplica> replacements{};  ///< sorted by group and position, unique
+    /// Partitions that do not move, of groups whose members change: voters count the new members
+    /// from one place of each partition on. Sorted, unique.
+    std::vector<PartitionId> held{};
 
     bool operator==(const ConfigChange&) const = default;
 };
@@ -70,8 +92,12 @@ inline constexpr std::size_t changes_max = 4096;
 
 /// The request that orders `change`, but for raw and rd, which are the wire's business.
 [[nodiscard]] Request config_request(const ConfigChange& change);
-/// Partition 0 and every partition whose owner may change.
+/// Partition 0 and every partition whose owner, or whose owner's members, may change.
 [[nodiscard]] std::vector<PartitionId> parts_of(const ConfigChange& change);
+
+/// What `change` must hold under `current`, given what it replaces.
+[[nodiscard]] std::vector<PartitionId> held_by(const Configuration& current,
+                                               const ConfigChange& change);
 
 /// C_{k+1}, or why not, as a sentence for an operator.
 [[nodiscard]] Result<Configuration> apply(const Configuration& current, const ConfigChange& change);
@@ -104,6 +130,8 @@ public:
     [[nodiscard]] BarrierCertPtr barrier() const { return all_.rbegin()->second.barrier; }
     /// The slot after which the configuration of `slot` is in force.
     [[nodiscard]] Slot since(Slot slot) const;
+    /// The last slot for which it is; nullopt: it is the newest one.
+    [[nodiscard]] std::optional<Slot> until(Slot slot) const;
     /// The one that begins after this slot; null: none does.
     [[nodiscard]] BarrierCertPtr barrier_at(Slot slot) const;
     /// The first one that made a later version than this.
@@ -111,10 +139,15 @@ public:
     [[nodiscard]] bool changed() const { return all_.size() > 1; }
     /// Of the configuration after `slot`; zero for the first one, whose digest nobody signs.
     [[nodiscard]] Digest digest_after(Slot slot) const;
+    /// False: it cannot be told from here, or it contradicts what is known.
+    [[nodiscard]] bool knows(const BarrierCert& barrier) const;
+    /// Could be the next one, or a later one of the same members.
+    [[nodiscard]] bool continues(const BarrierCert& barrier) const;
 
     /// The next one. False: it is not the next.
     bool establish(const BarrierCertPtr& barrier);
-    /// Any later one: what lies between was executed, and nobody here asks for it.
+    /// The next one, or any later one with the same members: what lies between was executed, and
+    /// nobody here asks for it. (Of other members only their predecessors can tell.)
     bool skip_to(const BarrierCertPtr& barrier);
 
 private:

@@ -4,6 +4,11 @@
 
 namespace bft::consensus {
 
+bool Group::active(Position position) const {
+    return position.value < members.size() &&
+           !std::binary_search(retired.begin(), retired.end(), position);
+}
+
 const Group* Membership::group(GroupId id) const {
     auto found = std::lower_bound(groups.begin(), groups.end(), id,
                                   [](const Group& g, GroupId wanted) { return g.id < wanted; });
@@ -23,7 +28,9 @@ std::optional<HostId> Membership::host_of(const Endpoint& endpoint) const {
             return primaries[endpoint.index].host;
         case Endpoint::Role::replica: {
             const Group* g = group(endpoint.group);
-            if (g == nullptr || endpoint.index >= g->members.size()) return std::nullopt;
+            if (g == nullptr || endpoint.index >= g->members.size() ||
+                g->members[endpoint.index].host == nobody)
+                return std::nullopt;
             return g->members[endpoint.index].host;
         }
         case Endpoint::Role::voter:
@@ -48,7 +55,8 @@ std::vector<Endpoint> Membership::replicas(GroupId id, std::optional<Position> e
     const Group* g = group(id);
     if (g == nullptr) return all;
     for (std::uint32_t j = 0; j < g->members.size(); ++j)
-        if (!except || except->value != j) all.push_back(Endpoint::replica(id, Position(j)));
+        if (g->active(Position(j)) && (!except || except->value != j))
+            all.push_back(Endpoint::replica(id, Position(j)));
     return all;
 }
 
@@ -56,7 +64,7 @@ std::vector<Endpoint> Membership::all_replicas() const {
     std::vector<Endpoint> all;
     for (const Group& g : groups)
         for (std::uint32_t j = 0; j < g.members.size(); ++j)
-            all.push_back(Endpoint::replica(g.id, Position(j)));
+            if (g.active(Position(j))) all.push_back(Endpoint::replica(g.id, Position(j)));
     return all;
 }
 

@@ -19,12 +19,21 @@ struct Member {
     bool operator==(const Member&) const = default;
 };
 
+/// A position names one identity for ever. Seat s is first held by position s, and whoever replaces
+/// the holder of position p has position p + 2f+1: of the positions with one remainder at most one
+/// is active, and votes are distinct by seat.
 struct Group {
     GroupId id{};
-    std::vector<Member> members;  ///< 2f+1, by position
+    std::vector<Member> members;      ///< by position, those who were replaced included
+    std::vector<Position> retired{};  ///< sorted: replaced, or never held
 
     bool operator==(const Group&) const = default;
+    /// A member now.
+    [[nodiscard]] bool active(Position position) const;
 };
+
+/// In the place of a member at a position that nobody has held.
+inline constexpr HostId nobody{~std::uint32_t{0}};
 
 /// Who may change the configuration: `quorum` of these Ed25519 public keys. No keys: nobody.
 struct AdminKeys {
@@ -60,6 +69,14 @@ struct Membership {
     [[nodiscard]] std::optional<GroupId> owner(PartitionId partition) const;
     [[nodiscard]] std::uint32_t replicas_per_group() const { return 2 * f + 1; }
     [[nodiscard]] std::uint32_t quorum() const { return f + 1; }
+    /// One vote each: identities that held it one after the other never count together.
+    [[nodiscard]] std::uint32_t seat(Position position) const {
+        return position.value % replicas_per_group();
+    }
+    [[nodiscard]] bool active(GroupId group_id, Position position) const {
+        const Group* found = group(group_id);
+        return found != nullptr && found->active(position);
+    }
     [[nodiscard]] std::uint32_t database_quorum() const { return f_database + 1; }
     /// No databases: a request's place in the order is its answer.
     [[nodiscard]] bool orders_only() const { return voters.empty(); }
@@ -70,7 +87,7 @@ struct Membership {
     [[nodiscard]] std::optional<HostId> host_of(const Endpoint& endpoint) const;
     /// The counter that certifies for `endpoint`; nullopt where it has none.
     [[nodiscard]] std::optional<UsigId> usig_of(const Endpoint& endpoint) const;
-    /// Every replica of `group`, except position `except` if given.
+    /// Every active replica of `group`, except position `except` if given.
     [[nodiscard]] std::vector<Endpoint> replicas(GroupId group,
                                                  std::optional<Position> except = {}) const;
     [[nodiscard]] std::vector<Endpoint> all_replicas() const;

@@ -216,4 +216,25 @@ inline constexpr bool base_from_barriers = false;
 inline constexpr bool base_from_barriers = true;
 #endif
 
+#ifdef MUT_count_replaced
+inline constexpr bool replaced_excluded = false;
+#else
+/// Who is replaced has no say in whether it is (CF3).
+inline constexpr bool replaced_excluded = true;
+#endif
+
+#ifdef MUT_no_joint_quorum
+inline constexpr bool joint_quorum = false;
+#else
+/// A view that begins behind a configuration without barrier asks its members, too (CF6).
+inline constexpr bool joint_quorum = true;
+#endif
+
+#ifdef MUT_member_check_off
+inline constexpr bool members_by_slot = false;
+#else
+/// Up to a CONFIG slot the members before it count, beyond it those after it (CF4).
+inline constexpr bool members_by_slot = true;
+#endif
+
 }  // namespace bft::consensus::rules

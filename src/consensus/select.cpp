@@ -5,6 +5,7 @@
 #include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace bft::consensus {
 
@@ -23,14 +24,33 @@ const std::vector<EntryRef>& nullset_of(const ViewChange& change) {
     return change.view_cert ? change.view_cert->new_view.nullset : none;
 }
 
+// CF4: a member under `config`, with vouches of members: of those who left all may be broken.
+bool counts(const ViewChange& change, const Configuration& config) {
+    if (!rules::members_by_slot) return true;
+    return config.active(change.group, change.position) &&
+           std::all_of(change.vouches.begin(), change.vouches.end(), [&](const Vouch& vouch) {
+               return config.active(vouch.group, vouch.position);
+           });
+}
+
+std::vector<ViewChangePtr> members_of(const Configuration& config,
+                                      const std::vector<ViewChangePtr>& set) {
+    std::vector<ViewChangePtr> members;
+    for (const ViewChangePtr& change : set)
+        if (counts(*change, config)) members.push_back(change);
+    return members;
+}
+
 // f+1 of every group: whatever a group has committed is known to one of them (D4).
-bool enough(const Membership& membership, const std::vector<ViewChangePtr>& set) {
-    std::map<GroupId, std::size_t> count;
-    for (const ViewChangePtr& change : set) ++count[change->group];
+bool enough(const Membership& membership, const Configuration& config,
+            const std::vector<ViewChangePtr>& set) {
+    std::map<GroupId, std::set<std::uint32_t>> seats;
+    for (const ViewChangePtr& change : set)
+        seats[change->group].insert(membership.seat(change->position));
     auto quorate = [&](const Group& group) {
-        return count[group.id] >= rules::view_change_quorum(membership);
+        return seats[group.id].size() >= rules::view_change_quorum(membership);
     };
-    const auto& groups = membership.groups;
+    const auto& groups = config.groups;
     return rules::every_group ? std::all_of(groups.begin(), groups.end(), quorate)
                               : std::any_of(groups.begin(), groups.end(), quorate);
 }
@@ -178,13 +198,60 @@ Judgement judge_headers(const Membership& membership, const ViewChange& change,
     return {};
 }
 
-Selection select(const Membership& membership, const std::vector<ViewChangePtr>& set,
-                 const HeaderStore& headers) {
+namespace {
+
+// CF6. A CONFIG entry behind everything that the set proves is the chain's last one: nobody commits
+// beyond it without its barrier. Whoever may have, unseen, is a member of what it makes.
+void join(const Membership& membership, const ConfigHistory& configs, const Configuration& base,
+          const std::vector<ViewChangePtr>& set, const ComingOf& coming_of, Selection& selection,
+          Selected& chosen) {
+    if (!rules::joint_quorum || (chosen.base && chosen.base->slot >= chosen.slot)) return;
+    std::optional<Configuration> next;
+    BarrierCertPtr barrier = configs.barrier_at(chosen.slot);
+    if (barrier && barrier->groups.front().hd == chosen.hd) {
+        next = *barrier->config;
+    } else if (chosen.chain.headers.empty()) {
+        // Stable in every group, with a configuration that nobody shows.
+        Digest known = chosen.base ? configuration_digest(*chosen.base->config) : Digest{};
+        selection.barrier_missing =
+            std::any_of(set.begin(), set.end(), [&](const ViewChangePtr& change) {
+                return change->stable && change->stable->slot == chosen.slot &&
+                       change->stable->config != known;
+            });
+        return;
+    }
+    const Header* header =
+        chosen.chain.headers.empty() ? nullptr : chosen.chain.headers.back().get();
+    if (header != nullptr) {
+        if (header->entries.empty() || header->entries.front().kind != EntryKind::config) return;
+        chosen.config = EntryRef{chosen.slot, 0};
+        chosen.config_rd = header->entries.front().rd;
+        if (contains(nullset_of(*chosen.tip), *chosen.config)) return chosen.config.reset();
+        if (!next) {
+            Coming coming = coming_of(header->entries.front(), base);
+            chosen.config_body = coming.here;
+            next = std::move(coming.config);
+        }
+    } else {
+        chosen.config = EntryRef{chosen.slot, 0};
+    }
+    // Without a valid body it is nobody's configuration: no correct replica commits it (R4).
+    if (next) chosen.joint_quorum = enough(membership, *next, members_of(*next, set));
+}
+
+}  // namespace
+
+Selection select(const Membership& membership, const ConfigHistory& configs,
+                 const std::vector<ViewChangePtr>& all, const HeaderStore& headers,
+                 const ComingOf& coming_of) {
     Selection selection;
-    selection.enough = enough(membership, set);
+    Selected chosen;
+    chosen.base = newest_barrier(all);
+    const Configuration& base = chosen.base ? *chosen.base->config : configs.at(Slot(0));
+    const std::vector<ViewChangePtr> set = members_of(base, all);
+    selection.enough = enough(membership, base, set);
     if (!selection.enough) return selection;
 
-    Selected chosen;
     std::map<GroupId, Anchor> stable;
     for (const ViewChangePtr& change : set) {
         if (!chosen.tip || chosen.tip->last.before(change->last)) chosen.tip = change;
@@ -192,7 +259,6 @@ Selection select(const Membership& membership, const std::vector<ViewChangePtr>&
         Anchor& anchor = stable[change->group];
         if (anchor.slot < change->stable->slot) anchor = {change->stable->slot, change->stable->hd};
     }
-    chosen.base = newest_barrier(set);
     if (chosen.base) {
         for (const StableCert& cert : chosen.base->groups) {
             Anchor& anchor = stable[cert.group];
@@ -203,7 +269,7 @@ Selection select(const Membership& membership, const std::vector<ViewChangePtr>&
     chosen.slot = chosen.tip->last.to;
     chosen.hd = chosen.tip->last.none() ? genesis : chosen.tip->last.hd;
     chosen.low = chosen.slot;
-    for (const Group& group : membership.groups) {
+    for (const Group& group : base.groups) {
         auto anchor = stable.find(group.id);
         Slot slot = anchor == stable.end() ? Slot(0) : anchor->second.slot;
         if (slot > chosen.slot) {
@@ -230,6 +296,8 @@ Selection select(const Membership& membership, const std::vector<ViewChangePtr>&
     if (chosen.base && chosen.base->slot == chosen.slot)
         chosen.ts_ms = chosen.base->groups.front().ts_ms;
     selection.judgement = decide(membership, set, headers, stable, chosen);
+    if (selection.judgement.good())
+        join(membership, configs, base, all, coming_of, selection, chosen);
     if (selection.judgement.good()) selection.selected = std::move(chosen);
     return selection;
 }

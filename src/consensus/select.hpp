@@ -2,8 +2,10 @@
 // function of valid VIEW-CHANGEs: the new primary and everyone who checks it compute the same.
 #pragma once
 
+#include "consensus/configuration.hpp"
 #include "consensus/header_store.hpp"
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -37,26 +39,43 @@ struct OpenEntry {
 };
 
 struct Selected {
-    ViewChangePtr tip;            ///< the one with the largest (view, to)
-    Slot slot{};                  ///< N
-    Digest hd;                    ///< hd_N
-    UnixMillis ts_ms = 0;         ///< of the header at N
-    Slot low{};                   ///< the least of the groups' stable checkpoints
-    HeaderStore::Segment chain;   ///< (low, N]
-    BarrierCertPtr base;          ///< of the newest configuration in the set; null: the first one
+    ViewChangePtr tip;           ///< the one with the largest (view, to)
+    Slot slot{};                 ///< N
+    Digest hd;                   ///< hd_N
+    UnixMillis ts_ms = 0;        ///< of the header at N
+    Slot low{};                  ///< the least of the groups' stable checkpoints
+    HeaderStore::Segment chain;  ///< (low, N]
+    BarrierCertPtr base;         ///< of the newest configuration in the set; null: the first one
+    /// A CONFIG entry at N that is not null in the tip's view, and whose barrier nobody shows.
+    /// Where it is kept, its members have a say, too (CF6).
+    std::optional<EntryRef> config;
+    Digest config_rd;
+    bool config_body = true;  ///< its body is here
+    bool joint_quorum =
+        true;  ///< f+1 VIEW-CHANGEs of every group of the configuration that it makes
     std::vector<EntryRef> null;   ///< must stay null; sorted
     std::vector<OpenEntry> open;  ///< by place; everything else must be kept
 };
 
+/// What the body of a CONFIG entry makes of the configuration before it.
+struct Coming {
+    bool here = false;                    ///< the body is
+    std::optional<Configuration> config;  ///< nullopt: it is no valid one (R4)
+};
+using ComingOf = std::function<Coming(const EntryHeader&, const Configuration&)>;
+
 struct Selection {
-    bool enough = false;  ///< f+1 VIEW-CHANGEs of every group
+    bool enough = false;           ///< f+1 VIEW-CHANGEs of every group
+    bool barrier_missing = false;  ///< who takes part is not known here yet
     Judgement judgement;
     std::optional<Selected> selected;
 };
 
-/// `set`: valid VIEW-CHANGEs for one view, at most one of each member.
-[[nodiscard]] Selection select(const Membership& membership, const std::vector<ViewChangePtr>& set,
-                               const HeaderStore& headers);
+/// `set`: valid VIEW-CHANGEs for one view, at most one of each member, with barriers that `configs`
+/// knows.
+[[nodiscard]] Selection select(const Membership& membership, const ConfigHistory& configs,
+                               const std::vector<ViewChangePtr>& set, const HeaderStore& headers,
+                               const ComingOf& coming_of);
 
 /// How many headers judging `changes` takes at once: of each chain, what lies beyond its sender's
 /// checkpoint. Groups may be far apart: a primary that withholds one group's bodies goes on with

@@ -187,7 +187,8 @@ struct Verifier::Visitor {
     }
     Result<void> operator()(const Status& status) const {
         if (from.role != Role::replica) return role(false);
-        if (status.votes_seen.size() != v.membership_.replicas_per_group())
+        if (status.votes_seen.size() < v.membership_.replicas_per_group() ||
+            status.votes_seen.size() > 64)
             return malformed("votes_seen");
         if (status.ordering_seen.size() != v.membership_.primaries.size())
             return malformed("ordering_seen");

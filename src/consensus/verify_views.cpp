@@ -21,6 +21,39 @@ bool increasing(const std::vector<T>& items, Less less) {
                               [&](const T& a, const T& b) { return !less(a, b); }) == items.end();
 }
 
+constexpr std::size_t positions_max = 64;
+
+// Old and new identity of one seat never count together (CF4).
+template <class T>
+bool distinct_seats(const Membership& membership, const std::vector<T>& items) {
+    std::uint64_t seats = 0;
+    Position before{};
+    for (const T& item : items) {
+        std::uint64_t bit = std::uint64_t{1} << membership.seat(item.position);
+        if ((&item != items.data() && item.position <= before) || (seats & bit) != 0) return false;
+        seats |= bit;
+        before = item.position;
+    }
+    return true;
+}
+
+// `after` may come later than `before`: positions keep their identities, and who left stays away.
+bool extends(const std::vector<Group>& before, const std::vector<Group>& after) {
+    if (before.size() != after.size()) return false;
+    for (std::size_t g = 0; g < before.size(); ++g) {
+        const Group& old = before[g];
+        const Group& next = after[g];
+        if (old.id != next.id || old.members.size() > next.members.size()) return false;
+        for (std::size_t p = 0; p < old.members.size(); ++p) {
+            Position position(static_cast<std::uint32_t>(p));
+            bool hole = old.members[p].host == nobody;
+            if (!hole && old.members[p] != next.members[p]) return false;
+            if (!hole && !old.active(position) && next.active(position)) return false;
+        }
+    }
+    return true;
+}
+
 }  // namespace
 
 Result<void> Verifier::check_signature(const Endpoint& signer, const Digest& digest,
@@ -38,7 +71,7 @@ Result<void> Verifier::check_checkpoint(const Checkpoint& m) const {
 }
 
 Result<void> Verifier::check_vouch(const Vouch& m) const {
-    if (m.votes.size() != membership_.replicas_per_group() ||
+    if (m.votes.size() < membership_.replicas_per_group() || m.votes.size() > positions_max ||
         m.ordering.size() != membership_.primaries.size())
         return malformed("vouched counters");
     return check_signature(Endpoint::replica(m.group, m.position),
@@ -53,8 +86,7 @@ Result<void> Verifier::check_request_vc(const RequestViewChange& m) const {
 
 Result<void> Verifier::check_trigger(const TriggerCertificate& m) const {
     if (m.requests.size() != membership_.quorum()) return malformed("number of REQ-VCs");
-    auto by_position = [](const auto& a, const auto& b) { return a.position < b.position; };
-    if (!increasing(m.requests, by_position)) return malformed("REQ-VCs not of distinct positions");
+    if (!distinct_seats(membership_, m.requests)) return malformed("REQ-VCs not of distinct seats");
     for (const RequestViewChange& request : m.requests) {
         if (request.group != m.requests.front().group) return malformed("REQ-VCs of two groups");
         if (request.view < m.view) return malformed("a REQ-VC for an earlier view");
@@ -67,8 +99,9 @@ Result<void> Verifier::check_new_view(const NewView& m) const {
     if (m.view.value == 0 || m.ui.cv.value == 0) return malformed("view or counter 0");
     if (m.nullset.size() > limits_.nullset) return malformed("nullset too large");
     if (!increasing(m.nullset, std::less<>())) return malformed("nullset not sorted");
-    if (m.view_changes.size() > membership_.groups.size() * membership_.replicas_per_group())
-        return malformed("too many VIEW-CHANGEs");
+    std::size_t members = 0;
+    for (const Group& group : membership_.groups) members += group.members.size();
+    if (m.view_changes.size() > members) return malformed("too many VIEW-CHANGEs");
     auto by_member = [](const ViewChangeRef& a, const ViewChangeRef& b) {
         return std::pair(a.group, a.position) < std::pair(b.group, b.position);
     };
@@ -89,8 +122,7 @@ Result<void> Verifier::check_signers(GroupId group,
                                      const std::vector<PositionSignature>& signers) const {
     if (membership_.group(group) == nullptr) return malformed("no such group");
     if (signers.size() != membership_.quorum()) return malformed("number of signatures");
-    auto by_position = [](const auto& a, const auto& b) { return a.position < b.position; };
-    if (!increasing(signers, by_position)) return malformed("signers not distinct");
+    if (!distinct_seats(membership_, signers)) return malformed("signers not distinct");
     return {};
 }
 
@@ -117,14 +149,17 @@ Result<void> Verifier::check_stable(const StableCert& m) const {
     return {};
 }
 
-// CF3: every group delivered the slot, with one configuration after it. Changes keep the groups, so
-// those of the cluster's first configuration are those of C_k.
+// CF3: every group delivered the slot, with one configuration after it. Who signs is a member
+// before it, as far as is known here, and after it: nobody whom it replaces. What is older than
+// what is known here, the engines compare with what they know.
 Result<void> Verifier::check_barrier(const BarrierCert& m) const {
     if (!m.config) return malformed("a barrier without configuration");
-    if (m.config->groups != membership_.groups || m.config->version <= membership_.version)
+    if (m.config->version <= membership_.version) return malformed("the first configuration");
+    const bool newer = extends(membership_.groups, m.config->groups);
+    if (!newer && !extends(m.config->groups, membership_.groups))
         return malformed("a configuration of other groups");
     if (m.groups.empty() ||
-        (rules::barrier_waited_for && m.groups.size() != membership_.groups.size()))
+        (rules::barrier_waited_for && m.groups.size() != m.config->groups.size()))
         return malformed("a barrier of some groups");
     if (!increasing(m.groups, [](const auto& a, const auto& b) { return a.group < b.group; }))
         return malformed("groups not distinct");
@@ -133,6 +168,11 @@ Result<void> Verifier::check_barrier(const BarrierCert& m) const {
         if (cert.slot != m.slot || cert.hd != m.groups.front().hd ||
             cert.ts_ms != m.groups.front().ts_ms || cert.config != digest)
             return malformed("groups that did not deliver the same configuration");
+        for (const PositionSignature& s : cert.signers)
+            if (rules::replaced_excluded &&
+                (!m.config->active(cert.group, s.position) ||
+                 (newer && !membership_.active(cert.group, s.position))))
+                return malformed("a barrier signed by somebody who is not a member around it");
         if (auto checked = check_stable(cert); !checked) return checked;
     }
     return {};
@@ -184,12 +224,12 @@ Result<void> Verifier::check_view_change(const ViewChange& m) const {
     if (auto checked = check_configured(m); !checked) return checked;
     std::size_t vouches = m.base.value == 0 ? 0 : rules::vouch_quorum(membership_);
     if (rules::vouched_base && m.vouches.size() != vouches) return malformed("number of vouches");
-    auto by_position = [](const auto& a, const auto& b) { return a.position < b.position; };
-    if (!increasing(m.vouches, by_position)) return malformed("vouches not of distinct positions");
+    if (!distinct_seats(membership_, m.vouches)) return malformed("vouches not of distinct seats");
     for (const Vouch& vouch : m.vouches) {
         if (vouch.group != m.group) return malformed("vouch of another group");
         if (auto checked = check_vouch(vouch); !checked) return checked;
-        if (vouch.votes[m.position.value] < m.base) return malformed("vouched too little");
+        if (m.position.value >= vouch.votes.size() || vouch.votes[m.position.value] < m.base)
+            return malformed("vouched too little");
     }
     if (auto checked = check_vote_log(m); !checked) return checked;
     return check_last(m);

@@ -59,8 +59,8 @@ Voter::Voter(const Membership& membership, VoterId self, VoterOptions options,
                   : std::make_shared<const Configuration>(consensus::configuration_of(membership))),
       answers_(options.answers_kept, options.answer_bytes) {
     invariant(self.value < membership.voters.size(), "the voter is a member");
-    for (const Group& group : membership.groups)
-        invariant(group.members.size() <= 64, "positions fit a bit mask");
+    membership_.clients.clear();
+    follow_config();
     invariant(options.workers > 0, "somebody executes");
     for (const auto& [partition, owner] : membership.owners) {
         Lane& lane = lanes_[partition];
@@ -69,7 +69,26 @@ Voter::Voter(const Membership& membership, VoterId self, VoterOptions options,
     }
 }
 
+void Voter::follow_config() {
+    if (config_->version != membership_.version) follow(membership_, *config_);
+    for (const Group& group : membership_.groups)
+        invariant(group.members.size() <= 64, "positions fit a bit mask");
+}
+
+std::uint32_t Voter::votes_for(const Key& key, const Candidate& candidate) const {
+    const Group& group = *membership_.group(key.group);
+    std::uint32_t votes = 0;
+    for (std::uint32_t j = 0; j < group.members.size(); ++j)
+        if ((candidate.voters & bit(j)) != 0 &&
+            (group.active(Position(j)) || !rules::members_by_slot))
+            ++votes;
+    return votes;
+}
+
 void Voter::receive(const Verified& message, Now now) {
+    // Members that are to come, or have left for good, have no say; they say it again.
+    const Endpoint& from = message.from();
+    if (from.role == Endpoint::Role::replica && !membership_.usig_of(from)) return;
     if (const auto* commit = std::get_if<CommitDb>(&message.payload()))
         on_commit_db(message.from(), *commit, now);
     else if (const auto* bodies = std::get_if<Bodies>(&message.payload()))
@@ -141,6 +160,8 @@ void Voter::note_past(const Endpoint& from, const DbItem& item) {
 std::map<PartitionId, Seq> Voter::asked_again() const {
     std::map<PartitionId, Seq> all;
     for (auto [place, by_position] : asked_again_) {
+        for (std::uint32_t j = 0; j < by_position.size(); ++j)
+            if (!membership_.active(place.second, Position(j))) by_position[j] = Seq(0);
         std::sort(by_position.rbegin(), by_position.rend());
         Seq& largest = all[place.first];
         largest = std::max(largest, by_position[membership_.f]);
@@ -190,8 +211,7 @@ void Voter::on_open_item(const Endpoint& from, const Key& key, const DbItem& ite
     attach_body(from, key, entry, *candidate, body);
     if (!next_check_) next_check_ = now.mono + options_.gap_timeout;
     // V2: f+1 distinct positions of one group, so that one of them is correct.
-    if (static_cast<std::uint32_t>(std::popcount(candidate->voters)) >=
-        rules::item_quorum(membership_))
+    if (votes_for(key, *candidate) >= rules::item_quorum(membership_))
         decide(key, entry, static_cast<std::size_t>(candidate - entry.candidates.begin()), now);
 }
 

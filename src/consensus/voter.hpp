@@ -187,6 +187,9 @@ private:
 
     [[nodiscard]] ConfigurationPtr configuration_of(Entry& entry) const;
     [[nodiscard]] bool in_rotation(Slot slot) const;
+    /// Votes of members that are distinct by seat (CF4).
+    [[nodiscard]] std::uint32_t votes_for(const Key& key, const Candidate& candidate) const;
+    void follow_config();
     [[nodiscard]] std::uint32_t group_size(GroupId group) const {
         return static_cast<std::uint32_t>(membership_.group(group)->members.size());
     }
@@ -202,7 +205,7 @@ private:
     void note(Event::Kind kind, const Endpoint& peer, Slot slot, std::uint64_t count,
               const char* text);
 
-    const Membership& membership_;
+    Membership membership_;  ///< as of the configuration in force, but for clients
     VoterId self_;
     VoterOptions options_;
     ConfigurationPtr config_;

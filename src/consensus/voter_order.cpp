@@ -127,6 +127,12 @@ bool Voter::advance_lane(Lane& lane, Now now) {
         erase(key);
         return true;
     }
+    // CF4: members who have left by now may have decided it; those who are there say it again.
+    if (votes_for(key, entry.chosen()) < rules::item_quorum(membership_)) {
+        note(Event::Kind::dropped, {}, key.slot, key.index, "decided by members who have left");
+        erase(key);
+        return true;
+    }
     bool acts = item.kind == ItemKind::transaction || item.kind == ItemKind::config;
     if (acts && !entry.chosen().body) return false;
     if (item.kind == ItemKind::config && !configuration_of(entry)) {
@@ -180,7 +186,10 @@ void Voter::start(const Key& key, Entry& entry, std::uint32_t worker, Now now) {
     bool cut = cuts_at(key, chosen.item);
     // V12. Its partitions' later items are judged by it: they come after it.
     ConfigurationPtr config;
-    if (chosen.item.kind == ItemKind::config) config = config_ = configuration_of(entry);
+    if (chosen.item.kind == ItemKind::config) {
+        config = config_ = configuration_of(entry);
+        follow_config();
+    }
     out_.execute.push_back(
         {worker, key.group, key.slot, chosen.item, std::move(chosen.body), cut, config});
     chosen.body = nullptr;

@@ -42,7 +42,39 @@ ConfigChange AdminNode::some_change() {
         const Group& to = now.groups[prng_.below(now.groups.size())];
         if (to.id != owner) change.moves.push_back({partition, to.id});
     }
+    if (replaced_ < cluster_.plan.replacements && prng_.chance(600)) {
+        if (prng_.chance(600)) change.moves.clear();
+        replace_someone(change);
+    }
     return change;
+}
+
+// A seat that is empty or lies for good, or is not warm yet.
+bool AdminNode::faulty(const Endpoint& member) const {
+    auto host = cluster_.membership.host_of(member);
+    return !cluster_.correct(member) || !host || cluster_.plan.gone.contains(host->value) ||
+           !caught_up(member);
+}
+
+// CF1: what an operator must see to. With the new member, which counts as faulty until it has
+// caught up, no more than f seats of the group are.
+void AdminNode::replace_someone(ConfigChange& change) {
+    const Configuration& now = history_.newest();
+    const Group& group = now.groups[prng_.below(now.groups.size())];
+    std::vector<Position> members;
+    for (std::uint32_t p = 0; p < group.members.size(); ++p)
+        if (group.active(Position(p))) members.push_back(Position(p));
+    Position out = members[prng_.below(members.size())];
+    std::size_t others = 0;
+    for (Position each : members)
+        if (each != out && faulty(Endpoint::replica(group.id, each))) ++others;
+    if (others + 1 > now.f) return;
+    HostId host(cluster_.plan.machines() * (1 + hosts_) +
+                group.members[out.value].host.value % cluster_.plan.machines());
+    ++hosts_;
+    Bytes key = cluster_.tokens.host_key(host);
+    change.replacements.push_back({group.id, out, {host, UsigId(newest_usig_++)}, key, {1}});
+    change.held = held_by(now, change);
 }
 
 // Two of the three keys.
@@ -62,11 +94,16 @@ Body AdminNode::sign(ConfigChange change) {
 
 void AdminNode::change_something() {
     ConfigChange change = some_change();
-    if (change.moves.empty()) return;
+    if (change.moves.empty() && change.replacements.empty()) return;
+    for (const ReplaceReplica& each : change.replacements) {
+        ++replaced_;
+        if (prng_.chance(400)) strike_dead(Endpoint::replica(each.group, each.position));
+    }
     wanted_ = change.version;
     request_ = sign(std::move(change));
     rival_ = nullptr;
-    if (ConfigChange other = some_change(); !other.moves.empty() && prng_.chance(250))
+    if (ConfigChange other = some_change();
+        !other.moves.empty() && other.replacements.empty() && prng_.chance(250))
         rival_ = sign(std::move(other));
     cluster_.log(self_, "wants configuration " + std::to_string(wanted_->value));
     ask();
@@ -92,6 +129,7 @@ void AdminNode::ask() {
 void AdminNode::receive(const Network::Packet& packet) {
     const auto* barrier = std::get_if<BarrierCertPtr>(&packet->payload());
     if (barrier == nullptr || !history_.skip_to(*barrier)) return;
+    on_barrier(*barrier);
     if (!wanted_ || *wanted_ > version()) return;
     wanted_.reset();
     if (rival_) cluster_.reach("two admins wanted one version");

@@ -5,6 +5,7 @@
 #include "cluster.hpp"
 #include "consensus/configuration.hpp"
 
+#include <functional>
 #include <optional>
 
 namespace bft::sim {
@@ -18,6 +19,11 @@ public:
     void stop() { stopped_ = true; }
     void receive(const Network::Packet& packet) override;
 
+    /// What happens to the members of the cluster is the world's business.
+    std::function<void(const consensus::BarrierCertPtr&)> on_barrier;
+    std::function<bool(const consensus::Endpoint&)> caught_up;
+    std::function<void(const consensus::Endpoint&)> strike_dead;
+
     /// The last change is in force, or another one in its place (L-CFG).
     [[nodiscard]] bool idle() const { return !wanted_; }
     [[nodiscard]] ConfigVersion version() const { return history_.newest().version; }
@@ -27,6 +33,8 @@ private:
     void ask();
     [[nodiscard]] consensus::Body sign(consensus::ConfigChange change);
     [[nodiscard]] consensus::ConfigChange some_change();
+    void replace_someone(consensus::ConfigChange& change);
+    [[nodiscard]] bool faulty(const consensus::Endpoint& member) const;
 
     Cluster& cluster_;
     consensus::Endpoint self_;
@@ -36,6 +44,9 @@ private:
     consensus::Body request_;
     consensus::Body rival_;  ///< of another admin, for the same version (I14)
     bool stopped_ = false;
+    std::uint32_t replaced_ = 0;
+    std::uint32_t newest_usig_ = 10'000;
+    std::uint32_t hosts_ = 0;  ///< new ones
 };
 
 }  // namespace bft::sim

@@ -142,6 +142,8 @@ private:
                         const Digest& hd);
     [[nodiscard]] std::map<Slot, Digest> digests(const consensus::minbft::Replica& agreement,
                                                  Slot from, Slot to);
+    [[nodiscard]] std::uint32_t certifiers(GroupId group, const std::vector<Slot>& tos,
+                                           Slot slot) const;
     void committed_by(const consensus::Endpoint& replica, View in_view, Slot slot);
     void note_view(const consensus::NewView& new_view);
     void check_kept(GroupId group, View view, Slot slot, const consensus::NewView& new_view);

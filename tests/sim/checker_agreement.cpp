@@ -54,7 +54,7 @@ void Checker::certified(const Commit& commit) {
 
 void Checker::tally(const Commit& commit) {
     auto& tos = committing_[commit.group][commit.view];
-    tos.resize(membership_.replicas_per_group());
+    tos.resize(std::max<std::size_t>(tos.size(), commit.position.value + 1));
     Slot& to = tos[commit.position.value];
     to = std::max(to, commit.to);
 }
@@ -322,14 +322,32 @@ void Checker::check_delivery(const Endpoint& replica, const Delivery& delivery, 
     before = std::max(before, delivery.slot);
 }
 
+// S-COMMIT, S-CFG: members of one configuration, distinct by seat, have certified COMMITs that
+// reach to `slot` and into where that configuration is in force. Nobody whom `slot` replaces is
+// one.
+std::uint32_t Checker::certifiers(GroupId group, const std::vector<Slot>& tos, Slot slot) const {
+    std::uint32_t most = 0;
+    const Configuration* made = reference_.made_at(slot);
+    for (auto era = std::prev(reference_.configs().lower_bound(slot));
+         era != reference_.configs().end(); ++era) {
+        const auto& [since, config] = *era;
+        std::uint32_t count = 0;
+        for (std::uint32_t j = 0; j < tos.size(); ++j) {
+            bool reaches = tos[j] >= slot && tos[j] > since;
+            bool leaves = since < slot && made != nullptr && !made->active(group, Position(j));
+            if (reaches && !leaves && config.active(group, Position(j))) ++count;
+        }
+        most = std::max(most, count);
+    }
+    return most;
+}
+
 // S-COMMIT: f+1 positions certified COMMITs of one view that reach there. From then on every later
 // view has it.
 void Checker::committed_by(const Endpoint& replica, View in_view, Slot slot) {
     GroupId group = replica.group;
     for (const auto& [view, tos] : committing_[group]) {
-        auto reach = static_cast<std::uint32_t>(
-            std::count_if(tos.begin(), tos.end(), [&](Slot to) { return to >= slot; }));
-        if (reach < membership_.quorum()) continue;
+        if (certifiers(group, tos, slot) < membership_.quorum()) continue;
         Slot& kept = kept_[group][view];
         if (slot <= kept) return;
         kept = slot;

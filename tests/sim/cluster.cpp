@@ -110,6 +110,22 @@ void Cluster::event(const Endpoint& node, const Event& event) {
     log(node, line);
 }
 
+std::unique_ptr<SimTpm> Cluster::make_tpm() {
+    TpmSpeed speed{plan.tpm_latency, plan.tpm_jitter, plan.tpm_void_permille,
+                   plan.tpm_error_permille, plan.holes ? 500u : 0u};
+    return std::make_unique<SimTpm>(time, tokens, checker, speed, split());
+}
+
+void Cluster::configured(const BarrierCertPtr& barrier) {
+    if (!configs.skip_to(barrier)) return;
+    follow(membership, configs.newest());
+    for (const auto& [host, key] : configs.newest().hosts) {
+        if (host.value < tpms.size()) continue;
+        clocks.resize(host.value + 1);
+        while (tpms.size() <= host.value) tpms.push_back(make_tpm());
+    }
+}
+
 Cluster::Cluster(const Plan& the_plan, bool log)
     : plan(the_plan),
       prng(the_plan.seed),
@@ -118,6 +134,8 @@ Cluster::Cluster(const Plan& the_plan, bool log)
       tokens(*seals),
       quirks(the_plan, [this](const std::string& what) { reach(what); }),
       membership(make_membership(plan, tokens)),
+      genesis(membership),
+      configs(membership),
       voter_membership(plan.mutation == Mutation::voters_trust_f ? with_f(membership, plan.f - 1)
                                                                  : membership),
       client_membership(plan.mutation == Mutation::client_trusts_one ? with_f(membership, 0)
@@ -127,11 +145,7 @@ Cluster::Cluster(const Plan& the_plan, bool log)
       verifier(membership, lenient ? *lenient : tokens),
       network(time, verifier, checker, plan.network, split()),
       clocks(plan.machines()) {
-    for (std::uint32_t host = 0; host < plan.machines(); ++host) {
-        TpmSpeed speed{plan.tpm_latency, plan.tpm_jitter, plan.tpm_void_permille,
-                       plan.tpm_error_permille, plan.holes ? 500u : 0u};
-        tpms.push_back(std::make_unique<SimTpm>(time, tokens, checker, speed, split()));
-    }
+    for (std::uint32_t host = 0; host < plan.machines(); ++host) tpms.push_back(make_tpm());
     // Voids spoil an ordering counter for the view that it is in (P7): that is a fault of its own.
     for (const Member& primary : membership.primaries)
         tpms[primary.host.value]->never_voids(primary.usig);

@@ -3,6 +3,7 @@
 
 #include "base/prng.hpp"
 #include "checker.hpp"
+#include "consensus/configuration.hpp"
 #include "consensus/membership.hpp"
 #include "network.hpp"
 #include "plan.hpp"
@@ -11,6 +12,7 @@
 #include "tokens.hpp"
 #include "tpm.hpp"
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -93,10 +95,22 @@ struct Cluster {
         return checker.correct(node);
     }
     [[nodiscard]] Prng split() { return prng.split(); }
+    [[nodiscard]] std::unique_ptr<SimTpm> make_tpm();
     [[nodiscard]] bool listening() const { return trace.text() || listener; }
     void log(const consensus::Endpoint& node, const std::string& what) {
         if (trace.text()) trace.line(time.now(), consensus::to_string(node) + " " + what);
         if (listener) listener(node, what);
+    }
+    /// A later configuration is in force: its hosts exist from now on.
+    void configured(const consensus::BarrierCertPtr& barrier);
+    /// Replacements of a host fail with the machine that it was, unless that is gone for good.
+    [[nodiscard]] std::uint32_t machine_of(const consensus::Endpoint& node) const {
+        return membership.host_of(node)->value % plan.machines();
+    }
+    /// A member, as far as it is a replica.
+    [[nodiscard]] bool member(const consensus::Endpoint& node) const {
+        return node.role != consensus::Endpoint::Role::replica ||
+               membership.active(node.group, Position(node.index));
     }
     /// A rare branch was taken (faults.md 3.5): CI wants each of them now and then.
     void reach(std::string_view what) {
@@ -119,7 +133,9 @@ struct Cluster {
     std::unique_ptr<Seals> seals;
     Seals& tokens;
     SimQuirks quirks;
-    consensus::Membership membership;
+    consensus::Membership membership;         ///< everybody, as of the newest configuration
+    const consensus::Membership genesis;      ///< what cluster files say
+    consensus::ConfigHistory configs;         ///< what is in force
     consensus::Membership voter_membership;   ///< the same, unless a mutation says otherwise
     consensus::Membership client_membership;  ///< likewise
     Checker checker;
@@ -127,7 +143,7 @@ struct Cluster {
     consensus::Verifier verifier;
     Network network;
     std::vector<std::unique_ptr<SimTpm>> tpms;  ///< by host
-    std::vector<HostClock> clocks;              ///< likewise
+    std::deque<HostClock> clocks;               ///< likewise
     std::map<consensus::Endpoint, Node*> nodes;
     struct Death {
         consensus::Endpoint who;

@@ -193,7 +193,8 @@ void DarkLeader::begin_if_ready() {
         Judgement judged = judge_headers(cluster_.membership, *change, mind_.headers());
         if (wanted(change, judged) || judged.invalid) return;
     }
-    selection = select(cluster_.membership, changes, mind_.headers());
+    selection = select(cluster_.membership, cluster_.configs, changes, mind_.headers(),
+                       [](const EntryHeader&, const Configuration&) { return Coming{}; });
     if (!selection.enough) return;
     if (!changes.empty() && wanted(changes.front(), selection.judgement)) return;
     if (!selection.selected) return begin_at_.reset();

@@ -126,7 +126,7 @@ std::optional<std::pair<Digest, Ui>> EngineNode::last_known(
 Result<void> EngineNode::recover_primary(const std::optional<std::pair<Digest, Ui>>& last) {
     minbft::PrimaryOptions options = primary_options(cluster_.plan);
     options.quirks = &cluster_.quirks;
-    auto engine = std::make_unique<minbft::Primary>(cluster_.membership, PrimaryId(self_.index),
+    auto engine = std::make_unique<minbft::Primary>(cluster_.genesis, PrimaryId(self_.index),
                                                     options, signer_);
     auto log = disk_.primary_log(PrimaryId(self_.index));
     log.hole = cluster_.tpm_of(self_).hole(usig_);
@@ -145,7 +145,7 @@ Result<void> EngineNode::recover_replica(const std::optional<std::pair<Digest, U
     minbft::ReplicaOptions options = replica_options(cluster_.plan);
     minbft::ExecutorOptions executor = executor_options(cluster_.plan);
     options.quirks = executor.quirks = &cluster_.quirks;
-    auto engine = std::make_unique<minbft::GroupReplica>(cluster_.membership, self_.group, position,
+    auto engine = std::make_unique<minbft::GroupReplica>(cluster_.genesis, self_.group, position,
                                                          options, executor, signer_);
     auto log = disk_.replica_log(self_.group, position);
     log.hole = cluster_.tpm_of(self_).hole(usig_);
@@ -237,10 +237,25 @@ void EngineNode::resume() {
 
 // --- input and output ---
 
+bool EngineNode::knows_enough(const Verified& message) {
+    const ConfigHistory& configs =
+        replica_ != nullptr ? replica_->agreement().configs() : primary_->configs();
+    if (configs.newest().groups == cluster_.membership.groups) return true;
+    if (known_version_ != configs.newest().version) {
+        known_version_ = configs.newest().version;
+        known_ = cluster_.genesis;
+        if (configs.changed()) follow(known_, configs.newest());
+    }
+    if (Verifier(known_, cluster_.tokens).verify(message.message())) return true;
+    cluster_.reach("a message by somebody who is not known yet");
+    return false;
+}
+
 void EngineNode::receive(const Network::Packet& packet) {
     constexpr std::size_t paused_max = 20'000;  // then the kernel's buffers are full
     if (!up() || (paused_ && paused_work_.size() >= paused_max)) return;
     if (paused_) return alive(incarnation_, [this, packet] { receive(packet); });
+    if (cluster_.configs.changed() && !knows_enough(*packet)) return;
     FetchBounds bounds;
     const Payload& payload = packet->payload();
     bool of_many = std::holds_alternative<FetchCertificates>(payload) ||

@@ -78,6 +78,8 @@ private:
         now.wall_ms += ahead_ms_;
         return now;
     }
+    /// Would its host's Verifier, which knows the members that this node knows, let it pass?
+    [[nodiscard]] bool knows_enough(const consensus::Verified& message);
     [[nodiscard]] bool recover();
     [[nodiscard]] Result<void> recover_primary(
         const std::optional<std::pair<Digest, consensus::Ui>>&);
@@ -114,6 +116,8 @@ private:
     bool correct_;
     std::uint64_t ahead_ms_ = 0;
     SimDisk disk_;
+    consensus::Membership known_;  ///< as of `known_version_`
+    ConfigVersion known_version_{};
     TokenSigner signer_;
     std::unique_ptr<consensus::Engine> engine_;
     consensus::minbft::GroupReplica* replica_ = nullptr;

@@ -134,6 +134,7 @@ struct Arguments {
     std::string failing;              ///< file that failing seeds are appended to
     std::vector<std::uint64_t> open;  ///< seeds of known bugs that are not mended yet
     bool moves = false;               ///< partitions move between groups
+    bool reconfigure = false;         ///< and members are replaced
 };
 
 Mutation mutation_named(const std::string& name) {
@@ -154,6 +155,7 @@ bft::sim::Plan plan_of(std::uint64_t seed, const Arguments& arguments) {
         std::fprintf(stderr, "unknown plot %s\n", arguments.plot.c_str());
         std::exit(2);
     }
+    if (arguments.reconfigure) return bft::sim::make_changing_plan(seed, plot);
     if (arguments.moves) return bft::sim::make_moving_plan(seed, plot);
     return make_plan(seed, mutation_named(arguments.mutation), plot);
 }
@@ -164,7 +166,10 @@ void print(std::uint64_t seed, const std::vector<bft::sim::Violation>& violation
     for (const auto& violation : violations)
         std::printf("  %s: %s\n", violation.property.c_str(), violation.text.c_str());
     std::printf("  replay: sim_run --seed %llu --log%s%s%s%s%s\n",
-                static_cast<unsigned long long>(seed), arguments.moves ? " --moves" : "",
+                static_cast<unsigned long long>(seed),
+                arguments.reconfigure ? " --reconfigure"
+                : arguments.moves     ? " --moves"
+                                      : "",
                 arguments.mutation == "none" ? "" : " --mutation ",
                 arguments.mutation == "none" ? "" : arguments.mutation.c_str(),
                 arguments.plot.empty() ? "" : " --plot ", arguments.plot.c_str());
@@ -339,6 +344,8 @@ int main(int argc, char** argv) {
                    "this many seconds of virtual time without faults: what a slot costs");
     app.add_option("--crash-points", stride,
                    "one run for every N-th moment in which a process may die");
+    app.add_flag("--reconfigure", arguments.reconfigure,
+                 "partitions move and members are replaced all the time");
     app.add_flag("--moves", arguments.moves, "partitions move between groups all the time");
     app.add_option("--twice", arguments.twice, "every N-th seed twice (S-DET); 0: none");
     app.add_option("--plot", arguments.plot,

@@ -420,6 +420,16 @@ Plan make_moving_plan(std::uint64_t seed, std::optional<Plot::Kind> plot) {
     return plan;
 }
 
+// A hole needs everybody who processes its counter to say so: not simulated while they change.
+Plan make_changing_plan(std::uint64_t seed, std::optional<Plot::Kind> plot) {
+    Plan plan = make(seed, Mutation::none, plot, 1);
+    Prng prng(seed ^ 0x4ec0f16u);
+    plan.moves_every = between(prng, 50ms, coin(prng) ? 300ms : 2s);
+    plan.replacements = 1 + static_cast<std::uint32_t>(prng.below(6));
+    plan.holes = plan.real_crypto = false;
+    return plan;
+}
+
 bool Plan::nothing_stops() const {
     return !(crashes || role_crashes || primary_crashes || power_cuts || pauses || tpm_outages ||
              resigns || long_away || chaotic_start || !gone.empty());
@@ -433,7 +443,7 @@ bool Plan::calm() const {
     for (const Endpoint& node : byzantine)
         primaries_lie = primaries_lie || node.role == Endpoint::Role::primary;
     bool stops = !nothing_stops() || tpm_error_permille > 0 || tpm_slow || log_failures ||
-                 slow_disks || drift || early_timers;
+                 slow_disks || drift || early_timers || replacements > 0;
     return mutation == Mutation::none && !network_faults && !primaries_lie && !stops;
 }
 

@@ -163,6 +163,7 @@ struct Plan {
     std::uint32_t multi_permille = 200;  ///< calls that touch several partitions
     Duration think{};                    ///< between two calls of a client
     Duration moves_every{};              ///< between two configurations; zero: the first one stays
+    std::uint32_t replacements = 0;      ///< members that make room for others, at most
     std::uint32_t workers = 2;
     Duration chaos = 3s;
 
@@ -258,6 +259,9 @@ struct Plan {
 Plan make_plan(std::uint64_t seed, Mutation mutation = Mutation::none,
                std::optional<Plot::Kind> plot = std::nullopt);
 /// The same, with partitions that move between groups, two at least.
+/// As make_plan(), and the configuration changes all the time: partitions move, members are
+/// replaced.
+Plan make_changing_plan(std::uint64_t seed, std::optional<Plot::Kind> plot = std::nullopt);
 Plan make_moving_plan(std::uint64_t seed, std::optional<Plot::Kind> plot = std::nullopt);
 
 }  // namespace bft::sim

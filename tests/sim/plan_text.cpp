@@ -63,6 +63,7 @@ std::string Plan::text() const {
         << " dup=" << network.duplicate_permille << " reorder=" << network.reorder_permille
         << " replay=" << network.replay_permille;
     if (moves_every > Duration{}) out << " moves_us=" << us(moves_every);
+    if (replacements > 0) out << " replacements=" << replacements;
     flag("clogs", network.clogs);
     flag("cuts", network.cuts);
     flag("slow_links", network.slow_links);

@@ -55,6 +55,13 @@ public:
         auto found = configs_.find(slot);
         return found == configs_.end() ? nullptr : &found->second;
     }
+    /// In force for `slot`, as far as it is decided.
+    [[nodiscard]] const consensus::Configuration& config(Slot slot) const {
+        return std::prev(configs_.lower_bound(std::max(slot, Slot(1))))->second;
+    }
+    [[nodiscard]] const std::map<Slot, consensus::Configuration>& configs() const {
+        return configs_;
+    }
     [[nodiscard]] std::size_t configurations() const { return configs_.size() - 1; }
     [[nodiscard]] Slot tip() const { return base_ + slots_.size(); }
     /// Null for what is to come, and for what was forgotten.

@@ -92,8 +92,12 @@ void World::build() {
     if (plan.byzantine_client)
         lying_client = std::make_unique<LyingClient>(cluster, ClientId(plan.clients),
                                                      plan.client_lies, prng.split());
-    if (plan.moves_every > Duration{})
+    if (plan.moves_every > Duration{}) {
         admin = std::make_unique<AdminNode>(cluster, Prng(plan.seed ^ 0xad314));
+        admin->on_barrier = [this](const BarrierCertPtr& barrier) { welcome(barrier); };
+        admin->caught_up = [this](const Endpoint& node) { return caught_up(node); };
+        admin->strike_dead = [this](const Endpoint& node) { strike_dead(node); };
+    }
 }
 
 // A13, A14. Liveness needs monotonic clocks that run alike, safety nothing at all.
@@ -139,12 +143,63 @@ EngineNode* World::replica(std::uint32_t group, std::uint32_t position) {
     return nullptr;
 }
 
+// --- members come and go ---
+
+// What an operator does for a member that the order has accepted: its process begins with the
+// barriers up to the one that brought it (CF9), and with nothing else.
+void World::welcome(const BarrierCertPtr& barrier) {
+    cluster.configured(barrier);
+    for (const Endpoint& self : cluster.membership.all_replicas()) {
+        if (cluster.nodes.contains(self)) continue;
+        joined_[self] = barrier->slot;
+        join(self);
+    }
+}
+
+void World::join(const Endpoint& member) {
+    auto node = std::make_unique<EngineNode>(cluster, member);
+    EngineNode* booted = node.get();
+    replicas.push_back(std::move(node));
+    std::vector<Persist> known;
+    for (BarrierCertPtr each = cluster.configs.after(ConfigVersion(0)); each != nullptr;
+         each = cluster.configs.after(each->config->version))
+        known.push_back({BarrierRecord{each}});
+    booted->mutable_disk().append(std::move(known), [] {});
+    cluster.reach("a member is replaced");
+    cluster.time.after(Duration(prng.below(800'000'000)) + 20ms, [booted] { booted->boot(); });
+}
+
+bool World::caught_up(const Endpoint& node) const {
+    if (struck_.contains(node)) return false;
+    auto joined = joined_.find(node);
+    if (joined == joined_.end()) return true;
+    for (const auto& each : replicas)
+        if (each->self() == node)
+            return each->up() && each->replica()->agreement().delivered() > joined->second;
+    return false;
+}
+
+void World::strike_dead(const Endpoint& node) {
+    for (auto& each : replicas) {
+        if (each->self() != node || !cluster.correct(node)) continue;
+        each->crash();
+        each->stay_away(true);
+        struck_.insert(node);
+    }
+}
+
+bool World::on_machine(const EngineNode& node, std::uint32_t machine) const {
+    std::uint32_t host = cluster.membership.host_of(node.self())->value;
+    return host == machine || (host >= plan.machines() && !plan.gone.contains(machine) &&
+                               host % plan.machines() == machine);
+}
+
 // --- faults ---
 
 void World::crash_machine(std::uint32_t machine) {
     bool liars = scripted && machine == plan.primary_machine(0);
     auto crash = [&](EngineNode& node) {
-        if (cluster.membership.host_of(node.self())->value != machine) return;
+        if (!on_machine(node, machine)) return;
         if (cluster.correct(node.self()))
             node.crash();
         else
@@ -160,7 +215,7 @@ void World::crash_machine(std::uint32_t machine) {
 void World::send_away(std::uint32_t machine) {
     if (healed) return;
     for (auto& replica : replicas) {
-        if (cluster.membership.host_of(replica->self())->value != machine) continue;
+        if (!on_machine(*replica, machine)) continue;
         if (!cluster.correct(replica->self())) continue;
         replica->crash();
         replica->stay_away(true);
@@ -169,7 +224,7 @@ void World::send_away(std::uint32_t machine) {
 
 void World::boot_machine(std::uint32_t machine) {
     auto boot = [&](EngineNode& node) {
-        if (cluster.membership.host_of(node.self())->value == machine) node.boot();
+        if (on_machine(node, machine)) node.boot();
     };
     if (plan.gone.contains(machine)) return;
     for (auto& primary : primaries)
@@ -236,6 +291,8 @@ void World::heal() {
                 node->mutable_disk().slow_until({}, {});
             }
     for (auto& voter : voters) voter->full_until({});
+    for (auto& node : replicas)
+        if (cluster.membership.host_of(node->self())->value >= plan.machines()) node->boot();
     for (std::uint32_t machine = 0; machine < plan.machines(); ++machine) {
         cluster.tpms[machine]->away_until({});
         cluster.tpms[machine]->slow_until({}, {});

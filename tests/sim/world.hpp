@@ -13,6 +13,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,7 @@ public:
     /// Nodes that are gone, or lie, are not in the core.
     [[nodiscard]] bool gone(const consensus::Endpoint& node) const;
     [[nodiscard]] bool in_core(const consensus::Endpoint& node) const {
-        return cluster.correct(node) && !gone(node);
+        return cluster.correct(node) && !gone(node) && cluster.member(node);
     }
     /// No faults from now on; who can comes back; clients make no new calls.
     void heal();
@@ -68,6 +69,11 @@ public:
     /// The databases of the core stand where the reference does.
     [[nodiscard]] bool all_executed() const;
 
+    /// Whoever joined has caught up with the change that brought it.
+    [[nodiscard]] bool caught_up(const consensus::Endpoint& node) const;
+    /// A member that is to be replaced dies first.
+    void strike_dead(const consensus::Endpoint& node);
+
     [[nodiscard]] EngineNode* replica(std::uint32_t group, std::uint32_t position);
 
     const Plan& plan;
@@ -89,6 +95,11 @@ public:
 private:
     void choose_clocks();
     void build();
+    void welcome(const consensus::BarrierCertPtr& barrier);
+    void join(const consensus::Endpoint& member);
+    [[nodiscard]] bool on_machine(const EngineNode& node, std::uint32_t machine) const;
+    std::map<consensus::Endpoint, Slot> joined_;
+    std::set<consensus::Endpoint> struck_;
     void note_bodies(const consensus::NewView& new_view);
 };
 

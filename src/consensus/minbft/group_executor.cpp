@@ -132,7 +132,8 @@ bool GroupExecutor::brings_bodies(Slot slot, VoterId voter) const {
     if (strikes(options_.quirks, Quirk::bare_items)) return false;
     HostId host = membership_.voters[voter.value];
     for (std::uint32_t j = 0; const Member& member : membership_.group(group_)->members) {
-        if (member.host == host) return Position(j) == position_;
+        if (member.host == host && membership_.active(group_, Position(j)))
+            return Position(j) == position_;
         ++j;
     }
     return in_rotation(slot);

@@ -22,7 +22,7 @@ void append(std::vector<T>& to, std::vector<T>&& from) {
 GroupReplica::GroupReplica(const Membership& membership, GroupId group, Position position,
                            ReplicaOptions options, ExecutorOptions executor_options, Signer& signer)
     : agreement_(membership, group, position, options, signer),
-      executor_(membership, group, position, executor_options) {}
+      executor_(agreement_.membership(), group, position, executor_options) {}
 
 Result<void> GroupReplica::recover(Replica::Recovered log,
                                    const std::optional<std::pair<Digest, Ui>>& last) {

@@ -24,17 +24,24 @@ Primary::Primary(const Membership& membership, PrimaryId self, PrimaryOptions op
       options_(options),
       signer_(signer),
       configs_(membership),
-      chain_(membership, std::nullopt, &configs_),
+      chain_(membership_, std::nullopt, &configs_),
       pool_(options.client_pool),
       headers_(static_cast<std::size_t>(options.window) * 8),
-      equivocation_(membership) {
+      equivocation_(membership_) {
+    membership_.clients.clear();  // whoever knows them has judged what they sent
     // View (0,0) begins with a virtual NEW-VIEW: N = 0, U = 0.
     if (membership.primary_of(view_) == self) phase_ = Phase::active;
-    for (const Group& group : membership.groups) {
-        progress_[group.id] = {std::vector<Slot>(group.members.size()),
-                               std::vector<Slot>(group.members.size()),
-                               std::vector<View>(group.members.size())};
-        outstanding_entries_[group.id] = 0;
+    follow_members();
+}
+
+void Primary::follow_members() {
+    if (configs_.changed()) follow(membership_, configs_.newest());
+    for (const Group& group : membership_.groups) {
+        Progress& progress = progress_[group.id];
+        progress.executed.resize(group.members.size());
+        progress.low.resize(group.members.size());
+        progress.view.resize(group.members.size());
+        outstanding_entries_.try_emplace(group.id, 0);
     }
 }
 
@@ -109,6 +116,7 @@ Result<void> Primary::recover(Recovered log, const std::optional<std::pair<Diges
     std::sort(log.barriers.begin(), log.barriers.end(),
               [](const auto& a, const auto& b) { return a->slot < b->slot; });
     for (const BarrierCertPtr& barrier : log.barriers) configs_.skip_to(barrier);
+    follow_members();
     Counter logged{};
     if (auto replayed = replay_log(log, logged); !replayed) return replayed;
     Counter certified = last ? last->second.cv : Counter(0);
@@ -233,6 +241,8 @@ bool Primary::config_due() const {
 // What lies between two barriers was executed long ago, or is for replicas to know.
 void Primary::on_barrier(const BarrierCertPtr& barrier) {
     if (!configs_.skip_to(barrier)) return;
+    follow_members();
+    collect_at_ = {};
     out_.persist.push_back({BarrierRecord{barrier}});
     if (unsettled_ && *unsettled_ <= barrier->slot) unsettled_.reset();
     if (!config_due()) config_request_ = nullptr;
@@ -272,7 +282,12 @@ void Primary::on_request(const Body& body, Now now) {
 
 void Primary::on_status(const Endpoint& from, const Status& status, Now now) {
     auto found = progress_.find(from.group);
-    if (found == progress_.end()) return;
+    if (found == progress_.end() || from.index >= found->second.view.size()) return;
+    if (status.config > configs_.newest().version && now.mono >= config_ask_at_) {
+        config_ask_at_ = now.mono + options_.retransmit / 4;
+        out_.send.push_back({{from}, FetchConfig{configs_.newest().version}});
+    }
+    if (!membership_.active(from.group, Position(from.index))) return;
     Slot& executed = found->second.executed[from.index];
     Slot& low = found->second.low[from.index];
     executed = std::max(executed, status.executed);
@@ -280,7 +295,7 @@ void Primary::on_status(const Endpoint& from, const Status& status, Now now) {
     View& view = found->second.view[from.index];
     view = std::max(view, status.view);
     // f+1 of a group have left our view: one correct replica has seen a TC.
-    std::vector<View> views = found->second.view;
+    std::vector<View> views = of_members(from.group, found->second.view);
     std::sort(views.begin(), views.end(), std::greater<>());
     leave_view(views[membership_.f]);
     bool was_busy = busy();
@@ -342,8 +357,8 @@ Primary::Report Primary::report() const {
 // ---------------------------------------------------------------------------------------
 
 // The (f+1)-th largest: at least one correct replica is that far.
-Slot Primary::quorum_value(const std::vector<Slot>& reported) const {
-    std::vector<Slot> sorted = reported;
+Slot Primary::quorum_value(GroupId group, const std::vector<Slot>& reported) const {
+    std::vector<Slot> sorted = of_members(group, reported);
     std::sort(sorted.begin(), sorted.end(), std::greater<>());
     return sorted[membership_.f];
 }
@@ -351,7 +366,8 @@ Slot Primary::quorum_value(const std::vector<Slot>& reported) const {
 bool Primary::window_open() const {
     if (unsettled_) return false;
     Slot low = chain_.tip();
-    for (const auto& [group, progress] : progress_) low = std::min(low, quorum_value(progress.low));
+    for (const auto& [group, progress] : progress_)
+        low = std::min(low, quorum_value(group, progress.low));
     return chain_.tip().next() <= low + options_.window;
 }
 
@@ -361,7 +377,7 @@ void Primary::release_credit() {
     std::map<GroupId, Slot> executed;
     Slot lowest = chain_.tip();
     for (const auto& [group, progress] : progress_) {
-        executed[group] = quorum_value(progress.executed);
+        executed[group] = quorum_value(group, progress.executed);
         lowest = std::min(lowest, executed[group]);
     }
     for (Unexecuted& slot : unexecuted_) {

@@ -112,7 +112,16 @@ private:
     [[nodiscard]] HeaderPtr next_header(Now now);
     void adopt(Prepare prepare);
     void note_ordered(const RequestId& rid);
-    [[nodiscard]] Slot quorum_value(const std::vector<Slot>& reported) const;
+    [[nodiscard]] Slot quorum_value(GroupId group, const std::vector<Slot>& reported) const;
+    void follow_members();
+    /// What the members say, of what is kept by position.
+    template <class T>
+    [[nodiscard]] std::vector<T> of_members(GroupId group, const std::vector<T>& all) const {
+        std::vector<T> members;
+        for (std::uint32_t j = 0; j < all.size(); ++j)
+            if (membership_.active(group, Position(j))) members.push_back(all[j]);
+        return members;
+    }
     void release_credit();
     [[nodiscard]] Result<void> replay(const Prepare& prepare);
     [[nodiscard]] Result<void> replay_log(const Recovered& log, Counter& logged);
@@ -132,6 +141,9 @@ private:
     void new_view_if_ready(Now now);
     [[nodiscard]] std::vector<ViewChangePtr> valid_changes(Now now);
     [[nodiscard]] std::optional<std::vector<EntryRef>> settle(const Selected& selected, Now now);
+    [[nodiscard]] bool settle_config(const Selected& selected, const std::vector<EntryRef>& nullset,
+                                     Now now);
+    void ask_for_config(Now now);
     [[nodiscard]] bool continues(const Selected& selected, const EntryHeader& entry,
                                  const Request& body) const;
     [[nodiscard]] bool ends_unsettled(const NewView& new_view, const Selected& selected,
@@ -143,7 +155,7 @@ private:
     [[nodiscard]] std::vector<Endpoint> members(GroupId group) const;
     void adopt_entries(const Header& header, const std::vector<EntryRef>& nullset);
 
-    const Membership& membership_;
+    Membership membership_;  ///< as of the newest configuration here, but for clients
     PrimaryId self_;
     PrimaryOptions options_;
     Signer& signer_;

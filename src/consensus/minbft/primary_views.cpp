@@ -64,6 +64,8 @@ void Primary::on_view_change(const ViewChangePtr& change, Now now) {
         return;
     }
     if (change->view < view_) return;
+    if (change->barrier) on_barrier(change->barrier);
+    if (!membership_.usig_of(Endpoint::replica(change->group, change->position))) return;
     ViewChangePtr& kept = changes_[member];
     if (kept && kept->view >= change->view) return;
     kept = change;
@@ -71,7 +73,8 @@ void Primary::on_view_change(const ViewChangePtr& change, Now now) {
     // f+1 of a group want this view or a later one: one correct replica has seen a TC.
     std::vector<View> views;
     for (const auto& [sender, each] : changes_)
-        if (sender.first == change->group) views.push_back(each->view);
+        if (sender.first == change->group && membership_.active(sender.first, sender.second))
+            views.push_back(each->view);
     std::sort(views.begin(), views.end(), std::greater<>());
     if (views.size() > membership_.f) leave_view(views[membership_.f]);
 }
@@ -98,8 +101,10 @@ std::vector<ViewChangePtr> Primary::valid_changes(Now now) {
         }
         if (judged.missing)
             fetch_header(*judged.missing, Endpoint::replica(change->group, change->position), now);
-        else if (change->view == view_)
+        else if (change->view == view_ && (!change->barrier || configs_.knows(*change->barrier)))
             valid.push_back(change);
+        else if (change->view == view_)
+            ask_for_config(now);
         ++it;
     }
     return valid;
@@ -111,7 +116,16 @@ void Primary::new_view_if_ready(Now now) {
     if (now.mono < collect_at_) return;
     collect_at_ = now.mono + options_.retransmit / 4;
     std::vector<ViewChangePtr> changes = valid_changes(now);
-    Selection selection = select(membership_, changes, headers_);
+    auto coming_from = [this](const EntryHeader& entry, const Configuration& base) -> Coming {
+        auto body = found_bodies_.find(entry.rd);
+        if (body == found_bodies_.end()) return {};
+        bool fits = body->second->id == entry.rid && body->second->parts == entry.parts;
+        auto change = decode_change(body->second->op);
+        auto next = change ? apply(base, *change) : Result<Configuration>(change.error());
+        return {true, fits && next ? std::optional(std::move(*next)) : std::nullopt};
+    };
+    Selection selection = select(membership_, configs_, changes, headers_, coming_from);
+    if (selection.barrier_missing) return ask_for_config(now);
     if (selection.judgement.missing) {
         const ViewChangePtr& any = changes.front();
         fetch_header(*selection.judgement.missing, Endpoint::replica(any->group, any->position),
@@ -201,7 +215,29 @@ std::optional<std::vector<EntryRef>> Primary::settle(const Selected& selected, N
         if (!wanted.rds.empty()) out_.send.push_back({members(group), std::move(wanted)});
     if (!settled) return std::nullopt;
     std::sort(nullset.begin(), nullset.end());
+    if (!settle_config(selected, nullset, now)) return std::nullopt;
     return nullset;
+}
+
+// CF6: a CONFIG entry that is kept, and that nobody has shown the barrier of, needs its members'
+// VIEW-CHANGEs, too; who they are its body says.
+bool Primary::settle_config(const Selected& selected, const std::vector<EntryRef>& nullset,
+                            Now now) {
+    if (!selected.config || std::binary_search(nullset.begin(), nullset.end(), *selected.config))
+        return true;
+    if (selected.config_body) return selected.joint_quorum;
+    Search& search = body_search_[selected.config_rd];
+    if (now.mono < search.ask_at) return false;
+    search.ask_at = now.mono + options_.retransmit;
+    out_.send.push_back(
+        {membership_.all_replicas(), FetchBodies{{selected.config_rd}, {selected.config->slot}}});
+    return false;
+}
+
+void Primary::ask_for_config(Now now) {
+    if (now.mono < config_ask_at_) return;
+    config_ask_at_ = now.mono + options_.retransmit;
+    out_.send.push_back({membership_.all_replicas(), FetchConfig{configs_.newest().version}});
 }
 
 std::vector<Endpoint> Primary::members(GroupId group) const {

@@ -27,7 +27,7 @@ Replica::Replica(const Membership& membership, GroupId group, Position position,
       options_(options),
       signer_(signer),
       configs_(membership),
-      chain_(membership, group, &configs_),
+      chain_(membership_, group, &configs_),
       ordering_(membership.primaries.size(), Ordering(options.window)),
       votes_(membership.replicas_per_group(), Votes(options.window)),
       checkpoint_votes_(membership.replicas_per_group()),
@@ -38,7 +38,9 @@ Replica::Replica(const Membership& membership, GroupId group, Position position,
       headers_(static_cast<std::size_t>(options.window) * 4),
       leases_(membership.replicas_per_group()),
       voters_next_(membership.voters.size()),
-      equivocation_(membership) {
+      equivocation_(membership_) {
+    membership_.clients.clear();  // whoever knows them has judged what they sent
+    follow_members();
     // View (0,0) begins with a virtual NEW-VIEW: N = 0, U = 0.
     OrderingTrack& first = ordering_[membership.primary_of(View(0)).value].track;
     first.leading = true;
@@ -83,11 +85,15 @@ void Replica::on_view_message(const Verified& message, Now now) {
     } else if (const auto* request = std::get_if<RequestViewChange>(&payload)) {
         // From its sender only: nobody keeps another's old complaint alive.
         if (message.from() != Endpoint::replica(group_, request->position)) return;
-        if (request->group != group_) return;
+        if (request->group != group_ || request->position.value >= asked_.size()) return;
         asked_[request->position.value] = Asked{*request, now.mono};
         trigger_if_quorum(now);
     } else if (const auto* trigger = std::get_if<TriggerCertificate>(&payload)) {
-        on_trigger(*trigger, now);
+        // Of those who left, all may be broken.
+        bool members = std::all_of(
+            trigger->requests.begin(), trigger->requests.end(),
+            [&](const RequestViewChange& r) { return membership_.active(r.group, r.position); });
+        if (members || !rules::members_by_slot) on_trigger(*trigger, now);
     } else if (const auto* change = std::get_if<ViewChangePtr>(&payload)) {
         keep_change(*change);
     } else if (const auto* changes = std::get_if<ViewChanges>(&payload)) {
@@ -95,7 +101,7 @@ void Replica::on_view_message(const Verified& message, Now now) {
     } else if (const auto* new_view = std::get_if<NewView>(&payload)) {
         ordering_[membership_.primary_of(new_view->view).value].stream.offer(*new_view);
     } else if (const auto* accepted = std::get_if<NewViewAccept>(&payload)) {
-        if (accepted->group != group_) return;
+        if (accepted->group != group_ || accepted->position.value >= accepts_.size()) return;
         auto& newest = accepts_[accepted->position.value];
         if (!newest || newest->view <= accepted->view) newest = *accepted;
         certify_if_quorum(now);
@@ -190,6 +196,7 @@ void Replica::on_prepare(const Prepare& prepare) {
 
 void Replica::on_commit(const Commit& commit) {
     if (commit.group != group_ || commit.position == position_) return;
+    if (commit.position.value >= votes_.size()) return;
     // The sender holds the chain up to there, and so must serve it (R8).
     auto& stream = ordering_[membership_.primary_of(commit.view).value].stream;
     stream.heard_of(
@@ -217,7 +224,7 @@ void Replica::on_status(const Endpoint& from, const Status& status) {
         stream.heard_of(bounded(status.ordering_seen[p], stream.processed()));
     }
     for (std::uint32_t j = 0; j < votes_.size(); ++j) {
-        if (j == position_.value) continue;
+        if (j == position_.value || j >= status.votes_seen.size()) continue;
         auto& stream = votes_[j].stream;
         stream.heard_of(bounded(status.votes_seen[j], stream.processed()));
     }
@@ -231,7 +238,9 @@ void Replica::on_status(const Endpoint& from, const Status& status) {
         out_.send.push_back({{from}, std::move(barrier)});
     // ST3: our own log begins later. Who lets it begin there has vouched for us, and may be silent
     // by now: the one who lacks what was before gets that from us.
-    if (status.votes_seen[position_.value].next() < vouched_.base)
+    Counter seen = position_.value < status.votes_seen.size() ? status.votes_seen[position_.value]
+                                                              : Counter(0);
+    if (seen.next() < vouched_.base)
         for (const Vouch& vouch : vouched_.vouches) out_.send.push_back({{from}, vouch});
     // Whoever missed a view gets the proof of it (ST4), or of why we left the one before.
     bool behind = status.view < view_ || (status.view == view_ && !status.active);

@@ -13,6 +13,8 @@
 #include "consensus/minbft/suspicion.hpp"
 #include "consensus/minbft/transfer.hpp"
 #include "consensus/minbft/void_quest.hpp"
+#include "consensus/rules.hpp"
+#include "consensus/select.hpp"
 
 #include <deque>
 #include <map>
@@ -110,6 +112,8 @@ public:
 
     /// The newest configuration whose barrier is here.
     [[nodiscard]] const ConfigHistory& configs() const { return configs_; }
+    /// Everybody whom that configuration knows, but no clients.
+    [[nodiscard]] const Membership& membership() const { return membership_; }
     /// Does this group answer for the home of `rid` from now on?
     [[nodiscard]] bool owns(PartitionId home) const {
         return configs_.newest().owner(home) == group_;
@@ -282,6 +286,7 @@ private:
     void snapshot_if_due();
     void send_vouch();
     void on_vouch(const Vouch& vouch);
+    void rebase_log(std::uint64_t turn = 0);
 
     // replica_fetch.cpp
     void fetch_missing(Now now);
@@ -321,6 +326,23 @@ private:
     void note_adopted(const StreamId& stream, Counter at);
     void append_waiting(Now now);
     [[nodiscard]] bool bridge_to(const Prepare& next, Now now);
+
+    // replica_members.cpp: who counts where (CF4)
+    void follow_members();
+    [[nodiscard]] bool known(GroupId group, Position position) const {
+        return membership_.usig_of(Endpoint::replica(group, position)).has_value();
+    }
+    /// A member of the own group now.
+    [[nodiscard]] bool active(Position position) const {
+        return membership_.active(group_, position) || !rules::members_by_slot;
+    }
+    [[nodiscard]] bool counts(GroupId group, Position position, Slot slot) const;
+    [[nodiscard]] bool still_matters(Position position) const;
+    [[nodiscard]] bool takes_part() const { return membership_.active(group_, position_); }
+    [[nodiscard]] const Configuration* coming() const;
+    [[nodiscard]] Slot committed_by(const std::vector<Slot>& tos) const;
+    [[nodiscard]] Step check_configs(const std::vector<ViewChangePtr>& changes);
+    [[nodiscard]] Coming coming_of(const EntryHeader& entry, const Configuration& base) const;
 
     // replica_config.cpp
     void settle_or_stop(const Link& link);
@@ -376,7 +398,7 @@ private:
     [[nodiscard]] const VoteTrack& own() const { return votes_[position_.value].track; }
     void check_invariants() const;
 
-    const Membership& membership_;
+    Membership membership_;  ///< as of the newest configuration here, but for clients
     GroupId group_;
     Position position_;
     ReplicaOptions options_;
@@ -476,8 +498,15 @@ private:
 
     // Configurations.
     std::optional<Slot> unsettled_;  ///< the chain's tip: a kept CONFIG without its barrier
-    Slot config_checkpoint_{};       ///< the last CONFIG slot that was signed
-    std::optional<Checkpoint> barrier_word_;  ///< what was signed there, until the barrier
+    struct Announced {
+        Digest hd;
+        Configuration config;
+        Digest digest;
+    };
+    mutable std::optional<Announced> announced_;  ///< what coming() found last
+    bool config_wanted_ = false;                  ///< somebody speaks of one that is not known here
+    Slot config_checkpoint_{};                    ///< the last CONFIG slot that was signed
+    std::optional<Checkpoint> barrier_word_;      ///< what was signed there, until the barrier
     /// Own states at barriers that gave partitions away, and others' that gave some to us.
     std::map<Slot, std::shared_ptr<const DerivedState>> given_;
     std::map<std::pair<Slot, GroupId>, std::shared_ptr<const DerivedState>> taken_;

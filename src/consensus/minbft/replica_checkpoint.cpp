@@ -79,6 +79,7 @@ void Replica::on_checkpoint(const Checkpoint& checkpoint) {
     bool wanted =
         checkpoints_.contains(checkpoint.slot) && !stable_certs_.contains(checkpoint.slot);
     if (stable_ && checkpoint.slot <= stable_->slot && !wanted) return;
+    if (checkpoint.position.value >= checkpoint_votes_.size()) return;
     auto& votes = checkpoint_votes_[checkpoint.position.value];
     votes[checkpoint.slot] = checkpoint;
     while (votes.size() > checkpoint_votes_max) votes.erase(votes.begin());
@@ -91,12 +92,17 @@ std::optional<StableCert> Replica::certificate_at(Slot slot) const {
         auto candidate = candidates.find(slot);
         if (candidate == candidates.end()) continue;
         const Checkpoint& wanted = candidate->second;
+        // Who counts is known only where the configuration is.
+        if (rules::members_by_slot && wanted.config != configs_.digest_after(slot) &&
+            !(unsettled_ == slot && coming() != nullptr && wanted.config == announced_->digest))
+            continue;
         StableCert cert{group_, slot, wanted.hd, wanted.ts_ms, wanted.state, {}, wanted.config};
         for (const auto& votes : checkpoint_votes_) {
             auto vote = votes.find(slot);
             if (vote == votes.end() || cert.signers.size() == membership_.quorum()) continue;
             const Checkpoint& each = vote->second;
-            if (cert.says(each)) cert.signers.push_back({each.position, each.signature});
+            if (cert.says(each) && counts(group_, each.position, slot))
+                cert.signers.push_back({each.position, each.signature});
         }
         if (cert.signers.size() == membership_.quorum()) return cert;
     }
@@ -179,30 +185,45 @@ void Replica::send_vouch() {
 
 // CK4: the own log begins at the (f+1)-th largest counter vouched for, and keeps that message.
 void Replica::on_vouch(const Vouch& vouch) {
-    if (vouch.group != group_) return;
-    std::uint32_t me = position_.value;
+    if (vouch.group != group_ || vouch.position.value >= vouches_.size()) return;
     auto& newest = vouches_[vouch.position.value];
     // An older one, sent on to us.
     auto less = [](const std::vector<Counter>& a, const std::vector<Counter>& b) {
-        return std::mismatch(a.begin(), a.end(), b.begin(), std::greater_equal<>()).first !=
-               a.end();
+        if (a.size() < b.size()) return true;
+        return std::mismatch(b.begin(), b.end(), a.begin(), std::less_equal<>()).first != b.end();
     };
     if (newest && (less(vouch.votes, newest->votes) || less(vouch.ordering, newest->ordering)))
         return;
     newest = vouch;
+    rebase_log();
+}
 
+// Whoever is about to leave vouches for nothing beyond its leaving (CF4, CF6). That one leaves may
+// be known to others only: views that fail in a row try other vouchers, by `turn`.
+void Replica::rebase_log(std::uint64_t turn) {
+    std::uint32_t me = position_.value;
+    auto stays = [&, next = coming()](Position position) {
+        return active(position) && (next == nullptr || next->active(group_, position));
+    };
     std::vector<Vouch> best;
     for (const auto& each : vouches_)
-        if (each) best.push_back(*each);
+        if (each && stays(each->position) && me < each->votes.size()) best.push_back(*each);
     std::size_t quorum = rules::vouch_quorum(membership_);
     if (best.size() < quorum || own_log_.empty()) return;
+    std::rotate(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(turn % best.size()),
+                best.end());
     std::stable_sort(best.begin(), best.end(),
                      [&](const Vouch& a, const Vouch& b) { return a.votes[me] > b.votes[me]; });
     best.resize(quorum);
     Counter vouched = quorum == 0 ? own().processed : best.back().votes[me];
     auto base = std::find_if(own_log_.rbegin(), own_log_.rend(),
                              [&](const VoteEntry& e) { return e.ui.cv <= vouched; });
-    if (base == own_log_.rend() || base->ui.cv <= vouched_.base) return;
+    // Those who let the log begin where it does may have left: others do in their place.
+    bool by_members = std::all_of(vouched_.vouches.begin(), vouched_.vouches.end(),
+                                  [&](const Vouch& each) { return stays(each.position); });
+    if (base == own_log_.rend() || base->ui.cv < vouched_.base ||
+        (base->ui.cv == vouched_.base && by_members && turn == 0))
+        return;
     vouched_.base = base->ui.cv;
     std::sort(best.begin(), best.end(),
               [](const Vouch& a, const Vouch& b) { return a.position < b.position; });

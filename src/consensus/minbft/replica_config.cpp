@@ -127,7 +127,7 @@ std::optional<StableCert> Replica::foreign_certificate(GroupId group, Slot slot,
         for (const auto& votes : members->second) {
             auto vote = votes.find(slot);
             if (vote == votes.end() || cert.signers.size() == membership_.quorum()) continue;
-            if (cert.says(vote->second))
+            if (cert.says(vote->second) && counts(group, vote->second.position, slot))
                 cert.signers.push_back({vote->second.position, vote->second.signature});
         }
         if (cert.signers.size() == membership_.quorum()) return cert;
@@ -142,8 +142,8 @@ void Replica::barrier_if_complete(Now now) {
     if (!unsettled_ || halted_) return;
     const Link* link = chain_.at(*unsettled_);
     if (link == nullptr || !link->config) return;
-    auto next = configuration_after(*link);
-    if (!next) return;
+    const Configuration* next = coming();
+    if (next == nullptr) return;
     Digest digest = configuration_digest(*next);
     auto barrier = std::make_shared<BarrierCert>();
     barrier->slot = *unsettled_;
@@ -160,7 +160,7 @@ void Replica::barrier_if_complete(Now now) {
         else if (rules::barrier_waited_for || group.id == group_)
             return;
     }
-    barrier->config = std::make_shared<const Configuration>(std::move(*next));
+    barrier->config = std::make_shared<const Configuration>(*next);
     put_in_force(barrier, now);
 }
 
@@ -180,6 +180,10 @@ void Replica::put_in_force(const BarrierCertPtr& barrier, Now now) {
         }
     }
     barrier_word_.reset();
+    config_wanted_ = false;
+    follow_members();
+    rebase_log();
+    judge_again_ = true;
     out_.send.push_back({membership_.all_primaries(), barrier});
     let_requests_go();
     // Before the next slot is here: its requests wait for it.
@@ -241,7 +245,7 @@ void Replica::ask_for_barrier(Now now) {
                 {{t.donor}, FetchState{{}, t.slot, next_part(t.parts).value_or(0)}});
         }
     }
-    if ((!unsettled_ && !activating_) || now.mono < config_ask_at_) return;
+    if ((!unsettled_ && !activating_ && !config_wanted_) || now.mono < config_ask_at_) return;
     config_ask_at_ = now.mono + options_.retransmit;
     std::vector<Endpoint> everyone = membership_.all_replicas();
     std::erase(everyone, self());
@@ -357,6 +361,7 @@ void Replica::recover_configs(const Recovered& log) {
     std::sort(barriers.begin(), barriers.end(),
               [](const auto& a, const auto& b) { return a->slot < b->slot; });
     for (const BarrierCertPtr& barrier : barriers) configs_.skip_to(barrier);
+    follow_members();
     for (const HandoverRecord& each : log.handovers) {
         if (each.group == group_)
             given_[each.state->slot] = each.state;

@@ -43,7 +43,7 @@ void Replica::apply_proof(const EquivocationProof& proof) {
         from.waiting.clear();
         return;
     }
-    if (proof.stream.group != group_) return;
+    if (proof.stream.group != group_ || proof.stream.position.value >= votes_.size()) return;
     if (owner == self())
         return halt({}, "this replica's own counter has certified two messages with value " +
                             std::to_string(proof.cv.value) +
@@ -81,7 +81,8 @@ void Replica::on_foreign_checkpoint(const Checkpoint& checkpoint) {
     if (checkpoint.slot.value % options_.checkpoint_every != 0 && checkpoint.slot != unsettled_)
         return;
     auto& members = foreign_[checkpoint.group];
-    members.resize(membership_.replicas_per_group());
+    if (!known(checkpoint.group, checkpoint.position)) return;
+    members.resize(std::max<std::size_t>(members.size(), checkpoint.position.value + 1));
     auto& newest = members[checkpoint.position.value];
     newest[checkpoint.slot] = checkpoint;
     while (newest.size() > foreign_checkpoints_max) newest.erase(newest.begin());
@@ -104,7 +105,8 @@ void Replica::find_fork() {
                     if (vote == votes.end() || other.signers.size() == membership_.quorum())
                         continue;
                     const Checkpoint& each = vote->second;
-                    if (other.says(each)) other.signers.push_back({each.position, each.signature});
+                    if (other.says(each) && counts(group, each.position, slot))
+                        other.signers.push_back({each.position, each.signature});
                 }
                 if (other.signers.size() < membership_.quorum()) continue;
                 out_.persist.push_back({ForkRecord{other}});
@@ -138,8 +140,9 @@ Slot Replica::low_of_all() const {
         if (group.id == group_) continue;
         std::vector<Slot> slots(membership_.replicas_per_group());
         if (auto known = foreign_.find(group.id); known != foreign_.end())
-            for (std::size_t j = 0; j < known->second.size(); ++j)
-                if (!known->second[j].empty()) slots[j] = known->second[j].rbegin()->first;
+            for (std::uint32_t j = 0; j < known->second.size(); ++j)
+                if (!known->second[j].empty() && group.active(Position(j)))
+                    slots[membership_.seat(Position(j))] = known->second[j].rbegin()->first;
         std::sort(slots.begin(), slots.end(), std::greater<>());
         low = std::min(low, slots[membership_.f]);
     }

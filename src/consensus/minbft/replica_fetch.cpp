@@ -81,7 +81,7 @@ void Replica::fetch_missing(Now now) {
             fetch_gap(StreamId::ordering(PrimaryId(p)), stream.missing(), stream.processed(), now);
     }
     for (std::uint32_t j = 0; j < votes_.size(); ++j) {
-        if (j == position_.value) continue;
+        if (j == position_.value || !still_matters(Position(j))) continue;
         const auto& stream = votes_[j].stream;
         fetch_gap(StreamId::vote(group_, Position(j)), stream.missing(), stream.processed(), now);
     }

@@ -41,6 +41,10 @@ Replica::Step Replica::judge(Ordering& from, const NewView& new_view, Now now) {
         from.why_invalid = std::move(why);
         return Step::invalid;
     };
+    if (Step known = check_configs(*changes); known != Step::done) {
+        if (known == Step::invalid) return unfit("a VIEW-CHANGE with another configuration");
+        return known;
+    }
     headers_.reserve(headers_needed(*changes, options_.window));
     Endpoint sender = Endpoint::primary(membership_.primary_of(new_view.view));
     for (const ViewChangePtr& change : *changes) {
@@ -52,7 +56,14 @@ Replica::Step Replica::judge(Ordering& from, const NewView& new_view, Now now) {
         }
         if (judged.invalid) return unfit("a VIEW-CHANGE with an invalid chain");
     }
-    Selection selection = select(membership_, *changes, headers_);
+    auto coming_from = [this](const EntryHeader& entry, const Configuration& base) {
+        return coming_of(entry, base);
+    };
+    Selection selection = select(membership_, configs_, *changes, headers_, coming_from);
+    if (selection.barrier_missing) {
+        config_wanted_ = true;
+        return Step::wait;
+    }
     if (!selection.enough) return unfit("fewer than f+1 VIEW-CHANGEs of a group");
     if (selection.judgement.missing) {
         want_header(*selection.judgement.missing, sender);
@@ -60,6 +71,17 @@ Replica::Step Replica::judge(Ordering& from, const NewView& new_view, Now now) {
     }
     if (selection.judgement.invalid) return unfit(*selection.judgement.invalid);
     if (auto why = consensus::why_invalid(new_view, *selection.selected)) return unfit(*why);
+    const Selected& selected = *selection.selected;
+    if (selected.config &&
+        !std::binary_search(new_view.nullset.begin(), new_view.nullset.end(), *selected.config)) {
+        if (!selected.config_body) {
+            missing_.try_emplace(selected.config_rd,
+                                 Missing{now.mono, selected.config->slot, 0, true});
+            return Step::wait;
+        }
+        if (!selected.joint_quorum)
+            return unfit("fewer than f+1 VIEW-CHANGEs of a group behind its last configuration");
+    }
     accept(new_view, *changes, now);
     return Step::done;
 }
@@ -118,6 +140,7 @@ void Replica::accept(const NewView& new_view, const std::vector<ViewChangePtr>& 
 void Replica::certify_if_quorum(Now now) {
     for (const auto& sample : accepts_) {
         if (!sample || sample->view <= chain_view() || sample->view < view_) continue;
+        if (!active(sample->position)) continue;
         const Ordering& from = ordering_[membership_.primary_of(sample->view).value];
         if (!from.candidate || from.candidate->view != sample->view ||
             from.candidate_nvd != sample->nvd || from.candidate->ui.cv != sample->cv)
@@ -125,6 +148,7 @@ void Replica::certify_if_quorum(Now now) {
         ViewCert cert{*from.candidate, group_, {}};
         for (const auto& each : accepts_) {
             if (!each || each->view != sample->view || each->nvd != sample->nvd) continue;
+            if (!active(each->position)) continue;
             if (each->cv != sample->cv || cert.signers.size() == membership_.quorum()) continue;
             cert.signers.push_back({each->position, each->signature});
         }

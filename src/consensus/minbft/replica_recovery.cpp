@@ -34,20 +34,20 @@ void sort_by_counter(std::vector<M>& messages) {
 }  // namespace
 
 Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Digest, Ui>>& last) {
+    recover_configs(log);
     if (log.snapshot) {
         const SnapshotRecord& s = *log.snapshot;
-        if (s.votes.size() != votes_.size() || s.ordering.size() != ordering_.size())
+        if (s.votes.size() > votes_.size() || s.ordering.size() != ordering_.size())
             return error(Errc::io, "the log's snapshot is of another membership");
         chain_.restart_at(s.slot, s.hd, s.ts_ms, s.next_seq);
         delivered_ = ready_to_ = s.slot;
         windows_ = s.windows;
         for (const auto& [at, item] : s.unfinished) unfinished_[item.rid] = {at, item};
         null_digest_ = s.null_digest;
-        for (std::size_t j = 0; j < votes_.size(); ++j) votes_[j].track = s.votes[j];
+        for (std::size_t j = 0; j < s.votes.size(); ++j) votes_[j].track = s.votes[j];
         for (std::size_t p = 0; p < ordering_.size(); ++p) ordering_[p].track = s.ordering[p];
         snapshot_ = std::make_shared<const SnapshotRecord>(s);
     }
-    recover_configs(log);
     stable_ = log.stable;
     answered_ = log.executed;
     for (const ViewCertPtr& cert : log.view_certs)
@@ -191,10 +191,12 @@ std::optional<std::string> Replica::recover_votes(Recovered& log) {
     std::vector<std::vector<VoteMessage>> streams(votes_.size());
     for (const Commit& each : log.own_commits) streams[position_.value].push_back(each);
     for (const Commit& each : log.peer_commits)
-        if (each.position != position_) streams[each.position.value].push_back(each);
+        if (each.position != position_ && each.position.value < streams.size())
+            streams[each.position.value].push_back(each);
     for (const ViewChangePtr& each : log.view_changes) {
         if (each->view == view_) changes_[{each->group, each->position}] = {each};
-        if (each->group == group_) streams[each->position.value].push_back(each);
+        if (each->group == group_ && each->position.value < streams.size())
+            streams[each->position.value].push_back(each);
     }
     if (log.vouches) vouched_ = *log.vouches;
     for (std::uint32_t j = 0; j < streams.size(); ++j) {

@@ -107,6 +107,7 @@ void Replica::next_donor(Now now) {
 void Replica::on_fetch_state(const Endpoint& from, const FetchState& fetch, Now now) {
     if (from.group != group_ && !halted_) return serve_handover(from, fetch, now);
     if (from.group != group_ || from == self() || halted_) return;
+    if (from.index >= leases_.size()) return;
     StateLease& lease = leases_[from.index];
     if (lease.state && now.mono - lease.served < options_.retransmit / state_rate) return;
     bool reading = lease.state && lease.state->slot == fetch.slot;
@@ -124,7 +125,8 @@ void Replica::on_fetch_state(const Endpoint& from, const FetchState& fetch, Now 
     }
     if (part->part == 0)
         for (const auto& vouch : vouches_)
-            if (vouch) part->vouches.push_back(*vouch);
+            if (vouch && membership_.active(group_, vouch->position))
+                part->vouches.push_back(*vouch);
     out_.send.push_back({{from}, StatePartPtr(std::move(part))});
 }
 
@@ -161,6 +163,18 @@ void Replica::on_state(const Endpoint& from, const StatePartPtr& part, Now now) 
     if (part->cert.group != group_) return on_handover(from, part, now);
     if (!transfer_.since || transfer_.complete || from != transfer_.donor) return;
     if (part->cert.group != group_ || part->cert.slot <= delivered_) return;
+    // Whom to believe comes first (CF9): the others' STATUS answers bring one barrier after
+    // another.
+    if (part->barrier) {
+        on_barrier(part->barrier, now);
+        if (!configs_.knows(*part->barrier) && !configs_.continues(*part->barrier)) {
+            config_wanted_ = true;
+            return;
+        }
+    }
+    for (const PositionSignature& s : part->cert.signers)
+        if (!membership_.active(group_, s.position) && !counts(group_, s.position, part->cert.slot))
+            return;
     for (const Vouch& vouch : part->vouches) on_vouch(vouch);
     auto& parts = transfer_.parts;
     if (part->part == 0 &&
@@ -239,8 +253,10 @@ void Replica::install_if_executed(Now now) {
 // from it is seen; a crash before that leaves the state before.
 void Replica::install(SnapshotRecord state, Now now) {
     Slot before = delivered_;
-    if (transfer_.barrier && configs_.skip_to(transfer_.barrier))
+    if (transfer_.barrier && configs_.skip_to(transfer_.barrier)) {
         out_.persist.push_back({BarrierRecord{transfer_.barrier}});
+        follow_members();
+    }
     auto hd = chain_.digest_at(state.slot);
     bool on_our_chain =
         !corrupt_ && hd && *hd == state.hd && chain_.next_seqs_at(state.slot) == state.next_seq;
@@ -345,7 +361,9 @@ void Replica::persist_tracks() {
 Counter Replica::vouched_for(const StreamId& stream) const {
     std::vector<Counter> counters;
     for (const auto& vouch : vouches_) {
-        if (!vouch) continue;
+        if (!vouch || !active(vouch->position)) continue;
+        if (stream.kind == StreamId::Kind::vote && stream.position.value >= vouch->votes.size())
+            continue;
         counters.push_back(stream.kind == StreamId::Kind::ordering
                                ? vouch->ordering[stream.primary.value]
                                : vouch->votes[stream.position.value]);

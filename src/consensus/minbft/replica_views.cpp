@@ -52,7 +52,7 @@ std::optional<Replica::Reason> Replica::why_suspect(Now now) {
 }
 
 void Replica::suspect_if_due(Now now) {
-    auto why = why_suspect(now);
+    auto why = takes_part() ? why_suspect(now) : std::nullopt;
     if (!why) {
         suspicion_.reset();
         asked_[position_.value].reset();
@@ -76,7 +76,8 @@ void Replica::suspect_if_due(Now now) {
 void Replica::trigger_if_quorum(Now now) {
     std::vector<RequestViewChange> requests;
     for (const auto& asked : asked_)
-        if (asked && now.mono - asked->at <= still_meant(options_.retransmit))
+        if (asked && active(asked->request.position) &&
+            now.mono - asked->at <= still_meant(options_.retransmit))
             requests.push_back(asked->request);
     std::uint32_t quorum = membership_.quorum();
     if (requests.size() < quorum) return;
@@ -133,6 +134,8 @@ void Replica::persist_view(bool durable) {
 void Replica::view_change_if_due() {
     if (!view_change_due_ || quest_ || halted_ || !std::holds_alternative<std::monostate>(sealing_))
         return;
+    if (!takes_part()) return;
+    if (failures_ > 2) rebase_log(view_.value);
     view_change_due_ = false;
     ViewChange change = make_view_change();
     persist_view(true);
@@ -165,6 +168,7 @@ ViewChange Replica::make_view_change() const {
 // several; those that a candidate names are fetched.
 void Replica::keep_change(const ViewChangePtr& change) {
     if (change->barrier) on_barrier(change->barrier, {now_, 0});
+    if (!known(change->group, change->position)) return;
     if (change->group == group_ && change->position != position_)
         votes_[change->position.value].stream.offer(change);
     if (change->view < view_) return;

@@ -29,6 +29,8 @@ void Replica::commit_if_ready() {
 
     if (!active_ || halted_ || !std::holds_alternative<std::monostate>(sealing_)) return;
     if (view_change_due_ || quest_) return;
+    // CF4: who is no member for that slot has no word there.
+    if (rules::members_by_slot && !configs_.at(ready_to_).active(group_, position_)) return;
     Commit commit;
     commit.group = group_;
     commit.position = position_;
@@ -216,15 +218,13 @@ Replica::Step Replica::process(std::uint32_t j, const ViewChangePtr& change) {
     return Step::done;
 }
 
-// R10: the (f+1)-th largest of a view, positions being distinct by construction. A quorum that is
+// R10: the (f+1)-th largest of a view, of distinct seats (committed_by()). A quorum that is
 // completed after its view is a commit, too (R9): every later chain holds it (Lemma 3).
 Slot Replica::group_commit() const {
     Slot goal{};
     for (const auto& [view, tos] : commits_) {
         if (view > chain_view()) break;
-        std::vector<Slot> sorted = tos;
-        std::sort(sorted.begin(), sorted.end(), std::greater<>());
-        goal = std::max(goal, sorted[rules::commit_quorum(membership_) - 1]);
+        goal = std::max(goal, committed_by(tos));
     }
     if (!rules::commit_before_delivery && chain_cert_)
         goal = std::max(goal, chain_cert_->new_view.slot);

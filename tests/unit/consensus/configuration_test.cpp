@@ -151,5 +151,81 @@ TEST(ConfigHistory, OnlyTheNextOneFollowsUnlessWhatLiesBetweenIsPast) {
     EXPECT_EQ(history.owner(Slot(21), PartitionId(3)), GroupId(3));
 }
 
+// --- members ---
+
+ConfigChange replace(const Configuration& now, std::uint32_t group, std::uint32_t position,
+                     std::uint32_t host, std::uint32_t usig) {
+    ConfigChange change;
+    change.version = now.version.next();
+    change.replacements.push_back(
+        {GroupId(group), Position(position), {HostId(host), UsigId(usig)}, {7, 7}, {8}});
+    change.held = held_by(now, change);
+    return change;
+}
+
+TEST(ReplaceReplica, GivesTheSeatToAnotherPosition) {
+    Configuration now = configuration_of(three_groups());
+    const GroupId group = now.groups.front().id;
+    const std::uint32_t n = 2 * now.f + 1;
+    auto next = apply(now, replace(now, group.value, 1, 77, 901));
+    ASSERT_TRUE(next) << next.error().what;
+    EXPECT_FALSE(next->active(group, Position(1)));
+    EXPECT_TRUE(next->active(group, Position(1 + n)));
+    EXPECT_FALSE(next->active(group, Position(n))) << "nobody has replaced position 0";
+    EXPECT_EQ(next->hosts.at(HostId(77)), (Bytes{7, 7}));
+
+    Membership membership = three_groups();
+    follow(membership, *next);
+    EXPECT_EQ(membership.replicas(group).size(), n);
+    EXPECT_EQ(membership.seat(Position(1 + n)), 1u);
+    EXPECT_TRUE(membership.usig_of(Endpoint::replica(group, Position(1)))) << "still known";
+    EXPECT_FALSE(membership.usig_of(Endpoint::replica(group, Position(n))));
+    EXPECT_EQ(*membership.identity_key(Endpoint::replica(group, Position(1 + n))), (Bytes{7, 7}));
+
+    auto again = apply(*next, replace(*next, group.value, 0, 78, 902));
+    ASSERT_TRUE(again) << again.error().what;
+    EXPECT_TRUE(again->active(group, Position(n)));
+    auto back = decode_configuration(encode(*again));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(encode(*back), encode(*again));
+}
+
+TEST(ReplaceReplica, EveryRefusalHasItsName) {
+    Configuration now = configuration_of(three_groups());
+    const std::uint32_t group = now.groups.front().id.value;
+    auto why = [&](const ConfigChange& change) {
+        auto next = apply(now, change);
+        return next ? std::string() : next.error().what;
+    };
+    EXPECT_NE(why(replace(now, 99, 0, 77, 901)), "");
+    EXPECT_NE(why(replace(now, group, 9, 77, 901)).find("not a member"), std::string::npos);
+    std::uint32_t known = now.groups.front().members[1].usig.value;
+    EXPECT_NE(why(replace(now, group, 0, 77, known)).find("used before"), std::string::npos);
+    ConfigChange beside = replace(now, group, 0, now.groups.front().members[1].host.value, 901);
+    beside.replacements[0].host_key.clear();
+    EXPECT_NE(why(beside).find("member of the group already"), std::string::npos);
+    ConfigChange keyless = replace(now, group, 0, 77, 901);
+    keyless.replacements[0].host_key.clear();
+    EXPECT_NE(why(keyless).find("not known"), std::string::npos);
+    ConfigChange partial = replace(now, group, 0, 77, 901);
+    ASSERT_FALSE(partial.held.empty());
+    partial.held.pop_back();
+    EXPECT_NE(why(partial).find("partitions that it touches"), std::string::npos);
+    ConfigChange many = replace(now, group, 0, 77, 901);
+    for (std::uint32_t p = 1; p <= now.f; ++p)
+        many.replacements.push_back(
+            {GroupId(group), Position(p), {HostId(77 + p), UsigId(901 + p)}, {1}, {}});
+    EXPECT_NE(why(many).find("more than f"), std::string::npos);
+}
+
+TEST(ReplaceReplica, ComesBackFromItsEncoding) {
+    Configuration now = configuration_of(three_groups());
+    ConfigChange change = replace(now, now.groups.front().id.value, 2, 77, 901);
+    auto back = decode_change(encode(change));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(*back, change);
+    EXPECT_EQ(parts_of(change).size(), change.held.size() + 1);
+}
+
 }  // namespace
 }  // namespace bft::consensus
