@@ -6,7 +6,6 @@ import signal
 import subprocess
 import unittest
 
-import acknowledged
 import harness
 
 SHAPE = {"groups": 2, "partitions": 2}
@@ -141,7 +140,7 @@ class Snapshots(unittest.TestCase):
                                  snapshot_cluster=old.dir / "hosts" / "host1" / "cluster.toml") as new:
                 self.refuse_what_does_not_fit(new, file, old)
                 self.restore(new, file, document)
-                new.begin = acknowledged.Begin(lambda sql: new.query("host2", sql))
+                new.begin = harness.acknowledged.Begin(lambda sql: new.query("host2", sql))
                 self.one_row_by_hand(new)
                 driver = self.drive_a_while(new)
                 self.lost_again(new)
