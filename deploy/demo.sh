@@ -145,7 +145,7 @@ show_elastic() {
     local status=0 python=python3
     mkdir -p "$results"
     "$root/bench/elastic.py" "$dir" --profile "$profile" --partitions "$warehouses" --target-ms "$target_ms" --faults "$f" \
-        --peak "$warehouses" --pause-ms "$pause_ms" --json "$results/elastic.json" ||
+        --page-cost-ms "$page_cost_ms" --peak "$warehouses" --pause-ms "$pause_ms" --json "$results/elastic.json" ||
         { status=1; echo "FAILED: the groups did not follow the load as they should" >&2; }
     # Whichever Python has the drawing library: Debian's package belongs to Debian's Python.
     "$python" -c 'import matplotlib' 2>/dev/null || python=/usr/bin/python3

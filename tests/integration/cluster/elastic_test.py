@@ -51,13 +51,11 @@ class Demo(unittest.TestCase):
 class Report(unittest.TestCase):
     """Seconds 0 to 60: one group, at 20 s two, at 40 s one again."""
 
-    def run_report(self, *words, back=True, pause_ms=40):
+    def run_report(self, *words, back=True, pause_ms=40, calls=range(0, 60_000, 100)):
         with tempfile.TemporaryDirectory(prefix="bft-elastic-", dir="/tmp") as folder:
             cluster = pathlib.Path(folder)
-            begin = 1_700_000_000_000
-            (cluster / "timeline").write_text("".join(
-                f"{begin + at} {1 + at // 100 % 2} {900_000 if 15_000 < at < 20_000 else 100_000}\n" for at in range(100, 60_000, 100)))
             changes = [(20, 2, "2->2", 77)] + ([(40, 1, "2->1", 99)] if back else [])
+            (cluster / "timeline").write_text("".join(self.call(at, [change[0] for change in changes], 2 * pause_ms) for at in calls))
             (cluster / "controller.log").write_text("".join(
                 f'{self.stamp(at)} info controller controller_decided groups={groups} done=true version=1 slot={slot} ms=60 '
                 f'what="p95 900.0 ms, target 500.0 ms; because: 1 -> 2 groups, moves {moves}"\n' for at, groups, moves, slot in changes))
@@ -71,6 +69,15 @@ class Report(unittest.TestCase):
             return harness.run(ELASTIC, cluster, "--profile", "2x15,9x25,2x20", "--partitions", 2, "--target-ms", 500, *words)
 
     @staticmethod
+    def call(at, changes, pause_ms):
+        """A line of the driver's for the call that begins at this millisecond: warehouse 2 stands still at each change."""
+        warehouse, took = 2 - at // 100 % 2, 900 if 15_000 <= at < 20_000 else 100
+        for change in changes:
+            if warehouse == 2 and 0 <= at - 1000 * change < pause_ms:
+                took += 1000 * change + pause_ms - at
+        return f"{1_700_000_000_000 + at + took} {warehouse} {1000 * took}\n"
+
+    @staticmethod
     def stamp(second, millisecond=0):
         # 1,700,000,000 is 22:13:20.
         second += 20 + millisecond // 1000
@@ -80,11 +87,16 @@ class Report(unittest.TestCase):
         done = self.run_report("--peak", 2, "--pause-ms", 250)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         lines = [line.split() for line in done.stdout.splitlines()]
-        self.assertIn(["15", "9", "10.0", "900", "over", "1", "2"], lines)
-        self.assertIn(["20", "9", "10.0", "100", "2", "1+1"], lines)
+        self.assertIn(["15", "9", "8.4", "900", "over", "1", "2"], lines)
+        self.assertIn(["30", "9", "10.0", "100", "2", "1+1"], lines)
         self.assertIn(["55", "2", "10.0", "100", "1", "2"], lines)
         # The second of three replicas makes a quorum.
-        self.assertIn("pause of what moved, 2 changes: 80 ms (half), 80 ms (longest)", done.stdout)
+        self.assertIn("2 changes: what moved stood still for 80 ms (half), 80 ms (longest); calls waited for that 80 ms (half)", done.stdout)
+
+    def test_nobody_waits_who_does_not_call(self):
+        done = self.run_report("--peak", 2, "--pause-ms", 250, pause_ms=200, calls=range(700, 60_000, 1000))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("stood still for 400 ms (half), 400 ms (longest); calls waited for that 0 ms (half), 0 ms (longest)", done.stdout)
 
     def test_groups_that_stay(self):
         done = self.run_report("--peak", 2, back=False)
@@ -99,7 +111,7 @@ class Report(unittest.TestCase):
     def test_moves_that_take_too_long(self):
         done = self.run_report("--peak", 2, "--pause-ms", 250, pause_ms=200)
         self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertIn("paused their partitions for 400 ms", done.stderr)
+        self.assertIn("calls waited for moves for 400 ms, more than 250", done.stderr)
 
 
 if __name__ == "__main__":
