@@ -174,7 +174,7 @@ class Alerts(WithPrometheus):
         for host in leaders:
             self.cluster.script("kill-host", host)
         self.fires({("BftStalled", "")} | {("BftDaemonDown", host) for host in leaders} |
-                   {(name, host) for name in ("BftViewInactive", "BftNotReady") for host in others},
+                   {("BftViewInactive", host) for host in others} | {("BftNotReady", host) for host in others},
                    also_allowed={"BftViewsChange"}, patience=360)
         for host in leaders:
             self.cluster.script("start-host", host)
@@ -264,7 +264,7 @@ class RareAlerts(WithPrometheus):
 
         def copy(source, target):
             shutil.rmtree(target / "data", ignore_errors=True)
-            shutil.copytree(source / "data", target / "data", ignore=shutil.ignore_patterns("*.sock"))
+            shutil.copytree(source / "data", target / "data", ignore=shutil.ignore_patterns("*.sock*"))
             shutil.copy2(source / "usig.software", target / "usig.software")
 
         self.cluster.script("kill-host", host)
