@@ -1,9 +1,12 @@
 #include "node/staging.hpp"
 
+#include "crypto/key_file.hpp"
+
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,6 +81,16 @@ Result<void> Staging::copy_folder(const fs::path& folder, const fs::path& relati
     }
     if (bad) return failed("read", folder, bad.message());
     return {};
+}
+
+Result<void> Staging::copy_secret(const fs::path& file, const fs::path& relative) {
+    std::ifstream in(file, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    if (!in || text.empty())
+        return error(Errc::not_found, "cannot read " + file.string() + ", or it is empty");
+    const Result<fs::path> where = place(relative);
+    if (!where) return where.error();
+    return crypto::write_private_file(*where, text);
 }
 
 std::vector<fs::path> Staging::conflicts() const {
