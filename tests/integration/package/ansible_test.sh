@@ -121,7 +121,7 @@ boot=$(on host3 cat /proc/sys/kernel/random/boot_id; on host3 systemctl show --v
 on host3 systemctl reboot || true
 rebooted() { [ "$(on host3 cat /proc/sys/kernel/random/boot_id; on host3 systemctl show --value --property=UserspaceTimestampMonotonic)" != "$boot" ]; }
 call send_payment 1 1 2 1 1.00 away
-wait_until 60 "host3 has rebooted" eval 'on host3 true && rebooted'
+wait_until 180 "host3 has rebooted" eval 'on host3 true && rebooted'
 wait_until 120 "host3 takes part again" on host3 bftctl status --quiet /etc/bftnode/host3
 
 say "upgrade.yml, while payments run"

@@ -81,19 +81,26 @@ start_tpms() { # HOST...
     for host in "$@"; do wait_until 30 "TPM of $host" test -S "$work/tpm/$host/sock.ctrl"; done
 }
 
-# Machines are systemd-nspawn's, each with its own systemd.
+# Machines are systemd-nspawn's, each with its own systemd. One that reboots ends with status 133 and is started again.
 boot_machine() { # FOLDER NAME LOG OPTION...: its process id is in `booted`
     local folder=$1 name=$2 log=$3
     shift 3
-    systemd-nspawn --directory "$folder" --register=no --keep-unit --boot --machine="$name" "$@" >"$log" 2>&1 </dev/null &
+    (
+        status=133
+        while [ $status = 133 ]; do
+            status=0
+            systemd-nspawn --directory "$folder" --register=no --keep-unit --boot --machine="$name" "$@" || status=$?
+        done
+    ) >"$log" 2>&1 </dev/null &
     booted=$!
 }
-init_of() { pgrep -P "$1" | head -n 1; } # PID
+nspawn_of() { pgrep -x -P "$1" systemd-nspawn; }
+init_of() { pgrep -P "$(nspawn_of "$1")" | head -n 1; } # PID
 power_off() { # PID...
     local machine
     for machine in "$@"; do kill -RTMIN+4 "$(init_of "$machine")" 2>/dev/null || true; done
     for machine in "$@"; do
-        for _ in $(seq 100); do kill -0 "$machine" 2>/dev/null || break; sleep 0.2; done
-        kill -9 "$machine" 2>/dev/null || true
+        for _ in $(seq 150); do kill -0 "$machine" 2>/dev/null || break; sleep 0.2; done
+        kill -9 "$machine" "$(nspawn_of "$machine")" 2>/dev/null || true
     done
 }
