@@ -101,7 +101,7 @@ def rows_of(calls, decisions, profile, partitions, step):
     times = [at for at, *_ in calls]
     owners, done, rows = {partition: 1 for partition in range(1, partitions + 1)}, 0, []
     at = begin
-    while at < end:
+    while at + step / 2 < end:  # what is left after that would look like a fall
         inside = calls[bisect.bisect_left(times, at):bisect.bisect_left(times, at + step)]
         while done < len(decisions) and decisions[done]["at"] < at + step:
             owners.update(decisions[done]["moves"])
