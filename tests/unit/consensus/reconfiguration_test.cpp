@@ -305,11 +305,13 @@ public:
             if (node.who != liar) return;
             for (Persist& persist : out.persist) {
                 if (auto* intent = std::get_if<ViewChangeIntent>(&persist.record)) {
-                    if (!intent->change.barrier) continue;
-                    intent->change.barrier = nullptr;
-                    intent->change.stable.reset();
-                    out.seal = Draft{view_change_digest(cluster.m.cluster, intent->change)};
-                    lies_.insert_or_assign(intent->change.view, intent->change);
+                    if (!intent->change->barrier) continue;
+                    ViewChange lie = *intent->change;
+                    lie.barrier = nullptr;
+                    lie.stable.reset();
+                    out.seal = Draft{view_change_digest(cluster.m.cluster, lie)};
+                    intent->change = std::make_shared<const ViewChange>(lie);
+                    lies_.insert_or_assign(lie.view, std::move(lie));
                 } else if (auto* record = std::get_if<ViewChangeRecord>(&persist.record)) {
                     record->change = substituted(node.who, record->change);
                 }
