@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -84,13 +84,13 @@ Result<void> Staging::copy_folder(const fs::path& folder, const fs::path& relati
 }
 
 Result<void> Staging::copy_secret(const fs::path& file, const fs::path& relative) {
-    std::ifstream in(file, std::ios::binary);
-    const std::string text{std::istreambuf_iterator<char>(in), {}};
-    if (!in || text.empty())
+    const std::ifstream in(file, std::ios::binary);
+    std::ostringstream text;
+    if (!in || !(text << in.rdbuf()))  // of a folder, or of nothing, this fails
         return error(Errc::not_found, "cannot read " + file.string() + ", or it is empty");
     const Result<fs::path> where = place(relative);
     if (!where) return where.error();
-    return crypto::write_private_file(*where, text);
+    return crypto::write_private_file(*where, text.str());
 }
 
 std::vector<fs::path> Staging::conflicts() const {

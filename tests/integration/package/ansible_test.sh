@@ -7,6 +7,7 @@
 #
 # PACKAGES: folder of the .deb files (build/packages; made when missing). BFT_BUILD names the build whose bftctl makes the
 # cluster. Needs root, ansible, ssh, debootstrap, systemd-nspawn, swtpm. BFT_PACKAGE_ROOT: as for install_test.sh.
+# shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 begin ansible ansible-playbook ssh ssh-keygen systemd-nspawn swtpm "$bftctl"
 hosts="primary1 host1 host2 host3"  # host1 may lead, too

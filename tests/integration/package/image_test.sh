@@ -7,6 +7,7 @@
 # PACKAGES: folder of the .deb files (build/packages; made when missing). BFT_BUILD names the build whose bftctl makes the cluster. Needs
 # root, podman (buildah when it is there), debootstrap, swtpm and MariaDB; images and containers are in a folder of the test's
 # own. BFT_PACKAGE_ROOT: as for install_test.sh. BFT_OCI_RUNTIME: crun or runc (what podman takes by itself).
+# shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 begin image podman swtpm mariadbd "$bftctl"
 hosts="primary1 primary2 host1 host2 host3"

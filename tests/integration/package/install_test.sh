@@ -8,6 +8,7 @@
 # PACKAGES: folder of the .deb files; made by deploy/packages/build.sh when missing. BFT_BUILD names the build
 # whose TPC-C programs make the load. Needs root, debootstrap and systemd-nspawn. BFT_PACKAGE_ROOT keeps the clean
 # Debian for the next run (a .tar file).
+# shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 begin package systemd-nspawn lintian
 machine=$work/machine
