@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Draws what bench/run.sh measured: figures 5.3 to 5.9 of the CloudBFT thesis beside the thesis's own values, where the
-whole system's CPU goes, and how the cost grows.
+whole system's CPU goes, how the cost grows, and groups that come and go with the load.
 
     bench/draw.py RESULTS [--into FOLDER]
 
 RESULTS is what bench/run.sh left; what is missing there is not drawn. Needs python3-matplotlib.
 """
 import argparse
+import json
 import pathlib
 import sys
 
@@ -240,6 +241,45 @@ def growth_real(real, into):
     save(figure, into, "growth-real")
 
 
+def elastic(run, into):
+    """What bench/elastic.py wrote: a load that rises and falls, and the groups that come and go with it."""
+    figure, (load, latency, groups, owners) = plt.subplots(
+        4, 1, sharex=True, figsize=(8, 8.2), gridspec_kw={"height_ratios": [3, 3, 2, 2.4]})
+    rows = run["rows"]
+    time = [row["seconds"] for row in rows]
+    end = time[-1] + (time[1] - time[0])
+    load.step(time + [end], [row["clients"] for row in rows] + [rows[-1]["clients"]], where="post", color=GREY,
+              label="offered: terminals, each with one call under way")
+    load.plot(time, [row["per_second"] for row in rows], color=COLOURS[0], label="throughput, transactions a second")
+    load.set(ylim=(0, None), title="Groups that come and go with the load")
+    latency.plot(time, [row["p95_ms"] for row in rows], color=COLOURS[1], label="p95, ms")
+    latency.axhline(run["target_ms"], color=COLOURS[5], linestyle=":", label="its target")
+    latency.set(ylim=(0, None))
+    changes = [0, *(decision["at"] for decision in run["decisions"]), end]
+    groups.step(changes, run["groups"] + run["groups"][-1:], where="post", color=COLOURS[2], label="groups that serve")
+    groups.set(ylim=(0, max(run["groups"]) + 0.5), yticks=range(0, max(run["groups"]) + 1))
+    known = set()
+    for partition in range(1, run["partitions"] + 1):
+        owner, since = 1, 0
+        for at, group in [(d["at"], d["moves"].get(str(partition))) for d in run["decisions"]] + [(end, None)]:
+            if group is None and at != end:
+                continue
+            owners.barh(partition, at - since, left=since, height=0.8, color=COLOURS[owner - 1],
+                        label=None if owner in known else f"group {owner}")
+            known.add(owner)
+            owner, since = group, at
+    owners.set(yticks=range(1, run["partitions"] + 1), ylabel="partition", xlabel="seconds", xlim=(0, end))
+    owners.invert_yaxis()
+    owners.grid(visible=False)
+    handles = sorted(zip(*reversed(owners.get_legend_handles_labels())), key=lambda each: each[0])
+    owners.legend([handle for _, handle in handles], [label for label, _ in handles], loc="upper center",
+                  bbox_to_anchor=(0.5, -0.25), ncol=len(handles))
+    for axes in (load, latency, groups):
+        axes.set_ylim(top=1.25 * axes.get_ylim()[1])
+        axes.legend(loc="upper right")
+    save(figure, into, "elastic")
+
+
 def draw_thesis(results, into):
     runs = thesis_table.read(results / "thesis")
     if not any(system == "groups" for system, _, _ in runs):
@@ -284,6 +324,11 @@ def main():
     if real := growth_table.read_real(results / "growth"):
         drawn = True
         growth_real(real, into)
+    # By itself when deploy/demo.sh measured it, among others when bench/run.sh did.
+    for file in (results / "elastic.json", results / "elastic" / "elastic.json"):
+        if file.exists():
+            drawn = True
+            elastic(json.loads(file.read_text()), into)
     if not drawn:
         print(f"draw.py: nothing to draw in {results}", file=sys.stderr)
     return 0

@@ -29,6 +29,7 @@ FIGURES = [("throughput-groups", "Throughput against groups (thesis, figure 5.3)
            ("throughput-clients", "Throughput against clients (thesis, figure 5.6)"),
            ("latency-clients", "Latency against clients (thesis, figure 5.7)"),
            ("latency-distribution", "Distribution of latencies (thesis, figures 5.8 and 5.9)"),
+           ("elastic", "Groups that come and go with the load"),
            ("cpu-tpcc", "TPC-C: CPU time per transaction"),
            ("growth", "What a request costs as the cluster grows"),
            ("growth-real", "The same on real processes")]
@@ -225,6 +226,23 @@ class Report:
                     self.note("thesis", f"paced.{workers}", "p95_us", run["latency_us"]["p95"])
             self.say()
 
+    def elastic(self):
+        run = load(self.results / "elastic" / "elastic.json")
+        if not run:
+            return
+        known = [pause for pause in run["pauses_ms"] if pause is not None]
+        still, waited = (max((pause[n] for pause in known), default=0) for n in (0, 1))
+        over = sum(row["p95_ms"] > run["target_ms"] for row in run["rows"]) / len(run["rows"])
+        self.say("### Groups that come and go with the load\n")
+        self.conditions("elastic")
+        steps = ", ".join(f"{clients} for {seconds} s" for clients, seconds in run["profile"])
+        self.say(f"Terminals: {steps}; {run['calls']} transactions, none failed, lost or twice. Groups that serve: "
+                 f"{' -> '.join(map(str, run['groups']))}. What moved stood still for {still:.0f} ms at most, and calls waited for that {waited:.0f} ms at "
+                 f"most ({len(known)} changes); p95 was over its target of {run['target_ms']:.0f} ms in {100 * over:.0f} % of the time.\n")
+        self.note("elastic", "demo", "still_max_ms", still)
+        self.note("elastic", "demo", "waited_max_ms", waited)
+        self.note("elastic", "demo", "share_over_target", over)
+
     def stages(self):
         runs = [(name, file) for name, file in
                 (("ordering, saturated", self.results / "ordering/saturated-0.status.json"),
@@ -316,7 +334,7 @@ def main():
     options.add_argument("--docs", type=pathlib.Path)
     arguments = options.parse_args()
     report = Report(arguments.results)
-    for part in (report.goals, report.ordering, report.tpcc, report.thesis, report.stages, report.growth, report.micro):
+    for part in (report.goals, report.ordering, report.tpcc, report.thesis, report.elastic, report.stages, report.growth, report.micro):
         part()
     if not report.text:
         print(f"report.py: no results in {arguments.results}", file=sys.stderr)

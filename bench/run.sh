@@ -3,7 +3,7 @@
 #
 #   bench/run.sh [OPTIONS]
 #
-#   --only "A B .."   parts: micro ordering tpcc thesis growth (all) paced (a part of thesis); what other parts left in DIR stays
+#   --only "A B .."   parts: micro ordering tpcc thesis elastic growth (all) paced (a part of thesis); what other parts left in DIR stays
 #   --quick           a pass of some minutes instead of most of an hour
 #   --rounds N        of TPC-C, whose table shows medians (3; with --quick 1)
 #   --out DIR         results: JSON and CSV files, report.md, *.svg (build/bench/results)
@@ -14,6 +14,7 @@
 # ordering   agreement alone, without a database (bench/cluster/ordering.sh)
 # tpcc       the whole system against one unreplicated server (bench/cluster/tpcc.sh)
 # thesis     1 to 5 groups, pages of 200 ms (bench/cluster/thesis.sh)
+# elastic    groups that come and go with the load (deploy/demo.sh --elastic)
 # growth     against groups, faults, size of values, crowds (bench/growth.sh)
 #
 # Builds what it needs in build/release, or in BFT_BUILD. Run it on a quiet machine: it says how busy it was. Ctrl-C
@@ -21,7 +22,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-parts="micro ordering tpcc thesis growth" quick="" rounds="" out=$root/build/bench/results docs="" report_only=""
+parts="micro ordering tpcc thesis elastic growth" quick="" rounds="" out=$root/build/bench/results docs="" report_only=""
 while [ $# -gt 0 ]; do
     case "$1" in
         -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
@@ -36,7 +37,7 @@ while [ $# -gt 0 ]; do
 done
 for name in $parts; do
     case "$name" in
-        micro | ordering | tpcc | thesis | paced | growth) ;;
+        micro | ordering | tpcc | thesis | paced | elastic | growth) ;;
         *) echo "run.sh: no part is called '$name'" >&2; exit 2 ;;
     esac
 done
@@ -59,6 +60,7 @@ expected() { # PART
         tpcc) full=$((90 + 190 * rounds)) quick_time=$((90 + 100 * rounds)) ;;
         thesis) full=900 quick_time=260 ;;
         paced) full=100 quick_time=100 ;;
+        elastic) full=210 quick_time=210 ;;
         growth) full=420 quick_time=30 ;;
     esac
     if [ -n "$quick" ]; then echo "$quick_time"; else echo "$full"; fi
@@ -132,6 +134,7 @@ paced() {
             --timing 'busy_batch_interval_ms = 10' --timing 'gather_interval_ms = 5' --out "$out/thesis-paced-$workers"
     done
 }
+elastic() { try deploy/demo.sh --elastic --results "$out/elastic"; }
 growth() { try bench/growth.sh ${quick:+--quick} --out "$out/growth"; }
 
 if [ -z "$report_only" ]; then

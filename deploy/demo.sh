@@ -12,10 +12,16 @@
 #   --scale X        size of a warehouse, 0 < X <= 1; 1 is the specification's (1)
 #   --tpm-delay-ms N make the software TPMs as slow as chips (0)
 #   --kill-host NAME@SECONDS   kill -9 every process of a host in the middle, as in host2@20
-#   --elastic        begins with one group and as many spare ones as there are warehouses; load rises and falls
-#                    (--profile), a controller lets as many groups serve as the target needs, and a table shows it
-#   --profile STEPS  terminals x seconds, for --elastic (4x30,16x40,64x90,16x60,2x90)
-#   --target-ms N    for 95 of 100 transactions, for --elastic (100)
+#   --elastic        load rises and falls (--profile), and a controller lets as many groups serve as the target needs: from
+#                    one up to one for each warehouse, and back. A table and a picture show it; it is checked that nothing
+#                    acknowledged was lost or ran twice, and that partitions which moved waited for a moment only. Takes
+#                    three minutes, and smaller warehouses (--scale 0.1) unless told otherwise
+#   --profile STEPS  terminals x seconds, for --elastic (2x20,10x40,20x40,10x30,2x50)
+#   --target-ms N    for 95 of 100 transactions, for --elastic (1000)
+#   --page-cost-ms N time that a replica takes for an answer, one after the other, for --elastic (200, as in the thesis:
+#                    groups are the bottleneck then, and not this machine's processors)
+#   --pause-ms N     how long a partition may wait at most when it moves, for --elastic (250)
+#   --results FOLDER for what --elastic measured, and its picture, elastic.svg (build/demo)
 #   --dir DIR        where the cluster lives (a fresh folder under /tmp, removed at the end)
 #   --keep           leave it running, and say how to talk to it
 #   --web            instead of all this: print a link to a page that shows a cluster live and calls it, until
@@ -25,8 +31,8 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-groups=2 warehouses=5 clients=64 seconds=60 f=1 scale=1 tpm_delay_ms=0 kill_host="" dir="" keep=""
-elastic="" profile=4x30,16x40,64x90,16x60,2x90 target_ms=100
+groups=2 warehouses=5 clients=64 seconds=60 f=1 scale="" tpm_delay_ms=0 kill_host="" dir="" keep=""
+elastic="" profile=2x20,10x40,20x40,10x30,2x50 target_ms=1000 page_cost_ms=200 pause_ms=250 results=""
 
 fail() { echo "demo.sh: $*" >&2; exit 1; }
 say() { printf '\n== %s\n' "$*"; }
@@ -47,14 +53,14 @@ while [ $# -gt 0 ]; do
         -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
         --keep) keep=yes; shift; continue ;;
         --elastic) elastic=yes; shift; continue ;;
-        --groups | --warehouses | --clients | --seconds | --f | --scale | --tpm-delay-ms | --kill-host | --dir | --profile | --target-ms) ;;
+        --groups | --warehouses | --clients | --seconds | --f | --scale | --tpm-delay-ms | --kill-host | --dir | --profile | --target-ms | --page-cost-ms | --pause-ms | --results) ;;
         *) echo "demo.sh: unknown option '$1'; see: deploy/demo.sh --help" >&2; exit 2 ;;
     esac
     [ $# -ge 2 ] || { echo "demo.sh: $1 needs a value" >&2; exit 2; }
     name=${1#--}
     case "$1" in
         --scale) [[ $2 =~ ^(0?\.[0-9]+|1(\.0*)?)$ ]] || fail "--scale must be above 0 and at most 1" ;;
-        --dir) ;;
+        --dir | --results) ;;
         --profile) [[ $2 =~ ^[0-9]+x[0-9]+(,[0-9]+x[0-9]+)*$ ]] || fail "--profile wants steps of CLIENTSxSECONDS, as in 4x30,64x60" ;;
         --kill-host) [[ $2 =~ ^[A-Za-z0-9_-]+@[0-9]+$ ]] || fail "--kill-host wants NAME@SECONDS, as in host2@20" ;;
         *) [[ $2 =~ ^[0-9]+$ ]] || fail "$1 must be a number, not '$2'" ;;
@@ -69,7 +75,11 @@ spare_groups=0
 if [ -n "$elastic" ]; then
     spare_groups=$((warehouses - 1))
     groups=1
+    scale=${scale:-0.1}
+    for ((i = 1; i <= 2 * f + 1; ++i)); do export "BFT_NODE_ARGS_host$i=--page-cost-ms $page_cost_ms"; done
 fi
+scale=${scale:-1}
+results=$(realpath -m "${results:-$root/build/demo}")
 [ "$warehouses" -ge "$groups" ] || fail "--warehouses must be at least --groups: each group owns one"
 
 # Starting and stopping is short and must not break off in the middle: Ctrl-C is obeyed after it.
@@ -131,12 +141,29 @@ say_how_to_talk() {
 TEXT
 }
 
+show_elastic() {
+    local status=0 python=python3
+    mkdir -p "$results"
+    "$root/bench/elastic.py" "$dir" --profile "$profile" --partitions "$warehouses" --target-ms "$target_ms" --faults "$f" \
+        --page-cost-ms "$page_cost_ms" --peak "$warehouses" --pause-ms "$pause_ms" --json "$results/elastic.json" ||
+        { status=1; echo "FAILED: the groups did not follow the load as they should" >&2; }
+    # Whichever Python has the drawing library: Debian's package belongs to Debian's Python.
+    "$python" -c 'import matplotlib' 2>/dev/null || python=/usr/bin/python3
+    if "$python" -c 'import matplotlib' 2>/dev/null; then
+        "$python" "$root/bench/draw.py" "$results" || { status=1; echo "FAILED: no picture" >&2; }
+    else
+        echo "no picture for want of python3-matplotlib"
+    fi
+    return $status
+}
+
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 cd "$root"
 deploy/install-packages.sh build run
+[ -z "$elastic" ] || deploy/install-packages.sh bench || true  # only the picture needs it
 
 say "building (build/release)"
 export BFT_BUILD=${BFT_BUILD:-$root/build/release}
@@ -151,7 +178,7 @@ if [ -z "$dir" ]; then
 fi
 dir=$(realpath -m "$dir")
 replicas=$((2 * f + 1))
-say "a new cluster in $dir: $((f + 1)) primary-capable hosts, $replicas hosts (f = $f), $groups groups, $warehouses warehouses"
+say "a new cluster in $dir: $((f + 1)) primary-capable hosts, $replicas hosts (f = $f), $groups groups${elastic:+ and $spare_groups spare ones}, $warehouses warehouses"
 memory_mb=$(awk '/MemAvailable/ {print int($2 / 1024)}' /proc/meminfo)
 pool_mb=$((128 + 110 * warehouses))
 [ "$pool_mb" -lt $((memory_mb / 2 / replicas)) ] || pool_mb=$((memory_mb / 2 / replicas))
@@ -175,10 +202,14 @@ cluster start "$dir"
 load=(--clients "$clients" --seconds "$seconds")
 controller=""
 if [ -n "$elastic" ]; then
-    load=(--profile "$profile" --timeline "$dir/timeline")
-    say "running TPC-C with $profile clients x seconds; the controller aims at $target_ms ms"
+    load=(--profile "$profile" --timeline "$dir/timeline" --record "$dir/acknowledged")
+    "$root/bench/tpcc/acknowledged.py" begin "$dir/loaded" "${sockets[0]}"
+    # A demonstration has less time than a service, which would rather wait for some minutes.
+    printf '%s\n' "target_p95_ms = $target_ms" "sample_ms = 1000" "samples = 3" "cool_down_ms = 6000" "shrink_percent = 50" \
+        >"$dir/controller.toml"
+    say "running TPC-C with $profile terminals x seconds; 95 of 100 answers shall take $target_ms ms at most"
     "$BFT_BUILD/src/node/bftctl" controller "$dir" --client "$dir/clients/admin" --key "$dir/admins/admin.key" \
-        --target-p95-ms "$target_ms" 2>"$dir/controller.log" &
+        --policy "$dir/controller.toml" 2>"$dir/controller.log" &
     controller=$!
 else
     say "running TPC-C for $seconds s with $clients clients"
@@ -202,8 +233,8 @@ if [ -n "$elastic" ]; then
     controller=""
     say "what the controller did"
     cat "$dir/controller.log"
-    "$root/deploy/elastic_report.py" "$dir/timeline" "$dir/controller.log" --profile "$profile" \
-        --partitions "$warehouses" --target-ms "$target_ms"
+    say "load, latency and groups over time"
+    show_elastic || failures=$((failures + 1))
 fi
 
 say "checking the databases"
@@ -212,6 +243,10 @@ if [ -n "$kill_host" ]; then
 fi
 run "$BFT_BUILD/bench/tpcc/tpcc_check" "${sockets[@]}" --user root ||
     { failures=$((failures + 1)); echo "FAILED: the check of the databases" >&2; }
+if [ -n "$elastic" ]; then
+    "$root/bench/tpcc/acknowledged.py" check "$dir/loaded" "$dir/acknowledged" "${sockets[0]}" ||
+        { failures=$((failures + 1)); echo "FAILED: what was acknowledged is not what is there" >&2; }
+fi
 if [ -z "$kill_host" ] && ! "$BFT_BUILD/src/node/bftctl" status "$dir" --quiet; then
     failures=$((failures + 1))
     echo "FAILED: a host is down or disagrees" >&2

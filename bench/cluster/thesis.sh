@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The experiment of the CloudBFT thesis (sections 5.1 to 5.4): pages of 200 ms, five warehouses, 1 to 5 groups, against
-# as many unreplicated page servers before one database. Throughput and latency against groups and clients.
+# as many unreplicated page servers before one database. Throughput and latency against groups and clients. One cluster
+# does it all: between the rows, partitions move to as many groups as the next one has, while it runs.
 #
 #   bench/cluster/thesis.sh [OPTIONS]
 #
@@ -84,25 +85,44 @@ done
 "$root/deploy/mariadb.sh" start "$dir/one" --pool-mb 128
 "$bin/tpcc_load" --socket "$dir/one/mysqld.sock" --user root --warehouses "$warehouses" --scale "$scale" \
     --app "$root/config/apps/tpcc" >"$dir/load.log" 2>&1 || { cat "$dir/load.log" >&2; fail "cannot load"; }
-for g in $groups; do
+
+most=$(printf '%s\n' $groups | sort -n | tail -n 1)
+[ "$most" -le "$warehouses" ] || fail "each group owns a warehouse: at most $warehouses"
+"$root/deploy/cluster.sh" init "$dir/cluster" --groups 1 --spare-groups $((most - 1)) --partitions "$warehouses" --pool-mb 64 \
+    --tpm-delay-ms "$tpm_delay_ms" "${timing[@]}" >"$dir/init.log" 2>&1 || { cat "$dir/init.log" >&2; fail "cannot make a cluster"; }
+"$root/deploy/cluster.sh" start-databases "$dir/cluster"
+mapfile -t sockets < <("$root/deploy/cluster.sh" sockets "$dir/cluster" | sed 's/^/--socket=/')
+"$bin/tpcc_load" "${sockets[@]}" --user root --warehouses "$warehouses" --scale "$scale" \
+    --app "$root/config/apps/tpcc" >"$dir/load.log" 2>&1 || { cat "$dir/load.log" >&2; fail "cannot load"; }
+"$root/deploy/cluster.sh" start "$dir/cluster"
+
+for ((p = 1; p <= warehouses; ++p)); do owner[p]=1; done
+spread_over() { # GROUPS
+    local to p moving
+    for ((to = 1; to <= most; ++to)); do
+        moving=()
+        for ((p = to; to <= $1 && p <= warehouses; p += $1)); do
+            [ "${owner[p]}" = "$to" ] || moving+=("$p")
+            owner[p]=$to
+        done
+        [ ${#moving[@]} = 0 ] || "$BFT_BUILD/src/node/bftctl" partition move "${moving[@]}" --to "$to" \
+            --client "$dir/cluster/clients/admin" --key "$dir/cluster/admins/admin.key" | sed 's/^/   /' ||
+            fail "partitions ${moving[*]} do not move to group $to"
+    done
+}
+
+# From most to least: what a cluster has counted when its first rows are done is of one number of groups.
+for g in $(printf '%s\n' $groups | sort -rn); do
     say "$g group(s), and $g unreplicated server(s)"
-    "$root/deploy/cluster.sh" init "$dir/cluster" --groups "$g" --partitions "$warehouses" --pool-mb 64 \
-        --tpm-delay-ms "$tpm_delay_ms" "${timing[@]}" >"$dir/init.log" 2>&1 || { cat "$dir/init.log" >&2; fail "cannot make a cluster"; }
-    "$root/deploy/cluster.sh" start-databases "$dir/cluster"
-    mapfile -t sockets < <("$root/deploy/cluster.sh" sockets "$dir/cluster" | sed 's/^/--socket=/')
-    "$bin/tpcc_load" "${sockets[@]}" --user root --warehouses "$warehouses" --scale "$scale" \
-        --app "$root/config/apps/tpcc" >"$dir/load.log" 2>&1 || { cat "$dir/load.log" >&2; fail "cannot load"; }
-    "$root/deploy/cluster.sh" start "$dir/cluster"
+    spread_over "$g"
     for c in $clients; do
         drive "unreplicated.$g.$c" "$c" --direct "$dir/one/mysqld.sock" --user root --servers "$g" \
             --page-cost-ms "$page_cost_ms"
         drive "groups.$g.$c" "$c" --config "$dir/cluster/clients/bench"
         "$root/deploy/cluster.sh" status "$dir/cluster" --json >"$out/groups.$g.$c.status" || true
     done
-    "$bin/tpcc_check" "${sockets[@]}" --user root >"$dir/check.log" ||
-        { cat "$dir/check.log" >&2; failures=$((failures + 1)); }
-    "$root/deploy/cluster.sh" stop "$dir/cluster"
-    rm -rf "$dir/cluster"
 done
+"$bin/tpcc_check" "${sockets[@]}" --user root >"$dir/check.log" ||
+    { cat "$dir/check.log" >&2; failures=$((failures + 1)); }
 python3 "$root/bench/cluster/thesis_table.py" "$out" --page-cost-ms "$page_cost_ms"
 [ "$failures" = 0 ] || fail "$failures run(s) or check(s) failed"

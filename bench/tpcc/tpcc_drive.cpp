@@ -36,6 +36,8 @@ struct Options {
     std::uint64_t page_cost_ms = 0;
     std::string json_file;
     std::string profile;
+    const CLI::Option* profile_option = nullptr;
+    std::vector<const CLI::Option*> not_with_profile;  ///< what the profile itself says, or forbids
 
     [[nodiscard]] bool is_direct() const { return !direct.login.socket.empty(); }
 };
@@ -118,15 +120,18 @@ void declare(CLI::App& app, Options& options) {
                  "with --direct: the time of a call is its number, not the clock's");
     app.add_option("--warehouses", options.warehouses, "that were loaded")->capture_default_str();
     app.add_option("--scale", options.scale, "that was loaded")->capture_default_str();
-    app.add_option("--profile", options.profile,
-                   "load in steps, instead of --clients and --seconds: 8x30,64x60 is 8 terminals "
-                   "for 30 s, then 64 for 60 s");
-    app.add_option("--clients", options.drive.clients, "terminals, one call outstanding each")
-        ->capture_default_str()
-        ->check(CLI::Range(1, 100000));
-    app.add_option("--seconds", options.seconds, "of the measured run")
-        ->capture_default_str()
-        ->check(CLI::Range(1, 30 * 86400));
+    options.profile_option = app.add_option(
+        "--profile", options.profile,
+        "load in steps, instead of --clients and --seconds: 8x30,64x60 is 8 terminals "
+        "for 30 s, then 64 for 60 s");
+    options.not_with_profile.push_back(
+        app.add_option("--clients", options.drive.clients, "terminals, one call outstanding each")
+            ->capture_default_str()
+            ->check(CLI::Range(1, 100000)));
+    options.not_with_profile.push_back(
+        app.add_option("--seconds", options.seconds, "of the measured run")
+            ->capture_default_str()
+            ->check(CLI::Range(1, 30 * 86400)));
     app.add_option("--warmup", options.warmup, "seconds before it")->check(CLI::Range(0, 86400));
     app.add_option("--drain", options.drain, "seconds to wait for the last answers")
         ->capture_default_str()
@@ -137,10 +142,12 @@ void declare(CLI::App& app, Options& options) {
                    "share of the specification's keying and think times")
         ->capture_default_str()
         ->check(CLI::Range(0.0, 100.0));
-    app.add_option("--per-minute", options.drive.per_minute,
-                   "calls per minute of all terminals, due whatever is answered; latency counts "
-                   "from when a call is due (0: each answer makes the next call)")
-        ->check(CLI::Range(0.0, 1e7));
+    options.not_with_profile.push_back(
+        app.add_option(
+               "--per-minute", options.drive.per_minute,
+               "calls per minute of all terminals, due whatever is answered; latency counts "
+               "from when a call is due (0: each answer makes the next call)")
+            ->check(CLI::Range(0.0, 1e7)));
     app.add_option("--pids-file", options.drive.pids_file,
                    "lines \"PID daemon|usig|tpm|database\": processes whose CPU time is counted");
     app.add_option("--record", options.drive.record_file,
@@ -148,6 +155,20 @@ void declare(CLI::App& app, Options& options) {
     app.add_option("--timeline", options.drive.timeline_file,
                    "file for when each call was over: milliseconds, warehouse, its microseconds");
     app.add_option("--json", options.json_file, "file for the result");
+}
+
+/// What is wrong with options that are right by themselves; empty: nothing.
+std::string contradiction(const Options& options) {
+    if (options.client_config.empty() && !options.is_direct())
+        return "--config or --direct is needed";
+    if (options.profile_option->empty()) return {};
+    // A profile is a number of terminals over time; a rate is split among terminals that stay.
+    for (const CLI::Option* other : options.not_with_profile)
+        if (!other->empty())
+            return fmt::format(
+                "--profile says itself how many terminals call, and how long: not with {}",
+                other->get_name());
+    return {};
 }
 
 }  // namespace
@@ -158,8 +179,8 @@ int main(int argc, char** argv) {
     CLI::App app("Runs TPC-C's five transactions and prints rates, latencies and CPU time.");
     declare(app, options);
     CLI11_PARSE(app, argc, argv);
-    if (options.client_config.empty() && !options.is_direct()) {
-        fmt::print(stderr, "tpcc_drive: --config or --direct is needed\n");
+    if (std::string wrong = contradiction(options); !wrong.empty()) {
+        fmt::print(stderr, "tpcc_drive: {}\n", wrong);
         return 2;
     }
     struct sigaction action {};

@@ -12,7 +12,7 @@ install(FILES deploy/systemd/bftnode.tmpfiles DESTINATION lib/tmpfiles.d
     RENAME bftnode.conf COMPONENT bftnode)
 install(DIRECTORY config/apps DESTINATION ${CMAKE_INSTALL_DATADIR}/bftnode COMPONENT bftnode
     USE_SOURCE_PERMISSIONS)
-install(FILES config/node.toml config/gateway.toml config/topology.toml
+install(FILES config/node.toml config/gateway.toml config/topology.toml config/controller.toml
     DESTINATION ${CMAKE_INSTALL_DATADIR}/bftnode/examples COMPONENT bftnode)
 install(FILES docs/operations.md docs/http.md docs/threat-model.md
     DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT bftnode)

@@ -358,11 +358,12 @@ bool DatabaseGuard::behind() const {
 bool DatabaseGuard::ahead(Now now) {
     for (const auto& [partition, order] : asked_again_) {
         auto mine = next_.find(partition);
-        auto lower = std::count_if(peers_.begin(), peers_.end(), [&](const auto& each) {
-            auto claim = each.second.next.find(partition);
-            return claim != each.second.next.end() && mine != next_.end() &&
-                   claim->second < mine->second;
-        });
+        auto lower =
+            std::count_if(peers_.begin(), peers_.end(), [&, p = partition](const auto& each) {
+                auto claim = each.second.next.find(p);
+                return claim != each.second.next.end() && mine != next_.end() &&
+                       claim->second < mine->second;
+            });
         if (mine == next_.end() || order.next() >= mine->second ||
             lower < static_cast<std::ptrdiff_t>(membership_.database_quorum())) {
             ahead_.erase(partition);

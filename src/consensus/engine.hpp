@@ -76,7 +76,7 @@ struct ViewChangeRecord {
     ViewChangePtr change;
 };
 struct ViewChangeIntent {
-    ViewChange change;  ///< without ui
+    ViewChangePtr change;  ///< without ui
 };
 /// A header that came without a PREPARE. FETCH-HDR serves it, and those of PrepareRecords, by
 /// digest.
@@ -132,6 +132,7 @@ struct SnapshotRecord : DerivedState {
     /// Of this slot: who has it may give the state to others (ST2).
     std::optional<StableCert> cert;
 };
+using SnapshotPtr = std::shared_ptr<const SnapshotRecord>;
 
 /// Where a primary stands in its view after the PREPARE at `cv`: its recovery needs nothing before,
 /// so the log is bounded in a view without end. The newest one counts.
@@ -179,9 +180,9 @@ struct HandoverRecord {
 using LogRecord =
     std::variant<BodyRecord, PrepareRecord, PrepareIntent, CommitIntent, CommitRecord,
                  ExecutedRecord, NewViewRecord, NewViewIntent, ViewChangeRecord, ViewChangeIntent,
-                 HeaderRecord, ViewCertRecord, ViewRecord, VouchRecord, StableRecord,
-                 SnapshotRecord, VoidPromiseRecord, VoidRecord, StandingRecord, EquivocationRecord,
-                 ForkRecord, SlotBodiesRecord, BarrierRecord, HandoverRecord>;
+                 HeaderRecord, ViewCertRecord, ViewRecord, VouchRecord, StableRecord, SnapshotPtr,
+                 VoidPromiseRecord, VoidRecord, StandingRecord, EquivocationRecord, ForkRecord,
+                 SlotBodiesRecord, BarrierRecord, HandoverRecord>;
 
 struct Persist {
     LogRecord record;

@@ -41,8 +41,9 @@ Result<Verified> Verifier::verify(Message message) const {
         return error(Errc::refused, "the sender is not a member");
     if (message.from.role == Endpoint::Role::client && !for_clients(message.payload))
         return error(Errc::refused, "a client may not send this message");
-    if (auto checked = check(message.from, message.payload); !checked) return checked.error();
-    return Verified(std::move(message));
+    auto checked = check(message.from, message.payload);
+    if (!checked) return checked.error();
+    return Verified(std::move(message), *checked);
 }
 
 // A request's validity is a pure function of its bytes and the client's key (R4): every correct
@@ -119,7 +120,7 @@ Result<void> Verifier::check_config_request(const Request& request) const {
 
 // In view (pe, n) the primary is fixed by the view; which counter value a slot must have is judged
 // in order by the engine (P7 of section 2.3).
-Result<void> Verifier::check_prepare(const Prepare& prepare, bool with_header) const {
+Result<Digest> Verifier::check_prepare(const Prepare& prepare, bool with_header) const {
     if (prepare.slot.value == 0) return malformed("slot 0 is never prepared");
     if (prepare.ui.cv.value == 0) return malformed("counter value 0");
     if (with_header) {
@@ -134,10 +135,10 @@ Result<void> Verifier::check_prepare(const Prepare& prepare, bool with_header) c
     Digest digest = prepare_digest(membership_.cluster, prepare.view, prepare.slot, prepare.hd);
     if (!checker_.certified(usig, prepare.ui, digest))
         return error(Errc::refused, "the PREPARE's certificate does not verify");
-    return {};
+    return digest;
 }
 
-Result<void> Verifier::check_commit(const Commit& commit) const {
+Result<CertifiedDigests> Verifier::check_commit(const Commit& commit) const {
     auto usig = membership_.usig_of(Endpoint::replica(commit.group, commit.position));
     if (!usig) return error(Errc::refused, "COMMIT of somebody who is not a member");
     if (commit.ui.cv.value == 0) return malformed("counter value 0");
@@ -146,23 +147,29 @@ Result<void> Verifier::check_commit(const Commit& commit) const {
     if (commit.prepare.view != commit.view || commit.prepare.slot != commit.to ||
         commit.prepare.hd != commit.hd)
         return malformed("the COMMIT's prepare certificate is of another slot");
+    CertifiedDigests digests;
     if (commit.from_new_view) {
         if (commit.view.value == 0) return malformed("view (0,0) has no NEW-VIEW");
         const Member& primary = membership_.primaries[membership_.primary_of(commit.view).value];
         if (!checker_.certified(primary.usig, commit.prepare.ui, commit.nvd))
             return error(Errc::refused, "the certificate of the COMMIT's NEW-VIEW does not verify");
-    } else if (auto checked = check_prepare(commit.prepare, false); !checked) {
-        return checked.error();
+        digests.prepare = commit.nvd;
+    } else {
+        auto checked = check_prepare(commit.prepare, false);
+        if (!checked) return checked.error();
+        digests.prepare = *checked;
     }
-    if (!checker_.certified(*usig, commit.ui, commit_digest(membership_.cluster, commit)))
+    digests.message = commit_digest(membership_.cluster, commit);
+    if (!checker_.certified(*usig, commit.ui, digests.message))
         return error(Errc::refused, "the COMMIT's certificate does not verify");
-    return {};
+    return digests;
 }
 
 struct Verifier::Visitor {
     using Role = Endpoint::Role;
     const Verifier& v;
     const Endpoint& from;
+    CertifiedDigests& digests;
 
     static Result<void> role(bool allowed) {
         if (!allowed) return error(Errc::refused, "this sender may not send this message");
@@ -179,11 +186,17 @@ struct Verifier::Visitor {
     // Certified messages may be relayed by anyone who is a member.
     Result<void> operator()(const Prepare& prepare) const {
         if (from.role == Role::client) return role(false);
-        return v.check_prepare(prepare, true);
+        auto checked = v.check_prepare(prepare, true);
+        if (!checked) return checked.error();
+        digests.message = *checked;
+        return {};
     }
     Result<void> operator()(const Commit& commit) const {
         if (from.role == Role::client) return role(false);
-        return v.check_commit(commit);
+        auto checked = v.check_commit(commit);
+        if (!checked) return checked.error();
+        digests = *checked;
+        return {};
     }
     Result<void> operator()(const Status& status) const {
         if (from.role != Role::replica) return role(false);
@@ -212,11 +225,11 @@ struct Verifier::Visitor {
             if (auto checked = v.check_view_change(*each); !checked) return checked;
         }
         for (const Prepare& prepare : found.prepares)
-            if (auto checked = v.check_prepare(prepare, true); !checked) return checked;
+            if (auto checked = v.check_prepare(prepare, true); !checked) return checked.error();
         for (const VoidCert& cert : found.voids)
             if (auto checked = v.check_void_cert(cert); !checked) return checked;
         for (const Commit& commit : found.commits)
-            if (auto checked = v.check_commit(commit); !checked) return checked;
+            if (auto checked = v.check_commit(commit); !checked) return checked.error();
         return {};
     }
     Result<void> operator()(const VoidRequest& request) const {
@@ -416,8 +429,11 @@ struct Verifier::Visitor {
     }
 };
 
-Result<void> Verifier::check(const Endpoint& from, const Payload& payload) const {
-    return std::visit(Visitor{*this, from}, payload);
+Result<CertifiedDigests> Verifier::check(const Endpoint& from, const Payload& payload) const {
+    CertifiedDigests digests;
+    if (auto checked = std::visit(Visitor{*this, from, digests}, payload); !checked)
+        return checked.error();
+    return digests;
 }
 
 }  // namespace bft::consensus

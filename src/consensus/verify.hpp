@@ -41,6 +41,13 @@ struct MessageLimits {
 
 class Verifier;
 
+/// What the certificates of a PREPARE or COMMIT stand for. To check them takes these digests, so
+/// nobody behind the Verifier computes them again.
+struct CertifiedDigests {
+    Digest message;
+    Digest prepare;  ///< of the COMMIT's prepare certificate
+};
+
 /// A message that passed the Verifier. Unverified bytes cannot be given to an engine: that does not
 /// compile.
 class Verified {
@@ -48,11 +55,15 @@ public:
     [[nodiscard]] const Message& message() const { return message_; }
     [[nodiscard]] const Endpoint& from() const { return message_.from; }
     [[nodiscard]] const Payload& payload() const { return message_.payload; }
+    /// Of a PREPARE or COMMIT; zeros otherwise.
+    [[nodiscard]] const CertifiedDigests& digests() const { return digests_; }
 
 private:
     friend class Verifier;
-    explicit Verified(Message message) : message_(std::move(message)) {}
+    Verified(Message message, const CertifiedDigests& digests)
+        : message_(std::move(message)), digests_(digests) {}
     Message message_;
+    CertifiedDigests digests_;
 };
 
 class Verifier {
@@ -72,9 +83,10 @@ private:
     [[nodiscard]] Result<void> check_content(const Request& request) const;
     [[nodiscard]] Result<void> check_origin(const Request& request) const;
     [[nodiscard]] Result<void> check_config_request(const Request& request) const;
-    [[nodiscard]] Result<void> check_prepare(const Prepare& prepare, bool with_header) const;
-    [[nodiscard]] Result<void> check_commit(const Commit& commit) const;
-    [[nodiscard]] Result<void> check(const Endpoint& from, const Payload& payload) const;
+    [[nodiscard]] Result<Digest> check_prepare(const Prepare& prepare, bool with_header) const;
+    [[nodiscard]] Result<CertifiedDigests> check_commit(const Commit& commit) const;
+    [[nodiscard]] Result<CertifiedDigests> check(const Endpoint& from,
+                                                 const Payload& payload) const;
     struct Visitor;
 
     // verify_views.cpp

@@ -109,8 +109,11 @@ private:
         return Standing{std::move(*next), std::move(*config)};
     }
 
-    // On a session of its own, for a scan leaves its session in a snapshot.
+    // Before the first item only, while the daemon starts: nothing else waits for it. On a session
+    // of its own, for a scan leaves its session in a snapshot.
     Result<void> check_genesis(const Digest& genesis) {
+        log::info("genesis_comparing database={} what=\"is it the snapshot's? about 5 s per GB\"",
+                  shared_.options.connect.database);
         ConnectOptions patient = shared_.options.connect;
         patient.answer_timeout = std::chrono::minutes(10);  // a table whose order needs a sort
         auto session = Session::connect(patient);

@@ -142,7 +142,7 @@ Bytes DurableLog::key_of(const Endpoint& owner, const LogRecord& record) const {
         Bytes operator()(const consensus::ViewRecord&) const { return mine(Kind::view); }
         Bytes operator()(const consensus::VouchRecord&) const { return mine(Kind::vouched); }
         Bytes operator()(const consensus::StableRecord&) const { return mine(Kind::stable); }
-        Bytes operator()(const consensus::SnapshotRecord&) const { return mine(Kind::snapshot); }
+        Bytes operator()(const consensus::SnapshotPtr&) const { return mine(Kind::snapshot); }
 
         Bytes operator()(const consensus::StandingRecord&) const { return mine(Kind::standing); }
         Bytes operator()(const consensus::VoidPromiseRecord& r) const {

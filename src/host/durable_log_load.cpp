@@ -67,7 +67,8 @@ Result<Primary::Recovered> DurableLog::load_primary(PrimaryId primary) {
 Result<Replica::Recovered> DurableLog::load_replica(GroupId group, Position position) {
     Replica::Recovered log;
     const Endpoint self = Endpoint::replica(group, position);
-    log.snapshot = read<consensus::SnapshotRecord>(keys::newest(Kind::snapshot, self));
+    if (auto snapshot = read<consensus::SnapshotPtr>(keys::newest(Kind::snapshot, self)))
+        log.snapshot = std::move(*snapshot);
     log.vouches = read<consensus::VouchRecord>(keys::newest(Kind::vouched, self));
     log.view = read<consensus::ViewRecord>(keys::newest(Kind::view, self));
     if (auto stable = read<consensus::StableRecord>(keys::newest(Kind::stable, self)))

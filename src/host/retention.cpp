@@ -74,8 +74,8 @@ void Retention::note(const Endpoint& owner, ByteView key, const consensus::LogRe
         owners_[owner].kept_from = owners_[owner].newest_view = view->new_view.ui.cv;
     } else if (const auto* standing = std::get_if<consensus::StandingRecord>(&record)) {
         owners_[owner].kept_from = standing->cv;
-    } else if (const auto* snapshot = std::get_if<consensus::SnapshotRecord>(&record)) {
-        note_snapshot(owner, *snapshot);
+    } else if (const auto* snapshot = std::get_if<consensus::SnapshotPtr>(&record)) {
+        note_snapshot(owner, **snapshot);
     }
 }
 

@@ -1,6 +1,5 @@
 // bftctl init: from one topology file to every key, TPM counter and file of a new cluster.
 #include "catalog/application.hpp"
-#include "crypto/key_file.hpp"
 #include "crypto/signing_key.hpp"
 #include "crypto/web_key.hpp"
 #include "node/bftctl.hpp"
@@ -19,8 +18,6 @@
 #include <atomic>
 #include <cstdio>
 #include <ctime>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <signal.h>
 
@@ -171,15 +168,12 @@ private:
     /// The folder goes to another machine: what it needs is in it, and node.toml names it there.
     Result<void> copy_password(const TopologyHost& host, const fs::path& home) {
         if (!has_password(host)) return {};
-        std::ifstream in(host.database->password_file);
-        const std::string text{std::istreambuf_iterator<char>(in), {}};
-        if (!in || text.empty())
-            return error(Errc::not_found, host.name +
-                                              ": cannot read the database's password from " +
-                                              host.database->password_file.string());
-        const Result<fs::path> file = staging_.place(home / password_name);
-        if (!file) return file.error();
-        return crypto::write_private_file(*file, text);
+        if (Result<void> done =
+                staging_.copy_secret(host.database->password_file, home / password_name);
+            !done)
+            return error(done.error().code,
+                         host.name + ": the database's password: " + done.error().what);
+        return {};
     }
 
     static bool has_password(const TopologyHost& host) {

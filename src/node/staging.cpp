@@ -1,9 +1,12 @@
 #include "node/staging.hpp"
 
+#include "crypto/key_file.hpp"
+
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,6 +81,16 @@ Result<void> Staging::copy_folder(const fs::path& folder, const fs::path& relati
     }
     if (bad) return failed("read", folder, bad.message());
     return {};
+}
+
+Result<void> Staging::copy_secret(const fs::path& file, const fs::path& relative) {
+    const std::ifstream in(file, std::ios::binary);
+    std::ostringstream text;
+    if (!in || !(text << in.rdbuf()))  // of a folder, or of nothing, this fails
+        return error(Errc::not_found, "cannot read " + file.string() + ", or it is empty");
+    const Result<fs::path> where = place(relative);
+    if (!where) return where.error();
+    return crypto::write_private_file(*where, text.str());
 }
 
 std::vector<fs::path> Staging::conflicts() const {

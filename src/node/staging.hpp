@@ -27,6 +27,10 @@ public:
     /// The regular files right in `folder`.
     Result<void> copy_folder(const std::filesystem::path& folder,
                              const std::filesystem::path& relative);
+    /// A copy of a secret that only its owner may read. Errc::not_found: there is none, or an empty
+    /// one.
+    Result<void> copy_secret(const std::filesystem::path& file,
+                             const std::filesystem::path& relative);
 
     /// The staged files whose places are taken.
     [[nodiscard]] std::vector<std::filesystem::path> conflicts() const;

@@ -212,6 +212,9 @@ void DatabaseVoterRole::alarm(const database::Alarm& raised) {
 
 void DatabaseVoterRole::on_rebuilt() {
     consensus::Now now = environment_.clock.now();
+    // What was loaded is proven by f_D+1 signatures. Reading all of it again would hold up the
+    // loop.
+    executor_options_.genesis.reset();
     if (auto opened = open_executor(); !opened) {
         guard_->rebuild_failed(opened.error().what, now);
     } else {

@@ -51,6 +51,13 @@ spdlog::level::level_enum level_of(Event::Kind kind) {
     return spdlog::level::info;
 }
 
+// Admins sign each change, and a lying primary orders at most one in vain per view. How long every
+// step of a change takes is read off these lines.
+bool of_configuration(Event::Kind kind) {
+    return kind == Event::Kind::config_ordered || kind == Event::Kind::config_in_force ||
+           kind == Event::Kind::partitions_taken;
+}
+
 }  // namespace
 
 void EventLog::note(const consensus::Endpoint& self, const Event& event) {
@@ -64,7 +71,7 @@ void EventLog::note(const consensus::Endpoint& self, const Event& event) {
     if (!spdlog::should_log(level)) return;
     std::uint64_t suppressed = 0;
     if (level != spdlog::level::debug && level != spdlog::level::err &&
-        !limits_[kind].allow(clock_.now().mono, &suppressed))
+        !of_configuration(event.kind) && !limits_[kind].allow(clock_.now().mono, &suppressed))
         return;
     spdlog::log(level, "{} self={} peer={} slot={} count={} suppressed={} what=\"{}\"",
                 consensus::to_string(event.kind), consensus::to_string(self),

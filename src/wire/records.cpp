@@ -99,7 +99,8 @@ void write_to(const ViewChangeRecord& in, pb::Record* out) {
     wire::write(*in.change, out->mutable_view_change());
 }
 void write_to(const ViewChangeIntent& in, pb::Record* out) {
-    wire::write(in.change, out->mutable_view_change_intent());
+    invariant(in.change != nullptr, "a VIEW-CHANGE that is logged exists");
+    wire::write(*in.change, out->mutable_view_change_intent());
 }
 void write_to(const HeaderRecord& in, pb::Record* out) {
     invariant(in.header != nullptr, "a header that is logged exists");
@@ -124,8 +125,9 @@ void write_to(const VouchRecord& in, pb::Record* out) {
 void write_to(const StableRecord& in, pb::Record* out) {
     wire::write(in.cert, out->mutable_stable());
 }
-void write_to(const SnapshotRecord& in, pb::Record* out) {
-    write(in, out->mutable_snapshot());
+void write_to(const SnapshotPtr& in, pb::Record* out) {
+    invariant(in != nullptr, "a snapshot that is logged exists");
+    write(*in, out->mutable_snapshot());
 }
 
 void write_to(const VoidPromiseRecord& in, pb::Record* out) {
@@ -228,8 +230,12 @@ Fault read_record(const pb::Record& in, LogRecord& out) {
             out.emplace<ViewChangeRecord>().change = std::move(change);
             return fault;
         }
-        case pb::Record::kViewChangeIntent:
-            return wire::read(in.view_change_intent(), out.emplace<ViewChangeIntent>().change);
+        case pb::Record::kViewChangeIntent: {
+            auto change = std::make_shared<ViewChange>();
+            Fault fault = wire::read(in.view_change_intent(), *change);
+            out.emplace<ViewChangeIntent>().change = std::move(change);
+            return fault;
+        }
         case pb::Record::kHeader:
             return wire::read(in.header(), out.emplace<HeaderRecord>().header);
         case pb::Record::kViewCert:
@@ -240,8 +246,12 @@ Fault read_record(const pb::Record& in, LogRecord& out) {
             return read(in.vouched(), out.emplace<VouchRecord>());
         case pb::Record::kStable:
             return wire::read(in.stable(), out.emplace<StableRecord>().cert);
-        case pb::Record::kSnapshot:
-            return read(in.snapshot(), out.emplace<SnapshotRecord>());
+        case pb::Record::kSnapshot: {
+            auto snapshot = std::make_shared<SnapshotRecord>();
+            Fault fault = read(in.snapshot(), *snapshot);
+            out.emplace<SnapshotPtr>() = std::move(snapshot);
+            return fault;
+        }
         case pb::Record::kVoidPromise: {
             VoidRequest promised;
             Fault fault = wire::read(in.void_promise(), promised);

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Builds every fuzzer (clang, libFuzzer, sanitizers) and runs them one after the other, each for a while.
 #
-#   tests/fuzz/nightly.sh [--minutes N] [--jobs N] [--keep FOLDER] [FUZZER...]
+#   tests/fuzz/nightly.sh [--minutes N] [--jobs N] [--keep FOLDER] [--built] [FUZZER...]
 #
 #   --minutes N     for each fuzzer (10)
 #   --jobs N        processes of each fuzzer at a time (1)
 #   --keep FOLDER   where corpora grow from night to night, and findings are (build/fuzz/kept)
+#   --built         they are: run what is there (several of these at a time, each with fuzzers of its own)
 #   FUZZER          such as frame or engine_replica; all
 #
 # Exit status: 0 nothing was found; 1 a fuzzer crashed, leaked or hung: its input is in FOLDER/findings, and
@@ -13,7 +14,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=${BFT_FUZZ_BUILD:-$root/build/fuzz}
-minutes=10 jobs=1 keep=$build/kept
+minutes=10 jobs=1 keep=$build/kept built=""
 usage() { sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p}' "$0"; }
 names=()
 while [ $# -gt 0 ]; do
@@ -24,6 +25,7 @@ while [ $# -gt 0 ]; do
             printf -v "${1#--}" %s "$2"
             shift
             ;;
+        --built) built=yes ;;
         -*) usage >&2; exit 2 ;;
         *) names+=("$1") ;;
     esac
@@ -33,8 +35,10 @@ done
 [ ${#names[@]} -gt 0 ] || mapfile -t names < <(sed -n 's/^foreach(entry \(.*\))$/\1/p' "$root/tests/fuzz/CMakeLists.txt" | tr ' ' '\n')
 
 cd "$root"
-cmake --preset fuzz -B "$build" >/dev/null || exit 2
-cmake --build "$build" --target "${names[@]/%/_fuzz}" || exit 2
+if [ -z "$built" ]; then
+    cmake --preset fuzz -B "$build" >/dev/null || exit 2
+    cmake --build "$build" --target "${names[@]/%/_fuzz}" || exit 2
+fi
 mkdir -p "$keep/findings"
 failed=0
 for i in "${!names[@]}"; do
@@ -50,7 +54,7 @@ for i in "${!names[@]}"; do
     "$build/tests/fuzz/${name}_fuzz" "$corpus" "${seeds[@]}" -max_total_time=$((minutes * 60)) -max_len=65536 \
         -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$keep/findings/$name-" \
         -fork="$jobs" -ignore_crashes=0 >"$log" 2>&1 || status=$?
-    last=$(grep -aoE 'cov: [0-9]+ ft: [0-9]+ corp: [0-9]+' "$log" | tail -n 1 || true)
+    last=$(grep -aoE '^#[0-9]+: cov: [0-9]+ ft: [0-9]+ corp: [0-9]+' "$log" | tail -n 1 || true)  # executions first
     if [ $status = 0 ]; then
         printf 'clean   %s\n' "$last"
     else

@@ -165,7 +165,7 @@ void SimDisk::apply(const LogRecord& record) const {
         void operator()(const ViewRecord& r) const { state.view = r; }
         void operator()(const VouchRecord& r) const { state.vouches = r; }
         void operator()(const StableRecord& r) const { state.stable = r.cert; }
-        void operator()(const SnapshotRecord& r) const { state.snapshot = r; }
+        void operator()(const SnapshotPtr& r) const { state.snapshot = r; }
         void operator()(const VoidPromiseRecord& r) const { state.promises.push_back(r); }
         void operator()(const VoidRecord& r) const {
             state.voids[{r.cert.stream, r.cert.cv}] = r.cert;
@@ -191,8 +191,8 @@ void SimDisk::apply(const LogRecord& record) const {
         std::erase_if(state_.prepares, [&](const auto& each) {
             return each.first.second < standing->cv && each.second->slot + retain_ < standing->slot;
         });
-    else if (const auto* taken = std::get_if<SnapshotRecord>(&record))
-        cut(*taken);
+    else if (const auto* taken = std::get_if<SnapshotPtr>(&record))
+        cut(**taken);
 }
 
 void SimDisk::cut(const SnapshotRecord& record) const {

@@ -8,6 +8,8 @@
 #include "consensus/minbft/replica.hpp"
 #include "timeline.hpp"
 
+#include <boost/container/deque.hpp>
+
 #include <algorithm>
 #include <deque>
 #include <functional>
@@ -116,7 +118,7 @@ private:
         std::optional<consensus::ViewRecord> view;
         std::optional<consensus::VouchRecord> vouches;
         std::optional<consensus::StableCert> stable;
-        std::optional<consensus::SnapshotRecord> snapshot;
+        consensus::SnapshotPtr snapshot;
         std::optional<consensus::StandingRecord> standing;
         std::map<std::pair<consensus::StreamId, Counter>, consensus::VoidCert> voids;
         std::vector<consensus::VoidPromiseRecord> promises;
@@ -160,7 +162,10 @@ private:
     const consensus::Membership& membership_;
     Duration sync_latency_;
     Prng prng_;
-    std::deque<consensus::LogRecord> records_;
+    /// Blocks of many: a std::deque's hold one or two of these.
+    boost::container::deque<consensus::LogRecord, void,
+                            boost::container::deque_options_t<boost::container::block_size<64>>>
+        records_;
     std::vector<Slot> generations_;  ///< of records_: the newest snapshot when each came
     std::deque<Mark> marks_;
     std::size_t synced_ = 0;  ///< of records_

@@ -9,8 +9,9 @@ namespace bft::sim {
 using namespace consensus;
 
 void SimDisk::note_snapshot(const LogRecord& record) {
-    const auto* snapshot = std::get_if<SnapshotRecord>(&record);
-    if (snapshot == nullptr) return;
+    const auto* found = std::get_if<SnapshotPtr>(&record);
+    if (found == nullptr) return;
+    const SnapshotPtr& snapshot = *found;
     Mark mark{snapshot->slot, {}, {}};
     for (const VoteTrack& track : snapshot->votes) mark.votes.push_back(track.processed);
     for (const OrderingTrack& track : snapshot->ordering) mark.ordering.push_back(track.processed);
@@ -78,7 +79,7 @@ struct SimDisk::Sweep {
         return true;
     }
     bool operator()(const StableRecord&) { return first(5); }
-    bool operator()(const SnapshotRecord&) { return first(6); }
+    bool operator()(const SnapshotPtr&) { return first(6); }
     bool operator()(const StandingRecord&) { return first(7); }
     bool operator()(const EquivocationRecord&) const { return true; }
     bool operator()(const ForkRecord&) const { return true; }

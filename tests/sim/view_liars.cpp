@@ -60,10 +60,10 @@ ViewChangePtr LiesOfViews::substitute(const ViewChangePtr& change) const {
 void LiesOfViews::corrupt(Output& output) {
     for (Persist& persist : output.persist) {
         if (auto* intent = std::get_if<ViewChangeIntent>(&persist.record)) {
-            ViewChange lie = intent->change;
+            ViewChange lie = *intent->change;
             if (!lies_.hides_commits || prng_.chance(400) || !hide(lie)) continue;
             output.seal = Draft{view_change_digest(cluster_.membership.cluster, lie)};
-            intent->change = lie;
+            intent->change = std::make_shared<const ViewChange>(lie);
             hidden_.push_back(std::move(lie));
             cluster_.reach("a replica certifies a VIEW-CHANGE that hides a COMMIT");
         } else if (auto* record = std::get_if<ViewChangeRecord>(&persist.record)) {

@@ -25,23 +25,16 @@ Event alarm(const EquivocationProof& proof) {
 
 std::optional<EquivocationProof> EquivocationWatch::saw(const StreamId& stream, const Ui& ui,
                                                         const Digest& digest) {
-    auto& values = seen_[stream];
-    auto place = values.find(ui.cv);
-    if (place == values.end()) {
-        if (values.size() < values_kept) {
-            values.emplace(ui.cv, Seen{digest, ui});
-        } else if (values.begin()->first < ui.cv) {
-            // The oldest makes room: its memory holds the new one.
-            auto oldest = values.extract(values.begin());
-            oldest.key() = ui.cv;
-            oldest.mapped().digest = digest;
-            oldest.mapped().ui = ui;
-            values.insert(values.end(), std::move(oldest));
-        }
+    if (ui.cv.value == 0) return std::nullopt;  // no TPM says so
+    std::vector<Seen>& values = seen_[stream];
+    if (values.empty()) values.resize(values_kept);
+    Seen& seen = values[ui.cv.value % values_kept];
+    if (seen.ui.cv < ui.cv) {
+        seen.digest = digest;
+        seen.ui = ui;
         return std::nullopt;
     }
-    const Seen& seen = place->second;
-    if (seen.digest == digest || proven(stream)) return std::nullopt;
+    if (seen.ui.cv > ui.cv || seen.digest == digest || proven(stream)) return std::nullopt;
     if (digest < seen.digest)
         return EquivocationProof{stream, ui.cv, digest, ui, seen.digest, seen.ui};
     return EquivocationProof{stream, ui.cv, seen.digest, seen.ui, digest, ui};
@@ -56,12 +49,13 @@ void EquivocationWatch::note(const StreamId& stream, const Ui& ui, const Digest&
     if (proof && !found_) found_ = std::move(proof);
 }
 
-std::optional<EquivocationProof> EquivocationWatch::inspect(const Payload& payload) {
+std::optional<EquivocationProof> EquivocationWatch::inspect(const Verified& message) {
     found_.reset();
+    const Payload& payload = message.payload();
     if (const auto* prepare = std::get_if<Prepare>(&payload)) {
-        inspect_prepare(*prepare);
+        inspect_prepare(*prepare, message.digests().message);
     } else if (const auto* commit = std::get_if<Commit>(&payload)) {
-        inspect_commit(*commit);
+        inspect_commit(*commit, message.digests());
     } else if (const auto* new_view = std::get_if<NewView>(&payload)) {
         inspect_new_view(*new_view);
     } else if (const auto* change = std::get_if<ViewChangePtr>(&payload)) {
@@ -71,17 +65,25 @@ std::optional<EquivocationProof> EquivocationWatch::inspect(const Payload& paylo
     } else if (const auto* cert = std::get_if<ViewCertPtr>(&payload)) {
         inspect_new_view((*cert)->new_view);
     } else if (const auto* found = std::get_if<Certificates>(&payload)) {
-        for (const Prepare& each : found->prepares) inspect_prepare(each);
-        for (const NewView& each : found->new_views) inspect_new_view(each);
-        for (const Commit& each : found->commits) inspect_commit(each);
-        for (const ViewChangePtr& each : found->view_changes) inspect_change(*each);
+        inspect_fetched(*found);
     }
     return std::exchange(found_, std::nullopt);
 }
 
-void EquivocationWatch::inspect_prepare(const Prepare& prepare) {
-    note(ordering(prepare.view), prepare.ui,
-         prepare_digest(membership_.cluster, prepare.view, prepare.slot, prepare.hd));
+void EquivocationWatch::inspect_fetched(const Certificates& found) {
+    auto digest = [&](const Prepare& prepare) {
+        return prepare_digest(membership_.cluster, prepare.view, prepare.slot, prepare.hd);
+    };
+    for (const Prepare& each : found.prepares) inspect_prepare(each, digest(each));
+    for (const NewView& each : found.new_views) inspect_new_view(each);
+    for (const Commit& each : found.commits)
+        inspect_commit(each, {commit_digest(membership_.cluster, each),
+                              each.from_new_view ? each.nvd : digest(each.prepare)});
+    for (const ViewChangePtr& each : found.view_changes) inspect_change(*each);
+}
+
+void EquivocationWatch::inspect_prepare(const Prepare& prepare, const Digest& digest) {
+    note(ordering(prepare.view), prepare.ui, digest);
 }
 
 void EquivocationWatch::inspect_new_view(const NewView& new_view) {
@@ -89,13 +91,9 @@ void EquivocationWatch::inspect_new_view(const NewView& new_view) {
 }
 
 // Its prepare certificate tells what the primary said to its sender.
-void EquivocationWatch::inspect_commit(const Commit& commit) {
-    note(StreamId::vote(commit.group, commit.position), commit.ui,
-         commit_digest(membership_.cluster, commit));
-    if (commit.from_new_view)
-        note(ordering(commit.view), commit.prepare.ui, commit.nvd);
-    else
-        inspect_prepare(commit.prepare);
+void EquivocationWatch::inspect_commit(const Commit& commit, const CertifiedDigests& digests) {
+    note(StreamId::vote(commit.group, commit.position), commit.ui, digests.message);
+    note(ordering(commit.view), commit.prepare.ui, digests.prepare);
 }
 
 void EquivocationWatch::inspect_change(const ViewChange& change) {

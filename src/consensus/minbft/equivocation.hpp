@@ -5,6 +5,7 @@
 #include "consensus/engine.hpp"
 #include "consensus/membership.hpp"
 #include "consensus/messages.hpp"
+#include "consensus/verify.hpp"
 
 #include <map>
 #include <optional>
@@ -20,9 +21,9 @@ class EquivocationWatch {
 public:
     explicit EquivocationWatch(const Membership& membership) : membership_(membership) {}
 
-    /// Looks at every certificate in a verified message; returns the first contradiction to one
-    /// that was seen before.
-    [[nodiscard]] std::optional<EquivocationProof> inspect(const Payload& payload);
+    /// Looks at every certificate in a message; returns the first contradiction to one that was
+    /// seen before.
+    [[nodiscard]] std::optional<EquivocationProof> inspect(const Verified& message);
     [[nodiscard]] std::optional<EquivocationProof> saw(const StreamId& stream, const Ui& ui,
                                                        const Digest& digest);
 
@@ -36,9 +37,10 @@ private:
         Digest digest;
         Ui ui;
     };
-    void inspect_prepare(const Prepare& prepare);
+    void inspect_prepare(const Prepare& prepare, const Digest& digest);
+    void inspect_commit(const Commit& commit, const CertifiedDigests& digests);
+    void inspect_fetched(const Certificates& found);
     void inspect_new_view(const NewView& new_view);
-    void inspect_commit(const Commit& commit);
     void inspect_change(const ViewChange& change);
     void note(const StreamId& stream, const Ui& ui, const Digest& digest);
     [[nodiscard]] StreamId ordering(View view) const {
@@ -46,8 +48,8 @@ private:
     }
 
     const Membership& membership_;
-    std::map<StreamId, std::map<Counter, Seen>> seen_;  ///< the newest of each counter
-    std::map<StreamId, EquivocationProof> proofs_;      ///< at most one of each counter
+    std::map<StreamId, std::vector<Seen>> seen_;    ///< by the last bits of the counter's value
+    std::map<StreamId, EquivocationProof> proofs_;  ///< at most one of each counter
     std::optional<EquivocationProof> found_;
 };
 

@@ -107,6 +107,7 @@ void GroupReplica::absorb(Output output, Now now) {
     agreement_.note_executed(executor_.executed(), executor_.answered());
     Output last = agreement_.take_output();
     for (Output* part : {&output, &after, &last}) {
+        if (part->empty()) continue;
         append(out_.persist, std::move(part->persist));
         append(out_.send, std::move(part->send));
         append(out_.events, std::move(part->events));

@@ -53,7 +53,7 @@ Replica::Replica(const Membership& membership, GroupId group, Position position,
 void Replica::receive(const Verified& message, Now now) {
     now_ = now.mono;
     const Payload& payload = message.payload();
-    inspect(payload);
+    inspect(message);
     if (const auto* body = std::get_if<Body>(&payload)) {
         // With requests only: what a STATUS sets off must not be more STATUS.
         if (strikes(options_.quirks, Quirk::early_check)) check_at_ = now.mono;

@@ -71,7 +71,7 @@ public:
         std::optional<ViewRecord> view;
         std::optional<VouchRecord> vouches;
         std::optional<StableCert> stable;
-        std::optional<SnapshotRecord> snapshot;
+        SnapshotPtr snapshot;
         Slot executed{};  ///< the newest ExecutedRecord
         std::unordered_map<Digest, Body, DigestHash> bodies;
         std::vector<VoidCert> voids;                   ///< of every stream
@@ -253,7 +253,7 @@ private:
     void persist_view(bool durable);
 
     // replica_evidence.cpp: what convicts a counter or a whole order; what excuses a primary
-    void inspect(const Payload& payload);
+    void inspect(const Verified& message);
     void convict(const EquivocationProof& proof);
     void apply_proof(const EquivocationProof& proof);
     void repeat_proofs();
@@ -441,12 +441,12 @@ private:
     // Checkpoints and vouches.
     struct OwnCheckpoint {
         Checkpoint message;
-        std::shared_ptr<const SnapshotRecord> state;
+        SnapshotPtr state;
     };
     std::optional<StableCert> stable_;
-    std::map<Slot, StableCert> stable_certs_;         ///< recent ones
-    std::shared_ptr<const SnapshotRecord> snapshot_;  ///< the newest; others may ask for it
-    std::map<Slot, OwnCheckpoint> checkpoints_;       ///< not yet snapshots
+    std::map<Slot, StableCert> stable_certs_;    ///< recent ones
+    SnapshotPtr snapshot_;                       ///< the newest; others may ask for it
+    std::map<Slot, OwnCheckpoint> checkpoints_;  ///< not yet snapshots
     std::vector<std::map<Slot, Checkpoint>> checkpoint_votes_;  ///< by position
     std::optional<Checkpoint> newest_checkpoint_;
     Digest null_digest_;

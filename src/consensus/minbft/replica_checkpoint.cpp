@@ -167,8 +167,8 @@ void Replica::snapshot_if_due() {
         snapshot->cert = cert->second;
     for (const Votes& each : votes_) snapshot->votes.push_back(each.track);
     for (const Ordering& each : ordering_) snapshot->ordering.push_back(each.track);
-    out_.persist.push_back({*snapshot, false});
     snapshot_ = std::move(snapshot);
+    out_.persist.push_back({snapshot_, false});
 }
 
 // CK3. A vouch for oneself counts as one of f+1: another one of them is correct in any case.

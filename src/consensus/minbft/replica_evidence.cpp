@@ -19,8 +19,8 @@ constexpr std::int64_t excuse_max = 8;  // in T3
 // --- counters
 // ---------------------------------------------------------------------------------------
 
-void Replica::inspect(const Payload& payload) {
-    if (auto proof = equivocation_.inspect(payload)) convict(*proof);
+void Replica::inspect(const Verified& message) {
+    if (auto proof = equivocation_.inspect(message)) convict(*proof);
 }
 
 // Kept, told to everyone, and acted on: once for each counter.

@@ -46,7 +46,7 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
         null_digest_ = s.null_digest;
         for (std::size_t j = 0; j < s.votes.size(); ++j) votes_[j].track = s.votes[j];
         for (std::size_t p = 0; p < ordering_.size(); ++p) ordering_[p].track = s.ordering[p];
-        snapshot_ = std::make_shared<const SnapshotRecord>(s);
+        snapshot_ = log.snapshot;
     }
     stable_ = log.stable;
     answered_ = log.executed;
@@ -100,7 +100,7 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
                      [](const Delivery& a, const Delivery& b) { return a.slot < b.slot; });
     kept.deliver = std::move(out_.deliver);
     for (Persist& each : out_.persist)
-        if (std::holds_alternative<SnapshotRecord>(each.record) ||
+        if (std::holds_alternative<SnapshotPtr>(each.record) ||
             std::holds_alternative<HandoverRecord>(each.record))
             kept.persist.push_back(std::move(each));
     out_ = std::move(kept);
@@ -126,8 +126,8 @@ std::optional<Replica::VoteMessage> Replica::certified_intent(const Recovered& l
         return commit;
     }
     if (log.view_change_intent &&
-        view_change_digest(membership_.cluster, log.view_change_intent->change) == digest) {
-        ViewChange change = log.view_change_intent->change;
+        view_change_digest(membership_.cluster, *log.view_change_intent->change) == digest) {
+        ViewChange change = *log.view_change_intent->change;
         change.ui = ui;
         return std::make_shared<const ViewChange>(std::move(change));
     }

@@ -351,7 +351,7 @@ void Replica::persist_tracks() {
     record.ordering.clear();
     for (const Votes& each : votes_) record.votes.push_back(each.track);
     for (const Ordering& each : ordering_) record.ordering.push_back(each.track);
-    out_.persist.push_back({std::move(record)});
+    out_.persist.push_back({std::make_shared<const SnapshotRecord>(std::move(record))});
 }
 
 // --- ST3: counters

@@ -139,7 +139,7 @@ void Replica::view_change_if_due() {
     view_change_due_ = false;
     ViewChange change = make_view_change();
     persist_view(true);
-    out_.persist.push_back({ViewChangeIntent{change}});
+    out_.persist.push_back({ViewChangeIntent{std::make_shared<const ViewChange>(change)}});
     seal(view_change_digest(membership_.cluster, change));
     sealing_ = std::move(change);
 }

@@ -47,7 +47,7 @@ struct Transfer {
 
 /// A state that a peer is reading.
 struct StateLease {
-    std::shared_ptr<const SnapshotRecord> state;
+    SnapshotPtr state;
     TimePoint served{};
 };
 

@@ -14,10 +14,12 @@ import tempfile
 import time
 import unittest
 
-import acknowledged
 import links
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "bench" / "tpcc"))
+import acknowledged  # noqa: E402
+
 BUILD = pathlib.Path(os.environ.get("BFT_BUILD", ROOT / "build" / "dev"))
 BFTNODE = BUILD / "src" / "node" / "bftnode"
 BFTCTL = BUILD / "src" / "node" / "bftctl"

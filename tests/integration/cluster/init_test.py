@@ -98,6 +98,30 @@ class Init(unittest.TestCase):
         files = {(self.out / "hosts" / host / "cluster.toml").read_bytes() for host in HOSTS}
         self.assertEqual(len(files), 1, "every host has the same cluster file")
 
+    def test_a_databases_password_goes_along_with_its_host(self):
+        """Each host's own, in its folder alone, and node.toml names it there, wherever the folder goes."""
+        databases = {f'/{host}.sql", ': f'/{host}.sql", password_file = "{host}.password", ' for host in HOSTS if host not in PRIMARIES}
+        self.write_topology(**databases)
+        missing = self.init()
+        self.assertEqual(missing.returncode, 1)
+        self.assertIn("host1: the database's password: cannot read", missing.stderr)
+        self.assert_nothing_left()
+        for host in HOSTS:
+            (self.dir / f"{host}.password").write_text(f"of {host}\n")
+        done = self.init()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        moved = self.dir / "elsewhere"
+        self.out.rename(moved)
+        for host in HOSTS:
+            home = moved / "hosts" / host
+            there = {file.name: file.read_text() for file in home.glob("*password*")}
+            self.assertEqual(there, {} if host in PRIMARIES else {"database.password": f"of {host}\n"})
+            for file in there:
+                self.assertEqual(stat.S_IMODE((home / file).stat().st_mode), 0o600)
+            check = harness.run(harness.BFTCTL, "check", home / "node.toml")
+            self.assertEqual(check.returncode, 0, check.stderr)
+        self.assertIn("password", (moved / "hosts" / "host1" / "node.toml").read_text())
+
     def test_never_overwrites_without_force(self):
         self.assertEqual(self.init().returncode, 0)
         key = self.out / "hosts" / "host1" / "identity.key"

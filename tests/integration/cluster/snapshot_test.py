@@ -6,7 +6,6 @@ import signal
 import subprocess
 import unittest
 
-import acknowledged
 import harness
 
 SHAPE = {"groups": 2, "partitions": 2}
@@ -121,15 +120,17 @@ class Snapshots(unittest.TestCase):
         harness.wait_until(lambda: "cannot_start" in new.log("host1"), "host1 refuses")
         self.assertIn("load it with `bftctl snapshot restore`", new.log("host1"))
 
-    def lost_again(self, new):
+    def lost_again(self, new, host):
         """An empty one is loaded from the others, and is not taken for a new one's."""
-        harness.run("mariadb", "--no-defaults", f"--socket={new.socket('host1')}", "--user=root", "-e",
+        compared = new.log(host).count("genesis_comparing")
+        harness.run("mariadb", "--no-defaults", f"--socket={new.socket(host)}", "--user=root", "-e",
                     "DROP DATABASE tpcc", check=True)
-        new.script("start-host", "host1")
-        guard = lambda: (new.documents().get("host1", {}).get("voter") or {}).get("guard", {})
+        new.script("start-host", host)
+        guard = lambda: (new.documents().get(host, {}).get("voter") or {}).get("guard", {})
         harness.wait_until(lambda: guard().get("quarantined") or guard().get("state", "sound") != "sound"
                            or guard().get("transfers", 0) > 0, "it is not in service")
         harness.wait_until(lambda: guard().get("transfers", 0) == 1 and guard()["state"] == "sound", "it is loaded")
+        self.assertEqual(new.log(host).count("genesis_comparing"), compared, "signatures vouch for it, nothing is read again")
 
     def test_a_cluster_is_lost_and_a_new_one_begins_with_its_snapshot(self):
         with harness.Cluster(**SHAPE) as old:
@@ -141,10 +142,11 @@ class Snapshots(unittest.TestCase):
                                  snapshot_cluster=old.dir / "hosts" / "host1" / "cluster.toml") as new:
                 self.refuse_what_does_not_fit(new, file, old)
                 self.restore(new, file, document)
-                new.begin = acknowledged.Begin(lambda sql: new.query("host2", sql))
+                new.begin = harness.acknowledged.Begin(lambda sql: new.query("host2", sql))
                 self.one_row_by_hand(new)
+                self.lost_again(new, "host1")  # before the first transaction
                 driver = self.drive_a_while(new)
-                self.lost_again(new)
+                self.lost_again(new, "host2")
                 result = self.end(new, driver)
                 harness.wait_until(lambda: new.check_databases().returncode == 0, "all databases are equal")
                 counts = new.check_acknowledged()

@@ -181,6 +181,7 @@ TEST_F(Execution, LocksOfOthersDelayAndAreNeverRecorded) {
     ASSERT_EQ(run(order.call(open_account(1, 1, "10.00"), {1})).outcome, Outcome::ok);
     auto blocker = Session::connect(connect).value();
     blocker.run("START TRANSACTION; UPDATE account SET note='locked'").value();
+    rig->executed.clear();
     rig->give(order.call(
         {"transfer", {std::int64_t{1}, std::int64_t{2}, std::int64_t{1}, std::string("1.00")}},
         {1, 2}));

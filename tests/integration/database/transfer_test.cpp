@@ -231,7 +231,7 @@ TEST_F(Transfer, ADatabaseIsRebuiltFromAnotherOnesCut) {
     Rig again(target.connect, 1, 1);
     auto opened = again.open();
     ASSERT_TRUE(opened) << opened.error().what;
-    EXPECT_EQ(opened->at(PartitionId(1)), load.back().item.seqs[1].seq.next());
+    EXPECT_EQ(opened->next.at(PartitionId(1)), load.back().item.seqs[1].seq.next());
     again.give(order.call(
         {"transfer", {std::int64_t{1}, std::int64_t{2}, std::int64_t{1}, std::string("1.00")}},
         {1, 2}));

@@ -7,51 +7,18 @@
 #
 # PACKAGES: folder of the .deb files (build/packages; made when missing). BFT_BUILD names the build whose bftctl makes the
 # cluster. Needs root, ansible, ssh, debootstrap, systemd-nspawn, swtpm. BFT_PACKAGE_ROOT: as for install_test.sh.
-set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
-packages=$(realpath -m "${1:-$root/build/packages}")
-build=$(realpath "${BFT_BUILD:-$root/build/release}")
-keep=${BFT_PACKAGE_ROOT:-}
-bftctl=$build/src/node/bftctl
-
-say() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
-fail() { echo "ansible_test: $*" >&2; exit 1; }
-[ "$(id -u)" = 0 ] || fail "needs root: it starts containers with systemd in them"
-for program in ansible-playbook ssh ssh-keygen debootstrap systemd-nspawn swtpm "$bftctl"; do
-    command -v "$program" >/dev/null || fail "$program is missing"
-done
-compgen -G "$packages/bftnode_*.deb" >/dev/null || "$root/deploy/packages/build.sh" "$packages"
-
-work=$(mktemp -d /var/tmp/bft-ansible.XXXXXX)
+# shellcheck source-path=SCRIPTDIR source=common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+begin ansible ansible-playbook ssh ssh-keygen systemd-nspawn swtpm "$bftctl"
 hosts="primary1 host1 host2 host3"  # host1 may lead, too
 declare -A container=()
-processes=()
-finish() {
-    local status=$? host
+clean_up() { # STATUS
+    local host
     for host in "${!container[@]}"; do
-        if [ $status != 0 ]; then
-            on "$host" journalctl --no-pager -n 15 -u 'bftnode*' -u mariadb 2>/dev/null | sed "s/^/$host: /" >&2 || true
-        fi
-        kill -RTMIN+4 "$(pgrep -P "${container[$host]}" | head -n 1)" 2>/dev/null || true  # systemd: power off
+        [ "$1" = 0 ] || on "$host" journalctl --no-pager -n 15 -u 'bftnode*' -u mariadb 2>/dev/null | sed "s/^/$host: /" >&2
     done
-    for host in "${!container[@]}"; do
-        for _ in $(seq 100); do kill -0 "${container[$host]}" 2>/dev/null || break; sleep 0.2; done
-        kill -9 "${container[$host]}" 2>/dev/null || true
-    done
-    [ ${#processes[@]} = 0 ] || kill "${processes[@]}" 2>/dev/null || true
-    for host in $hosts; do umount "$work/machines/$host/root" 2>/dev/null || true; done
-    rm -rf "$work"
-    exit $status
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-wait_until() { # SECONDS WHAT COMMAND...
-    local deadline=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@" >/dev/null 2>&1; do
-        [ $SECONDS -lt $deadline ] || fail "not within its time: $what"
-        sleep 0.5
-    done
+    power_off "${container[@]}"
+    for host in $hosts; do umount "$work/machines/$host/root" 2>/dev/null; done
 }
 first_port=$((20000 + RANDOM % 10000))
 port_of() { # HOST: of its ssh; the next one is the daemon's
@@ -69,20 +36,8 @@ on() { # HOST COMMAND...
 
 say "four clean Debians that ssh reaches"
 base=$work/base
-mkdir "$base"
-if [ -n "$keep" ] && [ -e "$keep" ]; then
-    tar -C "$base" -xf "$keep"
-else
-    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,ca-certificates bookworm "$base" \
-        http://deb.debian.org/debian >"$work/debootstrap.log"
-    [ -z "$keep" ] || tar -C "$base" -cf "$keep" .
-fi
-cp /etc/resolv.conf "$base/etc/resolv.conf"
-printf '127.0.0.1 localhost\n' >"$base/etc/hosts"
-{
-    echo "deb http://deb.debian.org/debian bookworm main"
-    echo "deb http://deb.debian.org/debian-security bookworm-security main"  # MariaDB as docs/operations.md wants it
-} >"$base/etc/apt/sources.list"
+clean_debian "$base"
+settle_debian "$base"
 ssh-keygen -q -t ed25519 -N "" -f "$work/key"
 install -d -m 0700 "$base/root/.ssh"
 install -m 0600 "$work/key.pub" "$base/root/.ssh/authorized_keys"
@@ -93,24 +48,19 @@ chroot "$base" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninte
     { tail "$work/base.log" >&2; fail "openssh-server cannot be installed"; }
 rm "$base/usr/sbin/policy-rc.d"
 [ ! -e "$base/usr/bin/python3" ] || fail "that Debian has Python already: nobody would notice that the playbook needs it"
+# shellcheck disable=SC2086
+start_tpms $hosts
 for host in $hosts; do
-    # TPMs are outside, as chips are: a machine that reboots does not reset them.
-    mkdir -p "$work/tpm/$host/state" "$work/machines/$host"/{changes,merge,root}
-    swtpm socket --tpm2 --tpmstate "dir=$work/tpm/$host/state" --flags not-need-init,startup-clear \
-        --server "type=unixio,path=$work/tpm/$host/sock,mode=0666" \
-        --ctrl "type=unixio,path=$work/tpm/$host/sock.ctrl,mode=0666" >/dev/null 2>&1 &
-    processes+=($!)
+    mkdir -p "$work/machines/$host"/{changes,merge,root}
     mount -t overlay overlay "$work/machines/$host/root" \
         -o "lowerdir=$base,upperdir=$work/machines/$host/changes,workdir=$work/machines/$host/merge"
     mkdir -p "$work/machines/$host/root/etc/ssh/sshd_config.d"
     printf 'ListenAddress 127.0.0.1\nPort %d\n' "$(port_of "$host")" >"$work/machines/$host/root/etc/ssh/sshd_config.d/test.conf"
     echo "$host" >"$work/machines/$host/root/etc/hostname"
-    systemd-nspawn --directory "$work/machines/$host/root" --register=no --keep-unit --boot --machine="bft-$host" \
-        --bind="$work/tpm/$host:/opt/tpm" >"$work/$host.log" 2>&1 </dev/null &
-    container[$host]=$!
+    boot_machine "$work/machines/$host/root" "bft-$host" "$work/$host.log" --bind="$work/tpm/$host:/opt/tpm"
+    container[$host]=$booted
 done
 for host in $hosts; do
-    wait_until 30 "TPM of $host" test -S "$work/tpm/$host/sock.ctrl"
     wait_until 60 "ssh to $host" on "$host" true
 done
 
@@ -172,7 +122,7 @@ boot=$(on host3 cat /proc/sys/kernel/random/boot_id; on host3 systemctl show --v
 on host3 systemctl reboot || true
 rebooted() { [ "$(on host3 cat /proc/sys/kernel/random/boot_id; on host3 systemctl show --value --property=UserspaceTimestampMonotonic)" != "$boot" ]; }
 call send_payment 1 1 2 1 1.00 away
-wait_until 60 "host3 has rebooted" eval 'on host3 true && rebooted'
+wait_until 180 "host3 has rebooted" eval 'on host3 true && rebooted'
 wait_until 120 "host3 takes part again" on host3 bftctl status --quiet /etc/bftnode/host3
 
 say "upgrade.yml, while payments run"

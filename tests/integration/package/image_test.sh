@@ -7,23 +7,9 @@
 # PACKAGES: folder of the .deb files (build/packages; made when missing). BFT_BUILD names the build whose bftctl makes the cluster. Needs
 # root, podman (buildah when it is there), debootstrap, swtpm and MariaDB; images and containers are in a folder of the test's
 # own. BFT_PACKAGE_ROOT: as for install_test.sh. BFT_OCI_RUNTIME: crun or runc (what podman takes by itself).
-set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
-packages=$(realpath -m "${1:-$root/build/packages}")
-build=$(realpath "${BFT_BUILD:-$root/build/release}")
-keep=${BFT_PACKAGE_ROOT:-}
-bftctl=$build/src/node/bftctl
-
-say() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
-fail() { echo "image_test: $*" >&2; exit 1; }
-[ "$(id -u)" = 0 ] || fail "needs root"
-for program in podman swtpm mariadbd "$bftctl"; do
-    command -v "$program" >/dev/null || fail "$program is missing"
-done
-compgen -G "$packages/bftnode_*.deb" >/dev/null || "$root/deploy/packages/build.sh" "$packages"
-
-work=$(mktemp -d /var/tmp/bft-image.XXXXXX)
-tpms=()
+# shellcheck source-path=SCRIPTDIR source=common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+begin image podman swtpm mariadbd "$bftctl"
 hosts="primary1 primary2 host1 host2 host3"
 with_database="host1 host2 host3"
 
@@ -45,37 +31,22 @@ printf '[storage]\ndriver = "%s"\ngraphroot = "%s/store"\nrunroot = "%s/run"\n' 
 # The test asks for health itself: the engine's timers need a systemd out here.
 export DISABLE_HC_SYSTEMD=true
 
-finish() {
-    local status=$? host
-    if [ $status != 0 ]; then
-        for host in $hosts; do podman logs --tail 8 "$host" 2>&1 | sed "s/^/$host: /" >&2 || true; done
+clean_up() { # STATUS
+    local host
+    if [ "$1" != 0 ]; then
+        for host in $hosts; do podman logs --tail 8 "$host" 2>&1 | sed "s/^/$host: /" >&2; done
     fi
-    podman rm --force --all --time 5 >/dev/null 2>&1 || true
-    for host in $with_database; do "$root/deploy/mariadb.sh" kill "$work/db/$host" >/dev/null 2>&1 || true; done
-    [ ${#tpms[@]} = 0 ] || kill "${tpms[@]}" 2>/dev/null || true
-    podman volume prune --force >/dev/null 2>&1 || true
-    rm -rf "$work"
-    exit $status
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-wait_until() { # SECONDS WHAT COMMAND...
-    local deadline=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@" >/dev/null 2>&1; do
-        [ $SECONDS -lt $deadline ] || fail "not within its time: $what"
-        sleep 0.2
-    done
+    podman rm --force --all --time 5 >/dev/null 2>&1
+    for host in $with_database; do "$root/deploy/mariadb.sh" kill "$work/db/$host" >/dev/null 2>&1; done
+    podman volume prune --force >/dev/null 2>&1
 }
 
 say "a Debian to begin with"
-debian=$keep
-if [ -z "$debian" ] || [ ! -e "$debian" ]; then
-    command -v debootstrap >/dev/null || fail "debootstrap is missing"
-    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,ca-certificates bookworm "$work/debian" \
-        http://deb.debian.org/debian >"$work/debootstrap.log"
-    debian=${keep:-$work/debian.tar}
-    tar -C "$work/debian" -cf "$debian" .
+debian=${BFT_PACKAGE_ROOT:-}
+if [ ! -e "$debian" ]; then
+    clean_debian "$work/debian"
+    debian=${debian:-$work/debian.tar}
+    [ -e "$debian" ] || tar -C "$work/debian" -cf "$debian" .
     rm -rf "$work/debian"
 fi
 podman import "$debian" bft-base >/dev/null
@@ -116,14 +87,8 @@ port=$((20000 + RANDOM % 10000))
         port=$((port + 1))
     done
 } >"$work/topology.toml"
-for host in $hosts; do
-    mkdir -p "$work/tpm/$host/state"
-    swtpm socket --tpm2 --tpmstate "dir=$work/tpm/$host/state" --flags not-need-init,startup-clear \
-        --server "type=unixio,path=$work/tpm/$host/sock,mode=0666" \
-        --ctrl "type=unixio,path=$work/tpm/$host/sock.ctrl,mode=0666" >/dev/null 2>&1 &
-    tpms+=($!)
-done
-for host in $hosts; do wait_until 20 "TPM of $host" test -S "$work/tpm/$host/sock.ctrl"; done
+# shellcheck disable=SC2086
+start_tpms $hosts
 for host in $with_database; do (umask 077 && head -c 18 /dev/urandom | base64 >"$work/$host.password"); done
 "$bftctl" init --topology "$work/topology.toml" --dir "$work/cluster" >/dev/null
 chmod 0711 "$work"

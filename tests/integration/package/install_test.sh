@@ -8,39 +8,19 @@
 # PACKAGES: folder of the .deb files; made by deploy/packages/build.sh when missing. BFT_BUILD names the build
 # whose TPC-C programs make the load. Needs root, debootstrap and systemd-nspawn. BFT_PACKAGE_ROOT keeps the clean
 # Debian for the next run (a .tar file).
-set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
-packages=$(realpath -m "${1:-$root/build/packages}")
-build=$(realpath "${BFT_BUILD:-$root/build/release}")
-keep=${BFT_PACKAGE_ROOT:-}
-
-say() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
-fail() { echo "install_test: $*" >&2; exit 1; }
-[ "$(id -u)" = 0 ] || fail "needs root: it starts a container with systemd in it"
-for program in debootstrap systemd-nspawn lintian; do
-    command -v $program >/dev/null || fail "install debootstrap, systemd-container and lintian"
-done
-
-work=$(mktemp -d /var/tmp/bft-package.XXXXXX)
+# shellcheck source-path=SCRIPTDIR source=common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+begin package systemd-nspawn lintian
 machine=$work/machine
 container=""
-finish() {
-    local status=$?
+clean_up() { # STATUS
     if [ -n "$container" ]; then
-        # Of what failed, the reason is in the container's journal.
-        [ $status = 0 ] || explain >&2 || true
-        inside pkill tpcc_drive || true  # systemd waits for it
-        kill -RTMIN+4 "$(init_process)" 2>/dev/null || true  # systemd: power off
-        for _ in $(seq 100); do kill -0 "$container" 2>/dev/null || break; sleep 0.2; done
-        kill -9 "$container" 2>/dev/null || true
+        [ "$1" = 0 ] || explain >&2  # of what failed, the reason is in the container's journal
+        inside pkill tpcc_drive  # systemd waits for it
+        power_off "$container"
     fi
-    [ $status = 0 ] || tail -n 5 "$work/boot.log" >&2 || true
-    rm -rf "$work"
-    exit $status
+    [ "$1" = 0 ] || tail -n 5 "$work/boot.log" >&2
 }
-trap finish EXIT
-trap 'exit 130' INT TERM
-
 explain() {
     inside journalctl --no-pager -n 60 -u 'bftnode*' -u mariadb
     inside bftctl status /etc/bftnode
@@ -49,50 +29,24 @@ explain() {
         sql $host "SELECT status, code, COUNT(*), MIN(slot) FROM tpcc.cbft_exec GROUP BY status, code"
     done
 }
-init_process() { pgrep -P "$container" | head -n 1; }
 inside() { # COMMAND...
-    nsenter --target "$(init_process)" --all --wdns=/root env -i \
+    nsenter --target "$(init_of "$container")" --all --wdns=/root env -i \
         PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"
-}
-wait_until() { # SECONDS WHAT COMMAND...
-    local deadline=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@" >/dev/null 2>&1; do
-        [ $SECONDS -lt $deadline ] || fail "not within its time: $what"
-        sleep 0.2
-    done
 }
 
 say "packages"
-compgen -G "$packages/bftnode_*.deb" >/dev/null || "$root/deploy/packages/build.sh" "$packages"
 lintian --allow-root --fail-on error "$packages"/*.deb
 for unit in "$root"/deploy/systemd/*.service; do
     systemd-analyze security --offline=yes --threshold=20 "$unit" | tail -n 1
 done
 
 say "a clean Debian"
-if [ -n "$keep" ] && [ -e "$keep" ]; then
-    mkdir -p "$machine"
-    tar -C "$machine" -xf "$keep"
-else
-    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,ca-certificates bookworm "$machine" \
-        http://deb.debian.org/debian >"$work/debootstrap.log"
-    [ -z "$keep" ] || tar -C "$machine" -cf "$keep" .
-fi
-cp /etc/resolv.conf "$machine/etc/resolv.conf"
-printf '127.0.0.1 localhost\n' >"$machine/etc/hosts"  # as Debian's installer does, and debootstrap does not
-# With its security updates: MariaDB 10.11.18 of the plain release refuses TPC-C's delivery from a session's second CALL on
-# (ONLY_FULL_GROUP_BY), so that answers depend on how old a session is; 10.11.19 does not.
-{
-    echo "deb http://deb.debian.org/debian bookworm main"
-    echo "deb http://deb.debian.org/debian bookworm-updates main"
-    echo "deb http://deb.debian.org/debian-security bookworm-security main"
-} >"$machine/etc/apt/sources.list"
+clean_debian "$machine"
+settle_debian "$machine"
 mkdir -p "$machine/packages"
 cp "$packages"/*.deb "$machine/packages/"
-systemd-nspawn --directory "$machine" --register=no --keep-unit --boot --machine=bft-package \
-    --bind-ro="$build/bench/tpcc:/opt/tpcc" --bind-ro="$root/config:/opt/config" >"$work/boot.log" 2>&1 </dev/null &
-container=$!
+boot_machine "$machine" bft-package "$work/boot.log" --bind-ro="$build/bench/tpcc:/opt/tpcc" --bind-ro="$root/config:/opt/config"
+container=$booted
 wait_until 60 "systemd runs" eval 'inside systemctl is-system-running --wait | grep -E "running|degraded"'
 
 say "install"

@@ -67,8 +67,11 @@ public:
     }
     /// A bit of the newest snapshot flips.
     bool spoil() {
-        if (snapshot_) snapshot_->null_digest.bytes[0] ^= 1;
-        return snapshot_.has_value();
+        if (!snapshot_) return false;
+        SnapshotRecord spoilt = *snapshot_;
+        spoilt.null_digest.bytes[0] ^= 1;
+        snapshot_ = std::make_shared<const SnapshotRecord>(std::move(spoilt));
+        return true;
     }
     [[nodiscard]] bool has_body(const Digest& rd) const { return bodies_.contains(rd); }
 
@@ -126,7 +129,7 @@ private:
     void apply(const ViewRecord& r) { view_ = r; }
     void apply(const VouchRecord& r) { vouches_ = r; }
     void apply(const StableRecord& r) { stable_ = r.cert; }
-    void apply(const SnapshotRecord& r) {
+    void apply(const SnapshotPtr& r) {
         snapshot_ = r;
         if (retain > 0) cut();
     }
@@ -158,7 +161,7 @@ private:
     std::optional<ViewRecord> view_;
     std::optional<VouchRecord> vouches_;
     std::optional<StableCert> stable_;
-    std::optional<SnapshotRecord> snapshot_;
+    SnapshotPtr snapshot_;
     struct Mark {
         Slot slot;
         std::vector<Counter> votes, ordering;

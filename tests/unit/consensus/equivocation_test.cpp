@@ -64,20 +64,26 @@ TEST(Equivocation, IsSeenInWhateverCarriesTheCertificate) {
     Digest genesis = genesis_header_digest(m.cluster);
     Prepare one = make_prepare(m, Slot(1), genesis, {}, 1);
     Prepare other = make_prepare(m, Slot(1), genesis, {entry_of(body)}, 1);
+    HashChecker checker;
+    Verifier verifier(m, checker);
     minbft::EquivocationWatch watch(m);
-    EXPECT_FALSE(watch.inspect(one));
-    EXPECT_FALSE(watch.inspect(one));
+    auto inspect = [&](const Payload& payload) {
+        auto verified = verifier.verify({at(0, 1), at(0, 0), payload});
+        EXPECT_TRUE(verified);
+        return watch.inspect(*verified);
+    };
+    EXPECT_FALSE(inspect(one));
+    EXPECT_FALSE(inspect(one));
     // A peer's COMMIT shows what the primary said to that peer.
-    auto proof = watch.inspect(make_commit(m, GroupId(0), Position(1), other, Counter(1)));
+    auto proof = inspect(make_commit(m, GroupId(0), Position(1), other, Counter(1)));
     ASSERT_TRUE(proof);
     EXPECT_EQ(proof->stream, StreamId::ordering(PrimaryId(0)));
     EXPECT_EQ(proof->cv, Counter(1));
-    HashChecker checker;
-    EXPECT_TRUE(Verifier(m, checker).verify({at(0, 1), at(0, 0), *proof}));
+    EXPECT_TRUE(verifier.verify({at(0, 1), at(0, 0), *proof}));
     EXPECT_TRUE(watch.take(*proof));
     EXPECT_FALSE(watch.take(*proof));
     EXPECT_TRUE(watch.proven(proof->stream));
-    EXPECT_FALSE(watch.inspect(other));  // one per counter is enough
+    EXPECT_FALSE(inspect(other));  // one per counter is enough
 }
 
 /// A second certificate of `node`'s counter with the value of its last one.

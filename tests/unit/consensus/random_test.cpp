@@ -175,7 +175,7 @@ private:
         for (Persist& persist : out.persist) {
             if (auto* intent = std::get_if<ViewChangeIntent>(&persist.record)) {
                 if (healed_ || !dice_.chance(500)) continue;
-                ViewChange lie = intent->change;
+                ViewChange lie = *intent->change;
                 Commit older;
                 if (!commits.empty() && dice_.chance(800))
                     older = commits[dice_.below(commits.size())];
@@ -192,7 +192,7 @@ private:
                     lie.vouches.clear();
                 }
                 out.seal = Draft{view_change_digest(c_.m.cluster, lie)};
-                intent->change = lie;
+                intent->change = std::make_shared<const ViewChange>(lie);
                 changes.push_back(lie);
             } else if (auto* record = std::get_if<ViewChangeRecord>(&persist.record)) {
                 record->change = substituted(changes, record->change);

@@ -297,5 +297,89 @@ TEST(Reconfiguration, NobodyPassesTheBarrierAlone) {
     expect_progress(c);
 }
 
+// A liar whose VIEW-CHANGEs keep quiet about configurations, however far they go.
+class BarrierHider {
+public:
+    BarrierHider(Cluster& cluster, const Endpoint& liar) {
+        cluster.corrupt = [this, &cluster, liar](Cluster::Node& node, Output& out) {
+            if (node.who != liar) return;
+            for (Persist& persist : out.persist) {
+                if (auto* intent = std::get_if<ViewChangeIntent>(&persist.record)) {
+                    if (!intent->change->barrier) continue;
+                    ViewChange lie = *intent->change;
+                    lie.barrier = nullptr;
+                    lie.stable.reset();
+                    out.seal = Draft{view_change_digest(cluster.m.cluster, lie)};
+                    intent->change = std::make_shared<const ViewChange>(lie);
+                    lies_.insert_or_assign(lie.view, std::move(lie));
+                } else if (auto* record = std::get_if<ViewChangeRecord>(&persist.record)) {
+                    record->change = substituted(node.who, record->change);
+                }
+            }
+            for (Send& send : out.send)
+                if (auto* change = std::get_if<ViewChangePtr>(&send.payload))
+                    *change = substituted(node.who, *change);
+        };
+    }
+    [[nodiscard]] std::size_t lies() const { return lies_.size(); }
+
+private:
+    [[nodiscard]] ViewChangePtr substituted(const Endpoint& liar,
+                                            const ViewChangePtr& change) const {
+        auto found = lies_.find(change->view);
+        if (found == lies_.end() || at(change->group.value, change->position.value) != liar)
+            return change;
+        ViewChange lie = found->second;
+        lie.ui = change->ui;
+        return std::make_shared<const ViewChange>(std::move(lie));
+    }
+
+    std::map<View, ViewChange> lies_;
+};
+
+// CF5: a liar and one correct member of the new owner have committed an entry of the partition that
+// moved, and the new view hears of it from the liar alone. Without its barrier the entry would be
+// the old owner's, whose members have never seen it: nullified, although it is decided.
+TEST(Reconfiguration, WhoHidesABarrierUndoesNothing) {
+    const Endpoint liar = at(1, 2), witness = at(1, 0), knowing = at(0, 0);
+    ClusterOptions o = quick(2, 2);
+    o.liars = {liar};
+    Cluster c(o);
+    BarrierHider hider(c, liar);
+    expect_progress(c);
+    bool plot = true;
+    c.network = [&](const Endpoint&, const Endpoint& to, Payload& payload) {
+        if (!plot) return true;
+        const bool told = to == knowing || to == witness || to == liar || to == p0;
+        if (std::holds_alternative<Checkpoint>(payload) ||
+            std::holds_alternative<BarrierCertPtr>(payload))
+            return told;
+        if (const auto* change = std::get_if<ViewChangePtr>(&payload)) {
+            const Endpoint from = at((*change)->group.value, (*change)->position.value);
+            return from != witness && from != knowing;
+        }
+        return to != p1 ||
+               !(std::holds_alternative<Body>(payload) || std::holds_alternative<Bodies>(payload));
+    };
+    propose(c, make_config(c.m, move(1, 1, 1)));
+    ASSERT_TRUE(c.run_until([&] { return version_of(c, witness) == ConfigVersion(1); }, 10s));
+    Body later = c.submit({PartitionId(1)}, {p0, at(1, 0), at(1, 1), at(1, 2)});
+    auto delivered = [&] {
+        return c.node(witness).replica->agreement().delivered_before(later->id);
+    };
+    ASSERT_TRUE(c.run_until(delivered, 10s)) << c.violation;
+    EXPECT_EQ(version_of(c, at(1, 1)), ConfigVersion(0));
+    c.crash(p0);
+    c.run_for(5s);
+    EXPECT_GT(hider.lies(), 0u);
+    EXPECT_EQ(c.violation, "");
+    plot = false;
+    c.restart(p0);
+    ASSERT_TRUE(c.run_until([&] { return c.answered(later) && in_force(c, 1); }, 60s))
+        << c.violation;
+    EXPECT_EQ(c.count(Event::Kind::nullified), 0u);
+    expect_progress(c);
+}
+
 }  // namespace
 }  // namespace bft::consensus::test

@@ -214,7 +214,7 @@ TEST(ViewChange, AHiddenCommitDoesNotPass) {
             auto* intent = std::get_if<ViewChangeIntent>(&persist.record);
             if (intent == nullptr || lied) continue;
             lied = true;
-            ViewChange lie = intent->change;
+            ViewChange lie = *intent->change;
             lie.last = {};
             lie.proof = {};
             lie.base = {};

@@ -121,15 +121,21 @@ protected:
             consensus::ViewCert{new_view(view, 5, 9), GroupId(1), {}});
     }
     /// As a replica writes it when everything up to `slot` is behind it.
-    static consensus::SnapshotRecord snapshot(std::uint64_t slot) {
+    static consensus::SnapshotPtr snapshot(std::uint64_t slot) {
+        return snapshot(slot, slot, slot);
+    }
+    /// `primary`, `peer`: what was processed of theirs by then.
+    static consensus::SnapshotPtr snapshot(std::uint64_t slot, std::uint64_t primary,
+                                           std::uint64_t peer) {
         consensus::SnapshotRecord s;
         s.slot = Slot(slot);
         s.votes.assign(3, {Counter(slot), View(0), {}});
+        s.votes[1].processed = Counter(peer);
         consensus::OrderingTrack track;
-        track.processed = Counter(slot);
+        track.processed = Counter(primary);
         track.leading = true;
         s.ordering = {track, {}};
-        return s;
+        return std::make_shared<const consensus::SnapshotRecord>(std::move(s));
     }
     void load_all() {
         ASSERT_TRUE(log->load_replica(GroupId(1), Position(0)));
@@ -193,7 +199,7 @@ TEST_F(DurableLogTest, ThePrimaryFindsItsOwn) {
 
 TEST_F(DurableLogTest, ARestartFindsItsPlaceBetweenViews) {
     append(one, consensus::CommitIntent{commit(0, 5)});
-    append(one, consensus::ViewChangeIntent{*view_change(1, 0, 3, 0)});
+    append(one, consensus::ViewChangeIntent{view_change(1, 0, 3, 0)});
     append(one, consensus::ViewRecord{View(2), {}, {}, nullptr, std::nullopt});
     append(one, consensus::ViewRecord{View(3), {}, {}, view_cert(1), std::nullopt});
     append(two, consensus::ViewRecord{View(9), {}, {}, nullptr, std::nullopt});
@@ -211,7 +217,7 @@ TEST_F(DurableLogTest, ARestartFindsItsPlaceBetweenViews) {
     ASSERT_TRUE(logged) << logged.error().what;
     EXPECT_FALSE(logged->intent) << "the newest intent replaces the other kind";
     ASSERT_TRUE(logged->view_change_intent);
-    EXPECT_EQ(logged->view_change_intent->change.view, View(3));
+    EXPECT_EQ(logged->view_change_intent->change->view, View(3));
     ASSERT_TRUE(logged->view);
     EXPECT_EQ(logged->view->view, View(3));
     ASSERT_TRUE(logged->view->chain);
@@ -231,10 +237,7 @@ TEST_F(DurableLogTest, ARestartBeginsAtItsSnapshot) {
         append(one, consensus::PrepareRecord{prepare(slot)});
         append(one, consensus::CommitRecord{commit(1, slot)});
     }
-    consensus::SnapshotRecord s = snapshot(64);
-    s.ordering[0].processed = Counter(70);
-    s.votes[1].processed = Counter(70);
-    append(one, s);
+    append(one, snapshot(64, 70, 70));
     reopen();
     auto logged = log->load_replica(GroupId(1), Position(0));
     ASSERT_TRUE(logged) << logged.error().what;

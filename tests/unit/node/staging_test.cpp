@@ -26,6 +26,26 @@ TEST(Staging, NothingAppearsBeforeCommit) {
     EXPECT_FALSE(fs::exists(target)) << "what was made for a failed attempt is taken away";
 }
 
+TEST(Staging, ACopyOfASecretIsItsOwnersAlone) {
+    const TempFolder temp;
+    temp.write("password", "s3cret\n");
+    temp.write("nothing", "");
+    fs::permissions(temp.path() / "password", fs::perms(0644));
+    auto staging = Staging::open(temp.path() / "cluster");
+    ASSERT_TRUE(staging);
+    for (const char* none : {"missing", "nothing", "."}) {
+        const auto refused = staging->copy_secret(temp.path() / none, "hosts/a/password");
+        ASSERT_FALSE(refused) << none;
+        EXPECT_EQ(refused.error().code, Errc::not_found) << none;
+        EXPECT_NE(refused.error().what.find(none), std::string::npos) << refused.error().what;
+    }
+    ASSERT_TRUE(staging->copy_secret(temp.path() / "password", "hosts/a/password"));
+    ASSERT_TRUE(staging->commit("before"));
+    const fs::path copy = temp.path() / "cluster/hosts/a/password";
+    EXPECT_EQ(read_file(copy), "s3cret\n");
+    EXPECT_EQ(fs::status(copy).permissions(), fs::perms(0600));
+}
+
 TEST(Staging, CommitJoinsWhatIsThere) {
     const TempFolder temp;
     temp.write("hosts/a/tpm/state", "tpm");

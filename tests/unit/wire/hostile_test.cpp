@@ -198,6 +198,22 @@ TEST(HostileBytes, RequestBounds) {
     EXPECT_FALSE(decode_request(encode_request(request)).has_value());
 }
 
+TEST(HostileBytes, NumbersInListsHave64BitsAtMost) {
+    // Field 5 of a request, its partitions, with one number.
+    auto parts = [](std::size_t more, std::uint8_t last) {
+        Bytes bytes{0x2a, static_cast<std::uint8_t>(more + 1)};
+        bytes.insert(bytes.end(), more, 0x82);
+        bytes.push_back(last);
+        return bytes;
+    };
+    EXPECT_TRUE(decode_request(parts(0, 7)).has_value());
+    EXPECT_TRUE(decode_request(parts(9, 1)).has_value());
+    EXPECT_FALSE(decode_request(parts(9, 2)).has_value()) << "65 bits";
+    EXPECT_FALSE(decode_request(parts(10, 1)).has_value()) << "eleven bytes";
+    EXPECT_FALSE(decode_request(parts(40, 1)).has_value());
+    EXPECT_FALSE(decode_request(parts(3, 0x82)).has_value()) << "unfinished";
+}
+
 TEST(HostileBytes, FrameLongerThanTheBound) {
     EXPECT_FALSE(decode(Bytes(frame_bytes_max + 1)).has_value());
 }

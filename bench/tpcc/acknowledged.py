@@ -1,9 +1,18 @@
+#!/usr/bin/env python3
 """Is everything that the TPC-C driver was told (tpcc_drive --record) in the databases, and nothing else?
+
+    bench/tpcc/acknowledged.py begin BEGIN --socket S             what was loaded, before the driver runs
+    bench/tpcc/acknowledged.py check BEGIN RECORD.. --socket S    afterwards; exit status 1: something is wrong
 
 An order, a payment or a delivery that was acknowledged and is not there was lost. One that is there and that nobody
 was told about ran twice, unless its call has no outcome ("lost" in the record): that may have run, once.
 """
+import argparse
 import collections
+import pathlib
+import pickle
+import subprocess
+import sys
 
 
 class Begin:
@@ -86,3 +95,36 @@ def check(query, begin, record_files):
     for procedure, look in (("new_order", check_orders), ("payment", check_payments), ("delivery", check_deliveries)):
         wrong += look(query, begin, ok[procedure], lost[procedure])
     return wrong, {procedure: len(fields) for procedure, fields in ok.items()}
+
+
+def rows_of(socket, sql):
+    """The rows of a SELECT, as tuples of text."""
+    done = subprocess.run(["mariadb", "--no-defaults", f"--socket={socket}", "--user=root", "--batch", "--skip-column-names",
+                           "tpcc", "-e", sql], capture_output=True, text=True, check=True)
+    return [tuple(line.split("\t")) for line in done.stdout.splitlines()]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=("begin", "check"))
+    parser.add_argument("begin", type=pathlib.Path)
+    parser.add_argument("records", nargs="*", type=pathlib.Path)
+    parser.add_argument("--socket", required=True)
+    options = parser.parse_args()
+
+    def query(sql):
+        return rows_of(options.socket, sql)
+    if options.action == "begin":
+        options.begin.write_bytes(pickle.dumps(vars(Begin(query))))
+        return 0
+    begin = Begin.__new__(Begin)
+    vars(begin).update(pickle.loads(options.begin.read_bytes()))
+    wrong, counts = check(query, begin, options.records)
+    for sentence in wrong[:20]:
+        print(sentence, file=sys.stderr)
+    print("acknowledged and there, once: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
