@@ -193,6 +193,9 @@ Command add_controller(CLI::App& app) {
         "can do is what `bftctl partition move` can: replicas check each step, and a controller "
         "that\n"
         "dies or errs costs time, not safety.\n"
+        "Exit status: 0 the --seconds are over; 1 it could not begin; 2 wrong command line or "
+        "file;\n"
+        "130 interrupted.\n"
         "Example:\n"
         "  bftctl controller cluster --client cluster/clients/admin --key "
         "cluster/admins/admin.key --policy controller.toml");

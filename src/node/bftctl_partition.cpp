@@ -239,6 +239,12 @@ Command add_partition(CLI::App& app) {
 Command add_group(CLI::App& app) {
     CLI::App* command = app.add_subcommand("group", "The groups of replicas");
     command->require_subcommand(1);
+    command->footer(
+        "Exit status: 0 done; 1 it did not work; 2 wrong command line or file; 4 no f+1 replicas "
+        "said\n"
+        "in time what is in force.\n"
+        "Example:\n"
+        "  bftctl group list --client cluster/clients/admin");
     auto options = std::make_shared<Options>();
     CLI::App* list =
         command->add_subcommand("list", "Each group, its hosts, and the partitions that it owns");

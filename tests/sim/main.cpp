@@ -16,6 +16,13 @@
 #include <unistd.h>
 #include <vector>
 
+// jemalloc asks for it where it is linked: one thread, small values all over a heap that does not
+// fit into the caches.
+extern "C" {
+extern const char* malloc_conf;
+const char* malloc_conf = "thp:always,narenas:1";
+}
+
 namespace {
 
 using bft::consensus::Quirk;

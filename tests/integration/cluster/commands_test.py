@@ -45,7 +45,8 @@ class Commands(unittest.TestCase):
             if "PLACE" not in harness.run(harness.BFTCTL, *words, "--help").stdout.split("\n\n")[0]:
                 continue
             with self.subTest(command=words):
-                more = {"log-level": ["info"], "snapshot restore": ["/nowhere.snapshot"]}.get(" ".join(words), [])
+                more = {"log-level": ["info"], "snapshot restore": ["/nowhere.snapshot"],
+                        "controller": ["--client", "no-client", "--key", "no-key"]}.get(" ".join(words), [])
                 done = harness.run(harness.BFTCTL, *words, *more, "/nowhere/at/all")
                 self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertIn("/nowhere", done.stderr)
