@@ -21,6 +21,16 @@ TimePoint now() {
 
 }  // namespace
 
+Result<std::vector<crypto::SigningKey>> load_keys(const std::vector<std::string>& files) {
+    std::vector<crypto::SigningKey> keys;
+    for (const std::string& file : files) {
+        auto key = crypto::SigningKey::load(file);
+        if (!key) return key.error();
+        keys.push_back(std::move(*key));
+    }
+    return keys;
+}
+
 Result<consensus::Body> sign_change(const Config& config, consensus::ConfigChange change,
                                     const std::vector<crypto::SigningKey>& keys) {
     if (config.admins.quorum == 0)
@@ -61,8 +71,10 @@ Admin::~Admin() {
     if (links_) links_->close();
 }
 
-Result<std::unique_ptr<Admin>> Admin::open(Config config, const crypto::SigningKey& key) {
-    auto tls = crypto::make_tls_context(key);
+Result<std::unique_ptr<Admin>> Admin::open(Config config) {
+    auto key = crypto::SigningKey::load(config.key_file);
+    if (!key) return key.error();
+    auto tls = crypto::make_tls_context(*key);
     if (!tls) return tls.error();
     std::unique_ptr<Admin> admin(new Admin(std::move(config), std::move(*tls)));
     net::LinkOptions options;

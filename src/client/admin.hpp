@@ -16,6 +16,9 @@
 
 namespace bft::client {
 
+[[nodiscard]] Result<std::vector<crypto::SigningKey>> load_keys(
+    const std::vector<std::string>& files);
+
 /// `change`, signed by `keys`. Errc::refused: a key that is not an admin's, or too few of them.
 [[nodiscard]] Result<consensus::Body> sign_change(const Config& config,
                                                   consensus::ConfigChange change,
@@ -23,8 +26,8 @@ namespace bft::client {
 
 class Admin {
 public:
-    /// Connects in the background.
-    static Result<std::unique_ptr<Admin>> open(Config config, const crypto::SigningKey& key);
+    /// As the client of `config`, with its key. Connects in the background.
+    static Result<std::unique_ptr<Admin>> open(Config config);
     ~Admin();
 
     /// What f+1 replicas of the coordinators' group have in force. Errc::unavailable: they did not

@@ -116,16 +116,6 @@ private:
     ElasticMemory memory_;
 };
 
-Result<std::vector<crypto::SigningKey>> load_keys(const std::vector<std::string>& files) {
-    std::vector<crypto::SigningKey> keys;
-    for (const std::string& file : files) {
-        auto key = crypto::SigningKey::load(file);
-        if (!key) return key.error();
-        keys.push_back(std::move(*key));
-    }
-    return keys;
-}
-
 int failed(const Error& why) {
     std::fprintf(stderr, "bftctl: %s\n", why.what.c_str());
     return exit_failed;
@@ -139,13 +129,11 @@ int run(const Options& options) {
     }
     const std::optional<ElasticPolicy> policy = policy_of(options);
     if (!policy) return exit_usage;
-    auto keys = load_keys(options.keys);
+    auto keys = client::load_keys(options.keys);
     if (!keys) return failed(keys.error());
     auto config = client::load_config(options.client);
     if (!config) return failed(config.error());
-    auto client_key = crypto::SigningKey::load(config->key_file);
-    if (!client_key) return failed(client_key.error());
-    auto admin = client::Admin::open(*config, *client_key);
+    auto admin = client::Admin::open(*config);
     if (!admin) return failed(admin.error());
     log::start("controller", "info");
     Controller controller(*policy, std::move(*config), **admin, std::move(*keys), options.dry_run);

@@ -45,9 +45,7 @@ Result<Cluster> look(const Options& options) {
     log::start("bftctl", "warn");  // standard output is for the answer
     auto config = client::load_config(options.client);
     if (!config) return config.error();
-    auto key = crypto::SigningKey::load(config->key_file);
-    if (!key) return key.error();
-    auto admin = client::Admin::open(*config, *key);
+    auto admin = client::Admin::open(*config);
     if (!admin) return admin.error();
     auto now = (*admin)->current(patience(options));
     if (!now) return now.error();
@@ -162,17 +160,13 @@ void conclude(const Options& options, json::object document, const std::string& 
 }
 
 int move(const Options& options) {
-    std::vector<crypto::SigningKey> keys;
-    for (const std::string& file : options.keys) {
-        auto key = crypto::SigningKey::load(file);
-        if (!key) return failed(key.error());
-        keys.push_back(std::move(*key));
-    }
+    auto keys = client::load_keys(options.keys);
+    if (!keys) return failed(keys.error());
     auto cluster = look(options);
     if (!cluster) return failed(cluster.error());
     const consensus::ConfigChange change = change_of(options, cluster->now);
     if (auto next = consensus::apply(cluster->now, change); !next) return failed(next.error());
-    auto request = client::sign_change(cluster->config, change, keys);
+    auto request = client::sign_change(cluster->config, change, *keys);
     json::object document = to_json(cluster->now, change);
     if (options.dry_run) {
         tell(options, cluster->now, change);
