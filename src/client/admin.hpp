@@ -4,7 +4,7 @@
 
 #include "client/config.hpp"
 #include "client/key_checker.hpp"
-#include "consensus/configuration.hpp"
+#include "consensus/config_change.hpp"
 #include "crypto/signing_key.hpp"
 #include "net/links.hpp"
 

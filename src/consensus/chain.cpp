@@ -1,6 +1,7 @@
 #include "consensus/chain.hpp"
 
 #include "base/invariant.hpp"
+#include "consensus/config_change.hpp"
 #include "consensus/signed_bytes.hpp"
 
 #include <algorithm>

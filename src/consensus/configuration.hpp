@@ -8,9 +8,24 @@
 
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace bft::consensus {
+
+/// A host that the cluster file does not know.
+struct JoinedHost {
+    std::string name;
+    std::string address;  ///< where other nodes reach it: host:port
+    Bytes key;            ///< Ed25519, its identity
+
+    bool operator==(const JoinedHost&) const = default;
+};
+
+/// A number on which all agree, slot by slot. The value is stable: it is signed and stored.
+enum class Parameter : std::uint32_t {
+    features = 1,  ///< what every member may use from here on (docs/adr/0024)
+};
 
 struct Configuration {
     ConfigVersion version{};
@@ -19,10 +34,13 @@ struct Configuration {
     std::vector<Member> primaries;
     std::vector<Group> groups;  ///< sorted by id
     std::map<PartitionId, GroupId> owners;
-    std::vector<HostId> voters;
+    std::vector<HostId> voters;  ///< by VoterId: whose database it is
     AdminKeys admins;
-    std::map<HostId, Bytes> hosts{};  ///< identity keys of hosts that came later
-    std::map<UsigId, Bytes> usigs{};  ///< public keys of counters that came later
+    // What came later than the cluster file.
+    std::map<HostId, JoinedHost> hosts{};
+    std::map<UsigId, Bytes> usigs{};      ///< public identities, opaque here
+    std::map<ClientId, Bytes> clients{};  ///< an empty key: it was a client
+    std::map<Parameter, std::uint64_t> parameters{};
 
     [[nodiscard]] std::optional<GroupId> owner(PartitionId partition) const;
     [[nodiscard]] const Group* group(GroupId id) const;
@@ -39,68 +57,6 @@ void follow(Membership& membership, const Configuration& configuration);
 [[nodiscard]] Bytes encode(const Configuration& configuration);
 [[nodiscard]] Result<Configuration> decode_configuration(ByteView bytes);
 [[nodiscard]] Digest configuration_digest(const Configuration& configuration);
-
-// --- changes (CF1)
-// --------------------------------------------------------------------------------
-
-struct MovePartition {
-    PartitionId partition{};
-    GroupId to{};
-
-    auto operator<=>(const MovePartition&) const = default;
-};
-
-/// Another identity takes the seat of the member at `position` (T4). It has position + 2f+1.
-struct ReplaceReplica {
-    GroupId group{};
-    Position position{};
-    Member by;
-    Bytes host_key;  ///< of a host that is new; empty: the host is known
-    Bytes usig_key;
-
-    bool operator==(const ReplaceReplica&) const = default;
-};
-
-struct AdminSignature {
-    std::uint32_t key = 0;  ///< index in AdminKeys
-    Bytes signature;
-
-    bool operator==(const AdminSignature&) const = default;
-};
-
-/// A list that takes effect as a whole: the operation of a CONFIG request.
-struct ConfigChange {
-    ConfigVersion version{};                     ///< of the configuration that it makes
-    std::vector<MovePartition> moves;            ///< sorted by partition, unique
-    std::vector<AdminSignature> signatures;      ///< sorted by key, unique
-    std::vector<ReplaceReplica> replacements{};  ///< sorted by group and position, unique
-    /// Partitions that do not move, of groups whose members change: voters count the new members
-    /// from one place of each partition on. Sorted, unique.
-    std::vector<PartitionId> held{};
-
-    bool operator==(const ConfigChange&) const = default;
-};
-
-/// In the place of a client in CONFIG requests; its cseq is the version.
-inline constexpr ClientId config_client{~std::uint64_t{0}};
-inline constexpr std::size_t changes_max = 4096;
-
-[[nodiscard]] Bytes encode(const ConfigChange& change);
-[[nodiscard]] Result<ConfigChange> decode_change(ByteView bytes);
-/// What admin keys sign.
-[[nodiscard]] Digest change_digest(const Digest& cluster, const ConfigChange& change);
-
-/// The request that orders `change`, but for raw and rd, which are the wire's business.
-[[nodiscard]] Request config_request(const ConfigChange& change);
-/// Partition 0 and every partition whose owner, or whose owner's members, may change.
-[[nodiscard]] std::vector<PartitionId> parts_of(const ConfigChange& change);
-
-/// What `change` must hold under `current`, given what it replaces.
-[[nodiscard]] std::vector<PartitionId> held_by(const Configuration& current,
-                                               const ConfigChange& change);
-
-/// C_{k+1}, or why not, as a sentence for an operator.
-[[nodiscard]] Result<Configuration> apply(const Configuration& current, const ConfigChange& change);
 
 // --- the barrier (CF3)
 // ----------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 #include "base/merkle.hpp"
 #include "consensus/client_window.hpp"
-#include "consensus/configuration.hpp"
+#include "consensus/config_change.hpp"
 #include "consensus/signed_bytes.hpp"
 
 #include <algorithm>

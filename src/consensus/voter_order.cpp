@@ -1,6 +1,7 @@
 // The voter's order: what was decided goes to the workers partition by partition (V2-V5), and what
 // time brings about (V9, V10).
 #include "base/invariant.hpp"
+#include "consensus/config_change.hpp"
 #include "consensus/rules.hpp"
 #include "consensus/signed_bytes.hpp"
 #include "consensus/voter.hpp"

@@ -4,7 +4,7 @@
 
 #include "base/ids.hpp"
 #include "base/time.hpp"
-#include "consensus/configuration.hpp"
+#include "consensus/config_change.hpp"
 #include "node/config.hpp"
 #include "node/status_document.hpp"
 

@@ -72,8 +72,9 @@ void AdminNode::replace_someone(ConfigChange& change) {
     HostId host(cluster_.plan.machines() * (1 + hosts_) +
                 group.members[out.value].host.value % cluster_.plan.machines());
     ++hosts_;
-    Bytes key = cluster_.tokens.host_key(host);
-    change.replacements.push_back({group.id, out, {host, UsigId(newest_usig_++)}, key, {1}});
+    const std::string name = "host" + std::to_string(host.value);
+    change.hosts.push_back({host, {name, name + ":7000", cluster_.tokens.host_key(host)}});
+    change.replacements.push_back({group.id, out, {host, UsigId(newest_usig_++)}, {1}});
     change.held = held_by(now, change);
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cluster.hpp"
-#include "consensus/configuration.hpp"
+#include "consensus/config_change.hpp"
 
 #include <functional>
 #include <optional>

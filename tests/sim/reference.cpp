@@ -1,5 +1,6 @@
 #include "reference.hpp"
 
+#include "consensus/config_change.hpp"
 #include "consensus/signed_bytes.hpp"
 
 #include <algorithm>

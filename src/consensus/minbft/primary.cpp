@@ -1,6 +1,7 @@
 #include "consensus/minbft/primary.hpp"
 
 #include "base/invariant.hpp"
+#include "consensus/config_change.hpp"
 #include "consensus/signed_bytes.hpp"
 
 #include <algorithm>

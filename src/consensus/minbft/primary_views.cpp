@@ -1,5 +1,6 @@
 // How a primary-capable node comes to lead a view, and how it stops (VC4, VC5, P7).
 #include "base/invariant.hpp"
+#include "consensus/config_change.hpp"
 #include "consensus/minbft/primary.hpp"
 #include "consensus/signed_bytes.hpp"
 

@@ -1,6 +1,7 @@
 // Configurations that the order changes (CF2-CF5, CF8): the chain stops at a CONFIG entry until
 // every group has delivered it, client windows go along with partitions, and requests with them.
 #include "base/invariant.hpp"
+#include "consensus/config_change.hpp"
 #include "consensus/minbft/replica.hpp"
 #include "consensus/rules.hpp"
 #include "consensus/signed_bytes.hpp"

@@ -1,5 +1,6 @@
 // Who counts where (CF3, CF4, CF6): up to a CONFIG slot the members before it, beyond it those
 // after it, and in what is said of the slot itself nobody whom it replaces.
+#include "consensus/config_change.hpp"
 #include "consensus/minbft/replica.hpp"
 #include "consensus/rules.hpp"
 

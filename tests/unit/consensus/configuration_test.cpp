@@ -1,6 +1,8 @@
-#include "consensus/configuration.hpp"
+#include "consensus/config_change.hpp"
 
 #include <gtest/gtest.h>
+
+#include <functional>
 
 namespace bft::consensus {
 namespace {
@@ -153,12 +155,18 @@ TEST(ConfigHistory, OnlyTheNextOneFollowsUnlessWhatLiesBetweenIsPast) {
 
 // --- members ---
 
+AddHost new_host(std::uint32_t host) {
+    const std::string name = "host" + std::to_string(host);
+    return {HostId(host), {name, name + ":7000", Bytes(32, static_cast<std::uint8_t>(host))}};
+}
+
 ConfigChange replace(const Configuration& now, std::uint32_t group, std::uint32_t position,
                      std::uint32_t host, std::uint32_t usig) {
     ConfigChange change;
     change.version = now.version.next();
+    if (host >= 10) change.hosts.push_back(new_host(host));
     change.replacements.push_back(
-        {GroupId(group), Position(position), {HostId(host), UsigId(usig)}, {7, 7}, {8}});
+        {GroupId(group), Position(position), {HostId(host), UsigId(usig)}, {8}});
     change.held = held_by(now, change);
     return change;
 }
@@ -172,7 +180,7 @@ TEST(ReplaceReplica, GivesTheSeatToAnotherPosition) {
     EXPECT_FALSE(next->active(group, Position(1)));
     EXPECT_TRUE(next->active(group, Position(1 + n)));
     EXPECT_FALSE(next->active(group, Position(n))) << "nobody has replaced position 0";
-    EXPECT_EQ(next->hosts.at(HostId(77)), (Bytes{7, 7}));
+    EXPECT_EQ(next->hosts.at(HostId(77)), new_host(77).joined);
 
     Membership membership = three_groups();
     follow(membership, *next);
@@ -180,7 +188,7 @@ TEST(ReplaceReplica, GivesTheSeatToAnotherPosition) {
     EXPECT_EQ(membership.seat(Position(1 + n)), 1u);
     EXPECT_TRUE(membership.usig_of(Endpoint::replica(group, Position(1)))) << "still known";
     EXPECT_FALSE(membership.usig_of(Endpoint::replica(group, Position(n))));
-    EXPECT_EQ(*membership.identity_key(Endpoint::replica(group, Position(1 + n))), (Bytes{7, 7}));
+    EXPECT_EQ(*membership.identity_key(Endpoint::replica(group, Position(1 + n))), Bytes(32, 77));
 
     auto again = apply(*next, replace(*next, group.value, 0, 78, 902));
     ASSERT_TRUE(again) << again.error().what;
@@ -202,10 +210,9 @@ TEST(ReplaceReplica, EveryRefusalHasItsName) {
     std::uint32_t known = now.groups.front().members[1].usig.value;
     EXPECT_NE(why(replace(now, group, 0, 77, known)).find("used before"), std::string::npos);
     ConfigChange beside = replace(now, group, 0, now.groups.front().members[1].host.value, 901);
-    beside.replacements[0].host_key.clear();
     EXPECT_NE(why(beside).find("member of the group already"), std::string::npos);
     ConfigChange keyless = replace(now, group, 0, 77, 901);
-    keyless.replacements[0].host_key.clear();
+    keyless.hosts.clear();
     EXPECT_NE(why(keyless).find("not known"), std::string::npos);
     ConfigChange partial = replace(now, group, 0, 77, 901);
     ASSERT_FALSE(partial.held.empty());
@@ -214,8 +221,15 @@ TEST(ReplaceReplica, EveryRefusalHasItsName) {
     ConfigChange many = replace(now, group, 0, 77, 901);
     for (std::uint32_t p = 1; p <= now.f; ++p)
         many.replacements.push_back(
-            {GroupId(group), Position(p), {HostId(77 + p), UsigId(901 + p)}, {1}, {}});
+            {GroupId(group), Position(p), {HostId(77 + p), UsigId(901 + p)}, {1}});
     EXPECT_NE(why(many).find("more than f"), std::string::npos);
+    ConfigChange nameless = replace(now, group, 0, 77, 901);
+    nameless.hosts[0].joined.name.clear();
+    EXPECT_NE(why(nameless).find("needs a name"), std::string::npos);
+    ConfigChange twice = replace(now, group, 0, 77, 901);
+    twice.hosts.push_back(new_host(78));
+    twice.hosts[1].joined.key = twice.hosts[0].joined.key;
+    EXPECT_NE(why(twice).find("the key of"), std::string::npos);
 }
 
 TEST(ReplaceReplica, ComesBackFromItsEncoding) {
@@ -225,6 +239,108 @@ TEST(ReplaceReplica, ComesBackFromItsEncoding) {
     ASSERT_TRUE(back);
     EXPECT_EQ(*back, change);
     EXPECT_EQ(parts_of(change).size(), change.held.size() + 1);
+}
+
+// --- databases, clients, keys, parameters ---
+
+ConfigChange nothing_yet(const Configuration& now) {
+    ConfigChange change;
+    change.version = now.version.next();
+    return change;
+}
+
+TEST(ReplaceVoter, AnotherHostAnswersAndEveryPartitionNotices) {
+    Configuration now = configuration_of(three_groups());
+    ConfigChange change = nothing_yet(now);
+    change.hosts.push_back(new_host(77));
+    change.voters.push_back({VoterId(2), HostId(77)});
+    EXPECT_FALSE(apply(now, change)) << "the partitions are not named";
+    change.held = held_by(now, change);
+    EXPECT_EQ(change.held.size(), 6u);
+    auto next = apply(now, change);
+    ASSERT_TRUE(next) << next.error().what;
+    Membership membership = three_groups();
+    follow(membership, *next);
+    EXPECT_EQ(membership.host_of(Endpoint::voter(VoterId(2))), HostId(77));
+    EXPECT_EQ(*membership.identity_key(Endpoint::voter(VoterId(2))), Bytes(32, 77));
+    auto back = decode_configuration(encode(*next));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(encode(*back), encode(*next));
+
+    auto why = [&](const std::function<void(ConfigChange&)>& spoil) {
+        ConfigChange spoilt = change;
+        spoil(spoilt);
+        spoilt.held = held_by(now, spoilt);
+        auto applied = apply(now, spoilt);
+        return applied ? std::string() : applied.error().what;
+    };
+    EXPECT_NE(why([](auto& c) { c.voters[0].voter = VoterId(3); }).find("does not exist"),
+              std::string::npos);
+    EXPECT_NE(why([](auto& c) { c.voters[0].by = HostId(0); }).find("has a database"),
+              std::string::npos);
+    EXPECT_NE(why([](auto& c) { c.hosts.clear(); }).find("not known"), std::string::npos);
+    EXPECT_NE(why([](auto& c) {
+                  c.voters.push_back({VoterId(3), HostId(77)});
+              }).find("more than f"),
+              std::string::npos);
+}
+
+TEST(SetClient, ComesChangesItsKeyAndGoes) {
+    Configuration now = configuration_of(three_groups());
+    ConfigChange change = nothing_yet(now);
+    change.clients = {{ClientId(1), {}}, {ClientId(9), Bytes(32, 9)}, {ClientId(10), Bytes(65, 4)}};
+    EXPECT_EQ(parts_of(change), std::vector<PartitionId>{PartitionId(0)});
+    auto back = decode_change(encode(change));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(*back, change);
+    auto next = apply(now, change);
+    ASSERT_TRUE(next) << next.error().what;
+    EXPECT_EQ(next->clients.at(ClientId(9)), Bytes(32, 9));
+    EXPECT_TRUE(next->clients.at(ClientId(1)).empty());
+    auto again = decode_configuration(encode(*next));
+    ASSERT_TRUE(again);
+    EXPECT_EQ(configuration_digest(*again), configuration_digest(*next));
+
+    change.clients = {{ClientId(9), Bytes(31, 9)}};
+    EXPECT_FALSE(apply(now, change));
+    change.clients = {{config_client, Bytes(32, 9)}};
+    EXPECT_FALSE(apply(now, change));
+}
+
+TEST(AdminKeys, AreReplacedAsAWhole) {
+    Configuration now = configuration_of(three_groups());
+    ConfigChange change = nothing_yet(now);
+    change.admins = AdminKeys{2, {Bytes(32, 1), Bytes(32, 2)}};
+    auto back = decode_change(encode(change));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(*back, change);
+    auto next = apply(now, change);
+    ASSERT_TRUE(next) << next.error().what;
+    Membership membership = three_groups();
+    follow(membership, *next);
+    EXPECT_EQ(membership.admins, *change.admins);
+    for (const AdminKeys& bad :
+         {AdminKeys{0, {Bytes(32, 1)}}, AdminKeys{2, {Bytes(32, 1)}}, AdminKeys{1, {}},
+          AdminKeys{1, {Bytes(31, 1)}}, AdminKeys{1, {Bytes(32, 1), Bytes(32, 1)}}}) {
+        change.admins = bad;
+        EXPECT_FALSE(apply(now, change));
+    }
+}
+
+TEST(SetParameter, IsPartOfTheConfiguration) {
+    Configuration now = configuration_of(three_groups());
+    ConfigChange change = nothing_yet(now);
+    change.parameters = {{Parameter::features, 3}};
+    auto back = decode_change(encode(change));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(*back, change);
+    auto next = apply(now, change);
+    ASSERT_TRUE(next);
+    EXPECT_EQ(next->parameters.at(Parameter::features), 3u);
+    EXPECT_NE(configuration_digest(*next), configuration_digest(now));
+    auto again = decode_configuration(encode(*next));
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->parameters, next->parameters);
 }
 
 }  // namespace

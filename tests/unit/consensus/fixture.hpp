@@ -4,7 +4,7 @@
 
 #include "base/merkle.hpp"
 #include "base/sha256.hpp"
-#include "consensus/configuration.hpp"
+#include "consensus/config_change.hpp"
 #include "consensus/engine.hpp"
 #include "consensus/signed_bytes.hpp"
 #include "consensus/verify.hpp"

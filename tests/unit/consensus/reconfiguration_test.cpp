@@ -1,5 +1,6 @@
 // Partitions that move between groups, by the order (protocol.md 3.16; faults.md, class I).
 #include "cluster_options.hpp"
+#include "consensus/config_change.hpp"
 
 #include <gtest/gtest.h>
 
