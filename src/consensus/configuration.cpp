@@ -51,6 +51,8 @@ Configuration configuration_of(const Membership& m) {
 }
 
 void follow(Membership& membership, const Configuration& configuration) {
+    membership.primaries = configuration.primaries;
+    membership.reigns = configuration.reigns;
     membership.groups = configuration.groups;
     membership.voters = configuration.voters;
     membership.admins = configuration.admins;
@@ -90,6 +92,11 @@ Bytes encode(const Configuration& c) {
     out.u32(c.parameters.size());
     for (const auto& [parameter, value] : c.parameters)
         out.u32(static_cast<std::uint32_t>(parameter)).u64(value);
+    out.u32(c.reigns.size());
+    for (const auto& reign : c.reigns) {
+        out.u32(reign.size());
+        for (PrimaryId primary : reign) out.u32(primary.value);
+    }
     return out.take();
 }
 
@@ -138,6 +145,12 @@ Result<Configuration> decode_configuration(ByteView bytes) {
         for (std::size_t n = in.count(12); n > 0; --n) {
             Parameter parameter{in.u32()};
             c.parameters[parameter] = in.u64();
+        }
+        c.reigns.resize(in.count(4));
+        for (auto& reign : c.reigns) {
+            reign.resize(in.count(4));
+            for (PrimaryId& primary : reign) primary = PrimaryId(in.u32());
+            known = known && !reign.empty();
         }
     }
     // One encoding only: whatever was out of order would come back otherwise.

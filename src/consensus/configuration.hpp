@@ -41,6 +41,7 @@ struct Configuration {
     std::map<UsigId, Bytes> usigs{};      ///< public identities, opaque here
     std::map<ClientId, Bytes> clients{};  ///< an empty key: it was a client
     std::map<Parameter, std::uint64_t> parameters{};
+    std::vector<std::vector<PrimaryId>> reigns{};  ///< as in Membership
 
     [[nodiscard]] std::optional<GroupId> owner(PartitionId partition) const;
     [[nodiscard]] const Group* group(GroupId id) const;

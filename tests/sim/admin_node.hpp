@@ -20,7 +20,6 @@ public:
     void receive(const Network::Packet& packet) override;
 
     /// What happens to the members of the cluster is the world's business.
-    std::function<void(const consensus::BarrierCertPtr&)> on_barrier;
     std::function<bool(const consensus::Endpoint&)> caught_up;
     std::function<void(const consensus::Endpoint&)> strike_dead;
 
@@ -35,6 +34,7 @@ private:
     [[nodiscard]] consensus::ConfigChange some_change();
     void replace_someone(consensus::ConfigChange& change);
     void replace_database(consensus::ConfigChange& change);
+    void replace_primary(consensus::ConfigChange& change);
     void introduce(HostId host, consensus::ConfigChange& change);
     [[nodiscard]] bool faulty(const consensus::Endpoint& member) const;
 

@@ -240,7 +240,9 @@ void EngineNode::resume() {
 bool EngineNode::knows_enough(const Verified& message) {
     const ConfigHistory& configs =
         replica_ != nullptr ? replica_->agreement().configs() : primary_->configs();
-    if (configs.newest().groups == cluster_.membership.groups) return true;
+    if (configs.newest().groups == cluster_.membership.groups &&
+        configs.newest().reigns == cluster_.membership.reigns)
+        return true;
     if (known_version_ != configs.newest().version) {
         known_version_ = configs.newest().version;
         known_ = cluster_.genesis;
@@ -345,6 +347,10 @@ void EngineNode::observe(const LogRecord& record) {
         checker.header(header->header);
     } else if (const auto* new_view = std::get_if<NewViewRecord>(&record)) {
         checker.new_view(new_view->new_view);
+    } else if (const auto* barrier = std::get_if<BarrierRecord>(&record)) {
+        cluster_.time.after(Duration{}, [this, shown = barrier->barrier] {
+            if (cluster_.on_barrier) cluster_.on_barrier(shown);
+        });
     } else if (correct_ && replica_ != nullptr) {
         if (const auto* commit = std::get_if<CommitRecord>(&record))
             checker.counted(self_, commit->commit);

@@ -96,7 +96,7 @@ private:
     void choose_clocks();
     void build();
     void welcome(const consensus::BarrierCertPtr& barrier);
-    void join(const consensus::Endpoint& member);
+    void join(const consensus::Endpoint& member, std::vector<std::unique_ptr<EngineNode>>& nodes);
     [[nodiscard]] bool on_machine(const EngineNode& node, std::uint32_t machine) const;
     std::map<consensus::Endpoint, Slot> joined_;
     std::set<consensus::Endpoint> struck_;
