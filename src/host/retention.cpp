@@ -33,7 +33,6 @@ Counter at(const std::vector<Counter>& counters, std::size_t place) {
 Retention::Retention(const storage::Store& store, const consensus::Membership& membership,
                      std::uint64_t retain)
     : store_(store),
-      membership_(membership),
       retain_(retain),
       cut_(membership.primaries.size()),
       swept_(membership.primaries.size()) {}
@@ -135,8 +134,12 @@ void Retention::note_prepare(const Endpoint& owner, const consensus::Prepare& pr
 // What every owner can do without.
 void Retention::find_floor() {
     Slot floor = generation_;
-    cut_.resize(std::max(cut_.size(), membership_.primaries.size()));
-    swept_.resize(cut_.size());
+    std::size_t primaries = cut_.size();
+    for (const auto& [endpoint, owner] : owners_)
+        if (!owner.marks.empty())
+            primaries = std::max(primaries, owner.marks.front().ordering.size());
+    cut_.resize(primaries);
+    swept_.resize(primaries);
     std::vector<Counter> cut(cut_.size(), Counter(~std::uint64_t{0}));
     for (const auto& [endpoint, owner] : owners_) {
         if (owner.marks.empty() || owner.marks.front().slot.value + retain_ > generation_.value)
