@@ -143,7 +143,8 @@ void Replica::view_change_if_due() {
     if (!view_change_due_ || quest_ || halted_ || !std::holds_alternative<std::monostate>(sealing_))
         return;
     if (!takes_part()) return;
-    if (failures_ > 2) rebase_log(view_.value);
+    // Another one when all primaries had their turn: each of them meets all vouchers.
+    if (failures_ > 2) rebase_log(1 + (view_.value & 0xffffffffu) / membership_.leaders(view_));
     view_change_due_ = false;
     ViewChange change = make_view_change();
     persist_view(true);
