@@ -568,6 +568,7 @@ bool known(Rejected::Reason reason) {
         case Rejected::Reason::bad_signature:
         case Rejected::Reason::over_quota:
         case Rejected::Reason::stale:
+        case Rejected::Reason::not_a_client:
             return true;
     }
     return false;

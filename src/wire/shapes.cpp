@@ -49,7 +49,8 @@ constexpr std::array content_fields{number(1),
                                     number(4),
                                     packed(5, parts),
                                     number(6),
-                                    bytes(7, message_limits.op_bytes)};
+                                    bytes(7, message_limits.op_bytes),
+                                    number(8)};
 
 constexpr std::array request_fields{
     bytes(1, raw_bytes_max),       number(2), number(3), bytes(4, path_length_max* digest),

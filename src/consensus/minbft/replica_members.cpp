@@ -20,6 +20,9 @@ void Replica::follow_members() {
     accepts_.resize(std::max(accepts_.size(), places));
     asked_.resize(std::max(asked_.size(), places));
     leases_.resize(std::max(leases_.size(), places));
+    // Rules that are not known here: to guess would be to fork.
+    if (const std::uint64_t level = configs_.newest().features(); level > options_.features)
+        halt(delivered_, too_new(level, options_.features));
 }
 
 // What a kept CONFIG at the chain's tip would put in force; null: none, or its body is not here.
