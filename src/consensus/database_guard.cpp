@@ -110,6 +110,17 @@ void DatabaseGuard::scanned(Scan scan, Now now) {
     compare(scan.slot, now);
 }
 
+// An empty database is as good as none here; whether the others are new is theirs to say.
+void DatabaseGuard::replaced(VoterId voter) {
+    auto peer = peers_.find(voter);
+    if (peer == peers_.end()) return;
+    Peer fresh;
+    fresh.cut_credit = options_.cut_interval * options_.cut_burst;
+    fresh.exports = peer->second.exports;
+    peer->second = std::move(fresh);
+    stop_reading(voter);
+}
+
 void DatabaseGuard::hold_or_release(Slot slot, Now now) {
     std::set<VoterId> readers;
     if (auto wanted = holds_.find(slot); wanted != holds_.end()) readers = wanted->second;

@@ -1,6 +1,7 @@
 #include "node/topology.hpp"
 
 #include "node/config_reader.hpp"
+#include "node/placement.hpp"
 
 #include <algorithm>
 
@@ -8,6 +9,11 @@ namespace bft::node {
 namespace {
 
 using Names = std::set<std::string, std::less<>>;
+
+// Where the topology says nothing, machines are alike and groups cost what their partitions do.
+constexpr std::uint64_t partitions_per_cpu = 1000;
+constexpr std::uint64_t replica_mib = 128;
+constexpr std::uint64_t any_memory_mib = 1 << 24;
 
 class Parser {
 public:
@@ -31,6 +37,7 @@ public:
         read_admins(root);
         for (TableReader& host : root.tables("host", Need::required)) read_host(host);
         for (TableReader& group : root.tables("group", Need::required)) read_group(group);
+        place_groups(root);
         check_roles(root);
         root.finish();
         return std::move(topology_);
@@ -114,6 +121,9 @@ private:
                 table.error("roles", "give this host at least one of primary, replica and voter");
         }
         read_tpm(table, host);
+        table.text("zone", host.zone);
+        table.number("cpus", host.cpus, 1, 4096);
+        table.number("memory_mib", host.memory_mib, 1, any_memory_mib);
         table.address("metrics", host.metrics);
         once(table, "metrics", addresses_, host.metrics, "address");
         if (read_http_url(table, "http", host.http))
@@ -162,12 +172,9 @@ private:
     }
 
     void choose_hosts(TableReader& table, TopologyGroup& group) {
-        const std::size_t wanted = 2 * std::size_t{topology_.f} + 1;
+        const std::size_t wanted = replicas();
         const std::vector<std::string> able = topology_.hosts_with(Role::replica);
-        if (!table.texts("hosts", group.hosts)) {
-            group.hosts = able;
-            if (group.hosts.size() > wanted) group.hosts.resize(wanted);
-        }
+        if (!table.texts("hosts", group.hosts) && able.size() >= wanted) return;  // place_groups()
         Names seen;
         for (const std::string& name : group.hosts) {
             once(table, "hosts", seen, name, "host");
@@ -177,10 +184,46 @@ private:
             else if (std::find(able.begin(), able.end(), name) == able.end())
                 table.error("hosts", "host '" + name + "' has no role 'replica'");
         }
-        if (group.hosts.size() != wanted)
+        const std::size_t there = group.hosts.empty() ? able.size() : group.hosts.size();
+        if (there != wanted)
             table.error("hosts", "a group with f = " + std::to_string(topology_.f) +
                                      " needs replicas on 2f+1 = " + std::to_string(wanted) +
-                                     " hosts; this one has " + std::to_string(group.hosts.size()));
+                                     " hosts; this one has " + std::to_string(there));
+    }
+
+    [[nodiscard]] std::size_t replicas() const { return 2 * std::size_t{topology_.f} + 1; }
+
+    // Groups that say no hosts get those with most room, beside the ones that do.
+    void place_groups(TableReader& root) {
+        std::vector<Machine> machines;
+        for (const TopologyHost& host : topology_.hosts) {
+            if (!host.roles.contains(Role::replica)) continue;
+            Machine machine{
+                host.name, host.zone, {host.cpus * partitions_per_cpu, host.memory_mib}, {}};
+            if (host.roles.contains(Role::primary)) machine.carries.insert("primary");
+            machines.push_back(std::move(machine));
+        }
+        std::vector<Workload> workloads;
+        for (const TopologyGroup& group : topology_.groups) {
+            Workload workload{"group " + std::to_string(group.id.value),
+                              static_cast<std::uint32_t>(replicas()),
+                              {std::max<std::size_t>(group.partitions.size(), 1), replica_mib},
+                              {"primary"},
+                              {}};
+            for (std::size_t m = 0; m < machines.size(); ++m)
+                if (std::find(group.hosts.begin(), group.hosts.end(), machines[m].name) !=
+                    group.hosts.end())
+                    workload.fixed.push_back(m);
+            workloads.push_back(std::move(workload));
+        }
+        if (!context_.errors.empty()) return;
+        auto placed = place(machines, workloads);
+        if (!placed) return root.error("group", placed.error().what);
+        for (std::size_t g = 0; g < workloads.size(); ++g) {
+            TopologyGroup& group = topology_.groups[g];
+            if (!group.hosts.empty()) continue;
+            for (std::size_t m : (*placed)[g]) group.hosts.push_back(machines[m].name);
+        }
     }
 
     void check_roles(TableReader& root) {

@@ -21,6 +21,9 @@ struct TopologyHost {
     std::string tcti;      ///< of its TPM, as its own usig role opens it
     /// As `bftctl init` reaches the same TPM now; the same as `tcti` unless given.
     std::string provision_tcti;
+    std::string zone;        ///< what may fail as one: a rack, a data centre
+    std::uint32_t cpus = 1;  ///< of which groups get their share
+    std::uint64_t memory_mib = 1 << 24;
     std::string metrics;
     std::string http;  ///< base URL of its HTTP front; empty: none
     std::optional<DatabaseConfig> database;

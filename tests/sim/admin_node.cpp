@@ -45,6 +45,8 @@ ConfigChange AdminNode::some_change() {
     if (replaced_ < cluster_.plan.replacements && prng_.chance(600)) {
         if (prng_.chance(600)) change.moves.clear();
         replace_someone(change);
+        replace_database(change);
+        change.held = held_by(now, change);
     }
     return change;
 }
@@ -72,10 +74,27 @@ void AdminNode::replace_someone(ConfigChange& change) {
     HostId host(cluster_.plan.machines() * (1 + hosts_) +
                 group.members[out.value].host.value % cluster_.plan.machines());
     ++hosts_;
-    const std::string name = "host" + std::to_string(host.value);
-    change.hosts.push_back({host, {name, name + ":7000", cluster_.tokens.host_key(host)}});
+    introduce(host, change);
     change.replacements.push_back({group.id, out, {host, UsigId(newest_usig_++)}, {1}});
-    change.held = held_by(now, change);
+}
+
+// One that is being rebuilt comes to an end first: f_D of them at most are not as they should be.
+void AdminNode::replace_database(ConfigChange& change) {
+    for (std::uint32_t voter : cluster_.plan.databases_replaced) {
+        if (!prng_.chance(300)) continue;
+        HostId host(cluster_.plan.machines() * (1 + hosts_) + voter);
+        ++hosts_;
+        introduce(host, change);
+        change.voters.push_back({VoterId(voter), host});
+    }
+}
+
+void AdminNode::introduce(HostId host, ConfigChange& change) {
+    const std::string name = "host" + std::to_string(host.value);
+    AddHost added{host, {name, name + ":7000", cluster_.tokens.host_key(host)}};
+    auto after = std::find_if(change.hosts.begin(), change.hosts.end(),
+                              [&](const AddHost& other) { return other.host > host; });
+    change.hosts.insert(after, std::move(added));
 }
 
 // Two of the three keys.
@@ -95,7 +114,7 @@ Body AdminNode::sign(ConfigChange change) {
 
 void AdminNode::change_something() {
     ConfigChange change = some_change();
-    if (change.moves.empty() && change.replacements.empty()) return;
+    if (change.changes() == 0) return;
     for (const ReplaceReplica& each : change.replacements) {
         ++replaced_;
         if (prng_.chance(400)) strike_dead(Endpoint::replica(each.group, each.position));
@@ -104,7 +123,7 @@ void AdminNode::change_something() {
     request_ = sign(std::move(change));
     rival_ = nullptr;
     if (ConfigChange other = some_change();
-        !other.moves.empty() && other.replacements.empty() && prng_.chance(250))
+        !other.moves.empty() && other.changes() == other.moves.size() && prng_.chance(250))
         rival_ = sign(std::move(other));
     cluster_.log(self_, "wants configuration " + std::to_string(wanted_->value));
     ask();

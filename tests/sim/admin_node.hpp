@@ -34,6 +34,8 @@ private:
     [[nodiscard]] consensus::Body sign(consensus::ConfigChange change);
     [[nodiscard]] consensus::ConfigChange some_change();
     void replace_someone(consensus::ConfigChange& change);
+    void replace_database(consensus::ConfigChange& change);
+    void introduce(HostId host, consensus::ConfigChange& change);
     [[nodiscard]] bool faulty(const consensus::Endpoint& member) const;
 
     Cluster& cluster_;

@@ -427,6 +427,16 @@ Plan make_changing_plan(std::uint64_t seed, std::optional<Plot::Kind> plot) {
     plan.moves_every = between(prng, 50ms, coin(prng) ? 300ms : 2s);
     plan.replacements = 1 + static_cast<std::uint32_t>(prng.below(6));
     plan.holes = plan.real_crypto = false;
+    // f_D+1 others must be as they should be while a database comes.
+    plan.databases_replaced = plan.tampered;
+    bool honest = plan.gone.empty();
+    for (const Endpoint& node : plan.byzantine)
+        honest = honest && node.role != Endpoint::Role::voter;
+    if (plan.checkpoint_slots != 0 && plan.tampered.empty() && honest && !plan.long_away &&
+        !plan.long_outage && coin(prng)) {
+        plan.databases_replaced.insert(static_cast<std::uint32_t>(prng.below(plan.voters())));
+        plan.chaos += 3s;
+    }
     return plan;
 }
 

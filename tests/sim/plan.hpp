@@ -163,7 +163,8 @@ struct Plan {
     std::uint32_t multi_permille = 200;  ///< calls that touch several partitions
     Duration think{};                    ///< between two calls of a client
     Duration moves_every{};              ///< between two configurations; zero: the first one stays
-    std::uint32_t replacements = 0;      ///< members that make room for others, at most
+    std::set<std::uint32_t> databases_replaced;  ///< voters whose place another host takes
+    std::uint32_t replacements = 0;              ///< members that make room for others, at most
     std::uint32_t workers = 2;
     Duration chaos = 3s;
 

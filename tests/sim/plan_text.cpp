@@ -93,6 +93,7 @@ std::string Plan::text() const {
     flag("early_timers", early_timers);
     flag("database_full", database_full);
     flag("long_outage", long_outage);
+    for (std::uint32_t voter : databases_replaced) out << " database_replaced=" << voter;
     for (std::uint32_t voter : tampered) out << " tampered=" << voter;
     if (quirky()) {
         out << " quirks=";

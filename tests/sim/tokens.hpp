@@ -35,7 +35,10 @@ public:
         return encode(signature(public_key, digest));
     }
     [[nodiscard]] Bytes host_key(HostId host) const override {
-        return {2, static_cast<std::uint8_t>(host.value)};
+        Bytes key(32, 2);  // as long as a real one
+        for (std::size_t i = 0; i < 4; ++i)
+            key[28 + i] = static_cast<std::uint8_t>(host.value >> (8 * i));
+        return key;
     }
     [[nodiscard]] Bytes client_key(ClientId client) const override {
         return {1, static_cast<std::uint8_t>(client.value)};

@@ -30,7 +30,7 @@ VoterNode::VoterNode(Cluster& cluster, VoterId self, Prng prng)
       self_(Endpoint::voter(self)),
       correct_(cluster.correct(self_)),
       prng_(prng),
-      signer_(cluster.tokens, *cluster.membership.identity_key(self_)),
+      signer_(std::in_place, cluster.tokens, *cluster.membership.identity_key(self_)),
       database_(cluster.time, cluster.plan, prng_.split(),
                 [this](const Execution& execution, const ItemResult& result) {
                     if (correct_) cluster_.checker.executed(id_, execution, result);
@@ -101,7 +101,7 @@ void VoterNode::boot() {
         GuardOptions options = guard_options(cluster_.plan);
         options.quirks = &cluster_.quirks;
         guard_ =
-            std::make_unique<DatabaseGuard>(cluster_.membership, id_, options, signer_, condition);
+            std::make_unique<DatabaseGuard>(cluster_.membership, id_, options, *signer_, condition);
         if (condition == DatabaseGuard::Condition::half_built)
             cluster_.reach("voter restarts with a half built database");
     }
@@ -158,6 +158,16 @@ void VoterNode::tamper(SimDatabase::Tampering how) {
     if (restart) crash();
     database_.tamper(how);
     if (restart) boot();
+}
+
+void VoterNode::move_to(HostId host) {
+    cluster_.reach("a database is replaced");
+    cluster_.log(self_, "host " + std::to_string(host.value) + " takes its place");
+    cluster_.checker.tampered(id_);
+    crash();
+    database_.tamper(SimDatabase::Tampering::everything);
+    signer_.emplace(cluster_.tokens, cluster_.tokens.host_key(host));
+    cluster_.time.after(Duration(prng_.below(500'000'000)) + 20ms, [this] { boot(); });
 }
 
 // --- input and output ---

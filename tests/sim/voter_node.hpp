@@ -32,6 +32,9 @@ public:
 
     /// G5, G17: somebody writes to the database behind our back.
     void tamper(SimDatabase::Tampering how);
+    /// Its place is given to another host with an empty database.
+    void move_to(HostId host);
+    void note_replaced(VoterId other) { guard_->replaced(other); }
     /// G9.
     void full_until(TimePoint when) { database_.full_until(when); }
 
@@ -60,7 +63,7 @@ private:
     consensus::Endpoint self_;
     bool correct_;
     Prng prng_;
-    TokenSigner signer_;
+    std::optional<TokenSigner> signer_;
     SimDatabase database_;
     std::unique_ptr<consensus::DatabaseGuard> guard_;
     std::unique_ptr<consensus::Voter> voter_;

@@ -148,7 +148,14 @@ EngineNode* World::replica(std::uint32_t group, std::uint32_t position) {
 // What an operator does for a member that the order has accepted: its process begins with the
 // barriers up to the one that brought it (CF9), and with nothing else.
 void World::welcome(const BarrierCertPtr& barrier) {
+    const std::vector<HostId> databases = cluster.membership.voters;
     cluster.configured(barrier);
+    for (std::uint32_t d = 0; d < databases.size(); ++d) {
+        if (cluster.membership.voters[d] == databases[d]) continue;
+        voters[d]->move_to(cluster.membership.voters[d]);
+        for (auto& other : voters)
+            if (other->guard() != nullptr) other->note_replaced(VoterId(d));
+    }
     for (const Endpoint& self : cluster.membership.all_replicas()) {
         if (cluster.nodes.contains(self)) continue;
         joined_[self] = barrier->slot;
@@ -390,8 +397,10 @@ void World::check_bounds() {
         check(node->self(), "pending requests", agreement.pending,
               with_liar * plan.partitions * minbft::ReplicaOptions{}.pending_per_client);
         // The window, and what a new view brings a replica that is behind; once all are well, the
-        // window alone.
-        std::uint64_t behind = well ? 0 : null_retention;
+        // window alone. Nobody helps somebody who was replaced to catch up.
+        const Endpoint& self = node->self();
+        bool member = cluster.membership.active(self.group, Position(self.index));
+        std::uint64_t behind = well && member ? 0 : null_retention;
         if (agreement.links >= plan.window) cluster.reach("window full at a replica");
         check(node->self(), "links", agreement.links, behind + 2 * plan.window);
         check(node->self(), "messages in its own log", agreement.vote_log,

@@ -21,6 +21,7 @@ GroupExecutor::GroupExecutor(const Membership& membership, GroupId group, Positi
       position_(position),
       options_(options),
       voters_(membership.voters.size()),
+      voter_hosts_(membership.voters),
       config_(membership.version) {
     for (VoterState& voter : voters_) voter.patience = options.retransmit;
 }
@@ -334,6 +335,24 @@ void GroupExecutor::on_fetch(const FetchDbItems& fetch) {
     for (Slot slot : wanted)
         out_.send.push_back(
             {{Endpoint::voter(fetch.voter)}, commit_db(slot, slots_.at(slot), in_rotation(slot))});
+}
+
+void GroupExecutor::note_config(ConfigVersion version, Now now) {
+    if (std::exchange(config_, version) == version) return;
+    for (std::uint32_t d = 0; d < voters_.size(); ++d) {
+        if (voter_hosts_[d] == membership_.voters[d]) continue;
+        for (auto& [slot, state] : slots_) {
+            for (Item& item : state.items)
+                if (!item.decided) item.answers[d].reset();
+            if (state.undecided == 0) continue;
+            state.unanswered.insert(VoterId(d));
+            voters_[d].unanswered.insert(slot);
+        }
+        voters_[d].disagreements = 0;
+        voters_[d].patience = options_.retransmit;
+        voters_[d].retry_at = now.mono + options_.retransmit;
+    }
+    voter_hosts_ = membership_.voters;
 }
 
 // --- bookkeeping

@@ -51,8 +51,9 @@ public:
     [[nodiscard]] Slot answered() const { return answered_; }
     /// Replies tell clients who the primary is.
     void note_view(View view) { view_ = view; }
-    /// And which configuration is in force.
-    void note_config(ConfigVersion version) { config_ = version; }
+    /// And which configuration is in force. What a database said whose place another one has taken
+    /// counts no more where nothing is decided yet.
+    void note_config(ConfigVersion version, Now now);
 
     struct Report {
         Slot executed{};
@@ -115,6 +116,7 @@ private:
     ExecutorOptions options_;
     std::map<Slot, SlotState> slots_;  ///< until every voter has answered
     std::vector<VoterState> voters_;
+    std::vector<HostId> voter_hosts_;                     ///< of the configuration that is in force
     std::map<PartitionId, std::map<Seq, Slot>> holders_;  ///< which kept slot has (p, s)
     std::map<ClientKey, std::map<ClientSeq, Reply>> replies_;
     std::map<ClientKey, std::vector<Place>> places_;  ///< without databases

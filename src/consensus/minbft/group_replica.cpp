@@ -119,7 +119,7 @@ std::optional<TimePoint> GroupReplica::next_deadline() const {
 // What agreement decided goes on to the executor; both speak with one voice.
 void GroupReplica::absorb(Output output, Now now) {
     executor_.note_view(agreement_.view());
-    executor_.note_config(agreement_.configs().newest().version);
+    executor_.note_config(agreement_.configs().newest().version, now);
     if (agreement_.take_adopted()) executor_.restart();
     for (const Delivery& delivery : output.deliver) executor_.deliver(delivery, now);
     Output after = executor_.take_output();
