@@ -126,6 +126,9 @@ public:
     /// nobody here asks for it. (Of other members only their predecessors can tell.)
     bool skip_to(const BarrierCertPtr& barrier);
 
+    /// Of all of them: whoever judges what lies before the newest one needs their keys.
+    void follow(Membership& membership) const;
+
 private:
     struct Era {
         ConfigurationPtr config;

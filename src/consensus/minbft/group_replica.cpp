@@ -49,7 +49,7 @@ void GroupReplica::receive(const Verified& message, Now now) {
                 elsewhere = true;
             } else if (agreement_.delivered_before(each->id)) {
                 executor_.answer_again(each->id, agreement_.finished(each->id), each->receipt);
-            } else if (!agreement_.admits(*each)) {
+            } else if (agreement_.refuses(*each)) {
                 refuse(*each);
             }
         }
@@ -65,7 +65,7 @@ void GroupReplica::receive(const Verified& message, Now now) {
             executor_.answer_again((*body)->id, agreement_.finished((*body)->id), (*body)->receipt);
     } else {
         if (body != nullptr && message.from().role == Endpoint::Role::client &&
-            !agreement_.admits(**body))
+            agreement_.refuses(**body))
             refuse(**body);
         agreement_.receive(message, now);
     }

@@ -117,6 +117,11 @@ public:
     [[nodiscard]] const Membership& membership() const { return membership_; }
     /// May its client speak with that key, as far as is known here?
     [[nodiscard]] bool admits(const Request& request) const;
+    /// It was not executed, and never will be, for its client or its key is gone.
+    [[nodiscard]] bool refuses(const Request& request) const {
+        return !admits(request) && !delivered_before(request.id) &&
+               delivered_ >= configs_.barrier()->slot;
+    }
     /// Does this group answer for the home of `rid` from now on?
     [[nodiscard]] bool owns(PartitionId home) const {
         return configs_.newest().owner(home) == group_;
