@@ -58,6 +58,9 @@ public:
     [[nodiscard]] Result<consensus::minbft::Replica::Recovered> load_replica(GroupId group,
                                                                              Position position);
 
+    /// Of every configuration that an engine of ours has followed.
+    Result<void> load_barriers(std::vector<consensus::BarrierCertPtr>& barriers) const;
+
     // LogReader; thread-safe. What is still queued is not seen.
     [[nodiscard]] std::optional<consensus::Prepare> prepare(PrimaryId primary,
                                                             Counter cv) const override;
@@ -119,7 +122,6 @@ private:
     Result<void> load_views(consensus::minbft::Replica::Recovered& log, GroupId group,
                             Position position);
     Result<void> load_equivocations(std::vector<consensus::EquivocationProof>& proofs) const;
-    Result<void> load_barriers(std::vector<consensus::BarrierCertPtr>& barriers) const;
     Result<void> load_voids(std::vector<consensus::VoidCert>& voids) const;
     void load_bodies(consensus::minbft::Replica::Recovered& log, GroupId group) const;
 

@@ -132,7 +132,10 @@ Result<void> DurableLog::load_ordering(Replica::Recovered& log) const {
 // Own certified messages go back to where the vouches begin, peers' to what the snapshot covers.
 Result<void> DurableLog::load_votes(Replica::Recovered& log, GroupId group,
                                     Position position) const {
-    std::uint32_t members = membership_.replicas_per_group();
+    std::size_t members = membership_.replicas_per_group();
+    for (const consensus::BarrierCertPtr& barrier : log.barriers)
+        if (const consensus::Group* found = barrier->config->group(group))
+            members = std::max(members, found->members.size());
     for (std::uint32_t j = 0; j < members; ++j) {
         bool own = Position(j) == position;
         Counter from(0);
@@ -156,7 +159,8 @@ Result<void> DurableLog::load_views(Replica::Recovered& log, GroupId group, Posi
         keys::Builder(Kind::view_change).finish(), {}, [&](consensus::ViewChangeRecord&& r) {
             const consensus::ViewChange& change = *r.change;
             Counter covered{};
-            if (change.group == group && change.position != position && log.snapshot)
+            if (change.group == group && change.position != position && log.snapshot &&
+                change.position.value < log.snapshot->votes.size())
                 covered = log.snapshot->votes[change.position.value].processed;
             bool ours = change.group == group && change.ui.cv > covered;
             if (ours || change.view >= current) log.view_changes.push_back(std::move(r.change));

@@ -41,6 +41,7 @@ void EngineHost::receive(const consensus::Verified& message, consensus::Now now)
 // share a sync; what it shows to others waits its turn.
 void EngineHost::pump() {
     Output output = engine_.take_output();
+    if (hooks_.advanced) hooks_.advanced();
     if (!output.empty()) {
         auto queued = std::make_shared<Queued>();
         bool must_wait = std::any_of(output.persist.begin(), output.persist.end(),

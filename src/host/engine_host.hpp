@@ -34,6 +34,8 @@ struct EngineHostHooks {
     std::function<void()> counter_away = {};
     Duration counter_patience = 1500ms;
     Stages* stages = nullptr;  ///< where certificates are measured
+    /// The engine may have moved on; may be empty. Before what it put out is performed.
+    std::function<void()> advanced = {};
 };
 
 /// Everything runs on the loop's thread.

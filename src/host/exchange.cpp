@@ -50,18 +50,17 @@ const char* to_string(Drop drop) {
 }
 
 Exchange::Exchange(boost::asio::io_context& loop, boost::asio::ssl::context& tls,
-                   const Clock& clock, const consensus::Verifier& verifier, const Peers& peers,
+                   const Clock& clock, std::shared_ptr<const Directory> directory,
                    const catalog::Application& application, Misbehaviour misbehaviour,
                    std::function<bool()> overloaded, Options options)
     : loop_(loop),
       clock_(clock),
-      verifier_(verifier),
-      peers_(peers),
+      directory_(std::move(directory)),
       application_(application),
       misbehaviour_(std::move(misbehaviour)),
       overloaded_(std::move(overloaded)),
       links_(loop, tls, options.links,
-             {[this](ByteView key) { return peers_.find(key).has_value(); },
+             {[this](ByteView key) { return directory_->peers().find(key).has_value(); },
               [this](ByteView key, Bytes frame) { on_frame(key, std::move(frame)); },
               {},
               {}}),
@@ -88,15 +87,51 @@ void Exchange::attach(const Endpoint& endpoint, Handler handler) {
     handlers_[endpoint] = std::move(handler);
 }
 
-Result<void> Exchange::start(const std::string& listen, const std::vector<std::string>& addresses,
-                             HostId self) {
+Result<void> Exchange::start(const std::string& listen, HostId self) {
     if (auto listening = links_.listen(listen); !listening) return listening.error();
-    for (std::uint32_t host = 0; host < addresses.size(); ++host) {
-        if (HostId(host) == self) continue;
-        if (auto dialled = links_.dial(peers_.key_of(HostId(host)), addresses[host]); !dialled)
-            return dialled.error();
+    self_ = self;
+    for (const auto& [host, entry] : directory_->hosts()) {
+        if (host == self || !directory_->takes_part(host)) continue;
+        if (auto dialled = dial(host); !dialled) return dialled.error();
     }
     return {};
+}
+
+Result<void> Exchange::dial(HostId host) {
+    const Bytes* key = directory_->peers().key_of(host);
+    if (key == nullptr) return error(Errc::not_found, "no key");
+    dialled_.insert(host);
+    return links_.dial(*key, directory_->hosts().at(host).address);
+}
+
+// What a link brought may have led here: links change when that is done.
+void Exchange::know(std::shared_ptr<const Directory> directory) {
+    directory_ = std::move(directory);
+    for (Lane& lane : lanes_)
+        if (auto peer = directory_->peers().find(lane.key)) lane.peer = *peer;
+    boost::asio::post(loop_, [this, alive = alive_] {
+        if (*alive) follow_links();
+    });
+}
+
+// A host whose address is none, or whose key is another's, is not heard, and nothing else.
+void Exchange::follow_links() {
+    for (const Lane& lane : lanes_)
+        if (!lane.key.empty() && !directory_->peers().find(lane.key))
+            links_.disconnect(lane.key, "its key was withdrawn");
+    if (!self_) return;
+    for (const auto& [host, entry] : directory_->hosts()) {
+        const bool wanted = host != *self_ && directory_->takes_part(host);
+        if (wanted == dialled_.contains(host)) continue;
+        if (wanted) {
+            if (auto dialled = dial(host); !dialled)
+                log::warn("host_not_dialled host={} address=\"{}\" what=\"{}\"", entry.name,
+                          entry.address, dialled.error().what);
+        } else if (const Bytes* key = directory_->peers().key_of(host)) {
+            links_.hang_up(*key);
+            dialled_.erase(host);
+        }
+    }
 }
 
 // --- in ---
@@ -104,28 +139,28 @@ Result<void> Exchange::start(const std::string& listen, const std::vector<std::s
 VerifyPool::Lane Exchange::lane_of(ByteView key) {
     Bytes name = to_bytes(key);
     auto [found, created] = lane_by_key_.try_emplace(name, lanes_.size());
-    // Bounded: a lane exists only for keys of the cluster file.
-    if (created) lanes_.push_back({name, *peers_.find(key), {}, log::RateLimit{}});
+    // Bounded: a lane exists only for keys that were members' or clients'.
+    if (created) lanes_.push_back({name, *directory_->peers().find(key), {}, log::RateLimit{}});
     return found->second;
 }
 
 void Exchange::on_frame(ByteView key, Bytes frame) {
-    if (!peers_.find(key)) return;
+    if (!directory_->peers().find(key)) return;
     ++received_;
     VerifyPool::Lane lane = lane_of(key);
     std::size_t bytes = frame.size();
-    bool room = pool_.submit(lane, bytes,
-                             [this, lane, peer = lanes_[lane].peer, since = begin(),
-                              frame = std::move(frame)]() -> std::function<void()> {
-                                 auto outcomes = std::make_shared<Outcomes>();
-                                 Duration verified = check_frame(peer, frame, *outcomes);
-                                 return [this, lane, since, outcomes, verified] {
-                                     end(Stage::receive, since);
-                                     if (stages_) stages_->add(Stage::verify, verified);
-                                     for (const Outcome& outcome : *outcomes)
-                                         conclude(lane, outcome);
-                                 };
-                             });
+    bool room =
+        pool_.submit(lane, bytes,
+                     [this, lane, directory = directory_, peer = lanes_[lane].peer, since = begin(),
+                      frame = std::move(frame)]() -> std::function<void()> {
+                         auto outcomes = std::make_shared<Outcomes>();
+                         Duration verified = check_frame(*directory, peer, frame, *outcomes);
+                         return [this, lane, since, outcomes, verified] {
+                             end(Stage::receive, since);
+                             if (stages_) stages_->add(Stage::verify, verified);
+                             for (const Outcome& outcome : *outcomes) conclude(lane, outcome);
+                         };
+                     });
     bool overload = overloaded_();
     if (room && !overload) return;
     if (!room) congested_.insert(lane);
@@ -145,13 +180,14 @@ void Exchange::watch_overload() {
 }
 
 // On a worker: reads only what does not change after start(). Returns how long verifying took.
-Duration Exchange::check_frame(const Peer& peer, ByteView frame, Outcomes& outcomes) const {
+Duration Exchange::check_frame(const Directory& directory, const Peer& peer, ByteView frame,
+                               Outcomes& outcomes) const {
     auto message = wire::decode(frame);
     if (!message) {
         outcomes = {Dropped{Drop::malformed, message.error().what}};
         return {};
     }
-    if (!peers_.may_speak(peer, message->from)) {
+    if (!directory.peers().may_speak(peer, message->from)) {
         outcomes = {
             Dropped{Drop::impersonation, "spoke as " + consensus::to_string(message->from)}};
         return {};
@@ -160,29 +196,30 @@ Duration Exchange::check_frame(const Peer& peer, ByteView frame, Outcomes& outco
     // A client's requests come many to a frame; each is judged by itself.
     const auto* requests = std::get_if<consensus::Bodies>(&message->payload);
     if (peer.host || requests == nullptr)
-        outcomes = {check(std::move(*message))};
+        outcomes = {check(directory, std::move(*message))};
     else
-        outcomes = check_requests(message->from, message->to, requests->bodies);
+        outcomes = check_requests(directory, message->from, message->to, requests->bodies);
     return stages_ ? clock_.mono() - since : Duration();
 }
 
 // Together, since one signature covers them; where that fails, or the application takes some of
 // them only, each by itself, so that each has its own answer.
-Exchange::Outcomes Exchange::check_requests(const Endpoint& from, const Endpoint& to,
+Exchange::Outcomes Exchange::check_requests(const Directory& directory, const Endpoint& from,
+                                            const Endpoint& to,
                                             const std::vector<Body>& bodies) const {
     bool all_admissible = std::all_of(bodies.begin(), bodies.end(), [this](const Body& body) {
         return !refuse(application_, *body);
     });
     if (bodies.size() > 1 && all_admissible && handlers_.contains(to))
-        if (auto verified = verifier_.verify({from, to, consensus::Bodies{bodies}}))
+        if (auto verified = directory.verifier().verify({from, to, consensus::Bodies{bodies}}))
             return {std::move(*verified)};
     Outcomes outcomes;
     outcomes.reserve(bodies.size());
-    for (const Body& body : bodies) outcomes.push_back(check({from, to, body}));
+    for (const Body& body : bodies) outcomes.push_back(check(directory, {from, to, body}));
     return outcomes;
 }
 
-Exchange::Outcome Exchange::check(Message message) const {
+Exchange::Outcome Exchange::check(const Directory& directory, Message message) const {
     if (!handlers_.contains(message.to))
         return Dropped{Drop::misdirected, "to " + consensus::to_string(message.to)};
     const Body* body = std::get_if<Body>(&message.payload);
@@ -190,7 +227,7 @@ Exchange::Outcome Exchange::check(Message message) const {
     Endpoint here = message.to;
     Endpoint from = message.from;
     bool of_client = from.role == Endpoint::Role::client;
-    auto verified = verifier_.verify(std::move(message));
+    auto verified = directory.verifier().verify(std::move(message));
     if (!verified) {
         if (of_client && request)
             return Refused{here, from, refusal(request->id, verified.error())};
@@ -243,9 +280,9 @@ bool Exchange::submit(const Endpoint& to, Body request, Submission then) {
     Message message{Endpoint::of_client(request->id.client), to, std::move(request)};
     bool room =
         pool_.submit(lane_of_requests, bytes,
-                     [this, message = std::move(message), then = std::move(then),
-                      since = begin()]() -> std::function<void()> {
-                         auto outcome = std::make_shared<Outcome>(check(message));
+                     [this, directory = directory_, message = std::move(message),
+                      then = std::move(then), since = begin()]() -> std::function<void()> {
+                         auto outcome = std::make_shared<Outcome>(check(*directory, message));
                          return [this, outcome, then, since] {
                              end(Stage::receive, since);
                              if (const auto* refused = std::get_if<Refused>(outcome.get())) {
@@ -291,7 +328,7 @@ void Exchange::transmit(const Endpoint& from, consensus::Send send) {
     std::vector<Endpoint> away;
     for (const Endpoint& to : send.to) {
         if (once_per_host && to.role == Endpoint::Role::replica)
-            if (auto host = verifier_.membership().host_of(to);
+            if (auto host = directory_->membership().host_of(to);
                 host && !served.insert(*host).second)
                 continue;
         if (handlers_.contains(to)) {
@@ -373,16 +410,19 @@ void Exchange::send_signed(const Endpoint& from, const Endpoint& to,
 }
 
 void Exchange::deliver_here(const Endpoint& from, const Endpoint& to, const Payload& payload) {
-    pool_.submit(0, 0, [this, message = Message{from, to, payload}]() -> std::function<void()> {
-        auto outcome = std::make_shared<Outcome>(check(message));
-        return [this, outcome] { conclude(0, *outcome); };
-    });
+    pool_.submit(0, 0,
+                 [this, directory = directory_,
+                  message = Message{from, to, payload}]() -> std::function<void()> {
+                     auto outcome = std::make_shared<Outcome>(check(*directory, message));
+                     return [this, outcome] { conclude(0, *outcome); };
+                 });
 }
 
 const Bytes* Exchange::key_of(const Endpoint& endpoint) const {
-    if (endpoint.role == Endpoint::Role::client) return peers_.key_of(endpoint.client);
-    auto host = verifier_.membership().host_of(endpoint);
-    return host && host->value < peers_.hosts() ? &peers_.key_of(*host) : nullptr;
+    const Peers& peers = directory_->peers();
+    if (endpoint.role == Endpoint::Role::client) return peers.key_of(endpoint.client);
+    auto host = directory_->membership().host_of(endpoint);
+    return host ? peers.key_of(*host) : nullptr;
 }
 
 void Exchange::send_out(const Endpoint& to, std::shared_ptr<const Bytes> frame) {

@@ -6,8 +6,8 @@
 #include "catalog/application.hpp"
 #include "consensus/engine.hpp"
 #include "host/clock.hpp"
+#include "host/directory.hpp"
 #include "host/misbehaviour.hpp"
-#include "host/peers.hpp"
 #include "host/reply_signer.hpp"
 #include "host/stages.hpp"
 #include "host/verify_pool.hpp"
@@ -21,6 +21,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <variant>
@@ -49,17 +50,20 @@ public:
 
     /// `overloaded` says that no socket should be read for now. The references must outlive this.
     Exchange(boost::asio::io_context& loop, boost::asio::ssl::context& tls, const Clock& clock,
-             const consensus::Verifier& verifier, const Peers& peers,
-             const catalog::Application& application, Misbehaviour misbehaviour,
-             std::function<bool()> overloaded, Options options);
+             std::shared_ptr<const Directory> directory, const catalog::Application& application,
+             Misbehaviour misbehaviour, std::function<bool()> overloaded, Options options);
     ~Exchange();
 
     /// What is addressed to `endpoint` goes to `handler` from now on. Before start().
     void attach(const consensus::Endpoint& endpoint, Handler handler);
-    /// Listens, and dials every host of `addresses` (by HostId) but `self`.
-    Result<void> start(const std::string& listen, const std::vector<std::string>& addresses,
-                       HostId self);
+    /// Listens, and dials every host that takes part but `self`.
+    Result<void> start(const std::string& listen, HostId self);
     void stop();
+
+    /// From now on those are known whom `directory` knows. Hosts that are new are dialled, those
+    /// that were replaced no longer: they may still dial, and hear why nobody listens.
+    void know(std::shared_ptr<const Directory> directory);
+    [[nodiscard]] const Directory& directory() const { return *directory_; }
 
     void transmit(const consensus::Endpoint& from, consensus::Send send);
 
@@ -125,10 +129,14 @@ private:
     void end(Stage stage, TimePoint since) {
         if (stages_) stages_->add(stage, clock_.mono() - since);
     }
-    Duration check_frame(const Peer& peer, ByteView frame, Outcomes& outcomes) const;
-    [[nodiscard]] Outcome check(consensus::Message message) const;
+    Result<void> dial(HostId host);
+    void follow_links();
+    Duration check_frame(const Directory& directory, const Peer& peer, ByteView frame,
+                         Outcomes& outcomes) const;
+    [[nodiscard]] Outcome check(const Directory& directory, consensus::Message message) const;
     void conclude(VerifyPool::Lane lane, const Outcome& outcome);
-    Outcomes check_requests(const consensus::Endpoint& from, const consensus::Endpoint& to,
+    Outcomes check_requests(const Directory& directory, const consensus::Endpoint& from,
+                            const consensus::Endpoint& to,
                             const std::vector<consensus::Body>& bodies) const;
     void gather(const consensus::Endpoint& from, const consensus::Endpoint& to,
                 consensus::Reply reply);
@@ -147,8 +155,9 @@ private:
 
     boost::asio::io_context& loop_;
     const Clock& clock_;
-    const consensus::Verifier& verifier_;
-    const Peers& peers_;
+    std::shared_ptr<const Directory> directory_;  ///< workers have copies
+    std::optional<HostId> self_;                  ///< once started
+    std::set<HostId> dialled_;
     const catalog::Application& application_;
     Misbehaviour misbehaviour_;
     std::function<bool()> overloaded_;

@@ -4,17 +4,21 @@ namespace bft::host {
 
 using consensus::Endpoint;
 
-Peers::Peers(const consensus::Membership& membership, std::vector<Bytes> host_keys)
-    : membership_(membership), host_keys_(std::move(host_keys)) {
+Peers::Peers(const consensus::Membership& membership) : membership_(membership) {
     for (const auto& [id, key] : membership.clients) by_key_[key] = {std::nullopt, id};
     // A key that is pinned for both is a host's: hosts must stay reachable.
-    for (std::uint32_t h = 0; h < host_keys_.size(); ++h) by_key_[host_keys_[h]] = {HostId(h), {}};
+    for (const auto& [host, key] : membership.host_keys) by_key_[key] = {host, {}};
 }
 
 std::optional<Peer> Peers::find(ByteView key) const {
     auto found = by_key_.find(to_bytes(key));
     if (found == by_key_.end()) return std::nullopt;
     return found->second;
+}
+
+const Bytes* Peers::key_of(HostId host) const {
+    auto found = membership_.host_keys.find(host);
+    return found == membership_.host_keys.end() ? nullptr : &found->second;
 }
 
 const Bytes* Peers::key_of(ClientId client) const {

@@ -6,7 +6,6 @@
 
 #include <map>
 #include <optional>
-#include <vector>
 
 namespace bft::host {
 
@@ -20,12 +19,13 @@ struct Peer {
 
 class Peers {
 public:
-    /// `host_keys` by HostId.
-    Peers(const consensus::Membership& membership, std::vector<Bytes> host_keys);
+    /// `membership` must outlive this, and stay as it is.
+    explicit Peers(const consensus::Membership& membership);
 
-    /// nullopt: nobody that the cluster file knows.
+    /// nullopt: nobody that the membership knows.
     [[nodiscard]] std::optional<Peer> find(ByteView key) const;
-    [[nodiscard]] const Bytes& key_of(HostId host) const { return host_keys_.at(host.value); }
+    /// Null: no such host.
+    [[nodiscard]] const Bytes* key_of(HostId host) const;
     /// Null: no such client.
     [[nodiscard]] const Bytes* key_of(ClientId client) const;
 
@@ -33,11 +33,8 @@ public:
     /// stolen host key is then one faulty machine, not more.
     [[nodiscard]] bool may_speak(const Peer& peer, const consensus::Endpoint& as) const;
 
-    [[nodiscard]] std::size_t hosts() const { return host_keys_.size(); }
-
 private:
     const consensus::Membership& membership_;
-    std::vector<Bytes> host_keys_;
     std::map<Bytes, Peer> by_key_;
 };
 

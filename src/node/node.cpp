@@ -12,6 +12,7 @@
 #include "node/control_server.hpp"
 #include "node/manifest.hpp"
 #include "node/measured_counters.hpp"
+#include "node/members.hpp"
 #include "node/metric_families.hpp"
 #include "node/readiness.hpp"
 #include "node/service_manager.hpp"
@@ -25,7 +26,6 @@
 #include "roles/usig_service.hpp"
 #include "storage/store.hpp"
 #include "usig/service_client.hpp"
-#include "usig/verifier.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -108,13 +108,15 @@ private:
     void publish_metrics();
 
     void watch_database();
+    void configured(const consensus::Configuration& newest);
 
     [[nodiscard]] json::object status() const;
 
     const NodeConfig& config_;
     const ClusterFile& cluster_;
     RunOptions options_;
-    consensus::Membership membership_;
+    Members members_;
+    const consensus::Membership& membership_ = members_.now();
     HostId self_{};
     host::SystemClock clock_;
     TimePoint started_at_ = clock_.now().mono;
@@ -129,10 +131,7 @@ private:
     std::unique_ptr<roles::UsigServiceRole> usig_service_;
     std::optional<catalog::Application> application_;
     std::unique_ptr<boost::asio::ssl::context> tls_;
-    std::optional<usig::Verifier> usig_verifier_;
     std::unique_ptr<host::SignatureCache> signatures_;
-    std::unique_ptr<consensus::Verifier> verifier_;
-    std::unique_ptr<host::Peers> peers_;
     std::unique_ptr<host::ReplySigner> reply_signer_;
     std::unique_ptr<host::Exchange> exchange_;
     roles::EventLog events_{clock_};
@@ -158,10 +157,7 @@ private:
 };
 
 Node::Node(const NodeConfig& config, const ClusterFile& cluster, RunOptions options)
-    : config_(config),
-      cluster_(cluster),
-      options_(std::move(options)),
-      membership_(cluster.membership()) {
+    : config_(config), cluster_(cluster), options_(std::move(options)), members_(cluster) {
     signals_.async_wait([this](const boost::system::error_code& cancelled, int signal) {
         if (cancelled) return;
         log::info("stopping cause=signal signal={}", signal);
@@ -245,17 +241,14 @@ Result<void> Node::open_verifier() {
     if (!on_network()) return {};
     auto allow =
         options_.insecure_software_usig ? usig::AllowSoftware::yes : usig::AllowSoftware::no;
-    auto verifier = usig::Verifier::make(cluster_.usig_identities(), allow);
-    if (!verifier) return verifier.error();
-    usig_verifier_.emplace(std::move(*verifier));
+    if (auto done = members_.prepare_counters(allow); !done) return done;
     signatures_ = std::make_unique<host::SignatureCache>(
         [this](UsigId identity, const consensus::Ui& ui, const Digest& digest) {
-            return usig_verifier_->verify(identity, ui, digest);
+            return members_.certified(identity, ui, digest);
         },
         [](ByteView key, const Digest& digest, ByteView signature) {
             return crypto::verify(key, digest, signature);
         });
-    verifier_ = std::make_unique<consensus::Verifier>(membership_, *signatures_);
     return {};
 }
 
@@ -264,25 +257,36 @@ Result<void> Node::open_exchange() {
     auto tls = crypto::make_tls_context(*key_);
     if (!tls) return tls.error();
     tls_ = std::move(*tls);
-    std::vector<Bytes> keys;
-    for (const ClusterHost& host : cluster_.hosts) keys.push_back(host.key);
-    peers_ = std::make_unique<host::Peers>(membership_, std::move(keys));
     host::Exchange::Options options;
     options.verify.threads = config_.verify_threads;
     options.links.name = "links";
     options.links.send_bytes_max = config_.link_queue_bytes;
     exchange_ = std::make_unique<host::Exchange>(
-        loop_, *tls_, clock_, *verifier_, *peers_, *application_, options_.misbehaviour,
-        [this] { return overloaded(); }, options);
+        loop_, *tls_, clock_, members_.directory(*signatures_), *application_,
+        options_.misbehaviour, [this] { return overloaded(); }, options);
     environment_ = std::make_unique<roles::Environment>(roles::Environment{
-        loop_, clock_, membership_, *signer_, *exchange_, events_, stages_,
+        loop_, clock_, members_.genesis(), membership_, *signer_, *exchange_, events_, stages_,
         [this](const Error& failure) { fatal(failure); },
-        config_.http.has_value() && has(Role::replica), config_.retain_slots, options_.page_cost});
+        config_.http.has_value() && has(Role::replica), config_.retain_slots, options_.page_cost,
+        [this](const consensus::Configuration& newest) { configured(newest); }});
     reply_signer_ = std::make_unique<host::ReplySigner>(
         loop_, membership_.cluster, [this](const Digest& digest) { return key_->sign(digest); });
     exchange_->sign_with(*reply_signer_);
     exchange_->measure(stages_);
     return {};
+}
+
+// Called by the engines, whichever hears of it first.
+void Node::configured(const consensus::Configuration& newest) {
+    if (!members_.follow(newest)) return;
+    auto directory = members_.directory(*signatures_);
+    log::info("configuration_followed version={}", newest.version.value);
+    if (!directory->takes_part(self_))
+        log::error(
+            "host_replaced version={} what=\"another host has the seats of {}; this one "
+            "takes no part any more, and may be stopped for good\"",
+            newest.version.value, config_.host);
+    exchange_->know(std::move(directory));
 }
 
 // --- engines ---
@@ -345,8 +349,8 @@ Result<host::DurableLog*> Node::open_log(const char* name) {
     if (!store) return store.error();
     stores_.push_back(std::move(*store));
     logs_.push_back(std::make_unique<host::DurableLog>(
-        loop_, *stores_.back(), membership_, [this](const Error& failure) { fatal(failure); },
-        config_.retain_slots));
+        loop_, *stores_.back(), members_.genesis(),
+        [this](const Error& failure) { fatal(failure); }, config_.retain_slots));
     return logs_.back().get();
 }
 
@@ -520,10 +524,9 @@ void Node::publish_metrics() {
 
 Result<void> Node::start() {
     if (on_network()) {
-        std::vector<std::string> addresses;
-        for (const ClusterHost& host : cluster_.hosts) addresses.push_back(host.address);
-        std::string listen = config_.listen.empty() ? addresses.at(self_.value) : config_.listen;
-        if (auto done = exchange_->start(listen, addresses, self_); !done) return done;
+        std::string listen =
+            config_.listen.empty() ? members_.hosts().at(self_).address : config_.listen;
+        if (auto done = exchange_->start(listen, self_); !done) return done;
         if (primary_) primary_->start();
         for (auto& replica : replicas_) replica->start();
         if (voter_) {
@@ -553,10 +556,9 @@ int Node::run() {
 }
 
 json::object Node::status() const {
-    StatusSource source{config_,  cluster_,        options_,     membership_,
-                        self_,    exchange_.get(), peers_.get(), signatures_.get(),
-                        &events_, primary_.get(),  {},           voter_.get(),
-                        {}};
+    StatusSource source{
+        config_,           cluster_, options_,       membership_, self_,        exchange_.get(),
+        signatures_.get(), &events_, primary_.get(), {},          voter_.get(), {}};
     for (const auto& replica : replicas_) source.replicas.push_back(replica.get());
     for (const auto& log : logs_) source.logs.push_back(log.get());
     source.started = started_;

@@ -24,9 +24,10 @@ json::object to_json(const Counts& counts) {
 }
 
 std::string peer_name(const StatusSource& source, ByteView key) {
-    auto peer = source.peers->find(key);
+    const host::Directory& directory = source.exchange->directory();
+    auto peer = directory.peers().find(key);
     if (!peer) return "?";
-    if (peer->host) return source.cluster.host(*peer->host).name;
+    if (peer->host) return directory.name_of(*peer->host);
     return "client " + std::to_string(peer->client.value);
 }
 
@@ -58,15 +59,22 @@ void add_missing_links(std::vector<std::string>& all, const StatusSource& source
     std::set<HostId> up{source.self};
     for (const net::LinkReport& link : links.links) {
         if (!link.dialled || !link.up) continue;
-        if (auto peer = source.peers->find(link.key); peer && peer->host) up.insert(*peer->host);
+        if (auto peer = source.exchange->directory().peers().find(link.key); peer && peer->host)
+            up.insert(*peer->host);
     }
     const consensus::Membership& members = source.membership;
     auto count = [&](const std::vector<consensus::Member>& list) {
         return std::count_if(list.begin(), list.end(),
                              [&](const consensus::Member& m) { return up.contains(m.host); });
     };
+    auto count_active = [&](const consensus::Group& group) {
+        std::ptrdiff_t active = 0;
+        for (std::uint32_t p = 0; p < group.members.size(); ++p)
+            if (group.active(Position(p)) && up.contains(group.members[p].host)) ++active;
+        return active;
+    };
     for (const consensus::Group& group : members.groups)
-        if (count(group.members) < static_cast<std::ptrdiff_t>(members.quorum()))
+        if (count_active(group) < static_cast<std::ptrdiff_t>(members.quorum()))
             all.push_back("fewer than f+1 replicas of group " + std::to_string(group.id.value) +
                           " are linked");
     auto voters = std::count_if(members.voters.begin(), members.voters.end(),
@@ -78,11 +86,12 @@ void add_missing_links(std::vector<std::string>& all, const StatusSource& source
 
 void add_links(json::object& status, const StatusSource& source, const net::LinksReport& report) {
     json::object links, details;
-    for (std::uint32_t h = 0; h < source.cluster.hosts.size(); ++h)
-        if (HostId(h) != source.self) links[source.cluster.hosts[h].name] = false;
+    const host::Directory& directory = source.exchange->directory();
+    for (const auto& [host, entry] : directory.hosts())
+        if (host != source.self && directory.takes_part(host)) links[entry.name] = false;
     std::uint64_t clients = 0;
     for (const net::LinkReport& link : report.links) {
-        auto peer = source.peers->find(link.key);
+        auto peer = source.exchange->directory().peers().find(link.key);
         if (!peer) continue;
         if (!link.dialled) {
             if (!peer->host) ++clients;
@@ -117,7 +126,7 @@ void add_drops(json::object& status, const StatusSource& source,
         drops[to_string(static_cast<host::Drop>(cause))] = 0;
     json::object by_peer;
     for (const auto& [key, counts] : report.drops) {
-        auto peer = source.peers->find(key);
+        auto peer = source.exchange->directory().peers().find(key);
         Counts by_cause;
         for (std::size_t cause = 0; cause < host::drop_kinds; ++cause) {
             auto drop = static_cast<host::Drop>(cause);
@@ -142,7 +151,7 @@ void add_network(json::object& status, const StatusSource& source,
     for (const auto* replica : source.replicas) replica->add_disagreements(by_host);
     if (source.voter != nullptr) source.voter->add_disagreements(by_host);
     for (const auto& [host, count] : by_host)
-        disagreements[source.cluster.host(host).name] += count;
+        disagreements[source.exchange->directory().name_of(host)] += count;
     status["disagreements"] = to_json(disagreements);
     status["network"] = json::object{
         {"received", report.received},
@@ -195,6 +204,8 @@ void add_readiness(json::object& status, const StatusSource& source,
                    const net::LinksReport& links) {
     std::vector<std::string> why;
     if (!source.started) why.emplace_back("starting");
+    if (!source.exchange->directory().takes_part(source.self))
+        why.emplace_back("another host has its seats: it was replaced");
     add_missing_links(why, source, links);
     for (std::string& reason : source.readiness->reasons(status, source.now))
         why.push_back(std::move(reason));

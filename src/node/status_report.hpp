@@ -29,7 +29,6 @@ struct StatusSource {
     const consensus::Membership& membership;
     HostId self{};
     const host::Exchange* exchange = nullptr;
-    const host::Peers* peers = nullptr;
     const host::SignatureCache* signatures = nullptr;
     const roles::EventLog* events = nullptr;
     const roles::PrimaryRole* primary = nullptr;

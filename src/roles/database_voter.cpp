@@ -16,6 +16,7 @@ DatabaseVoterRole::DatabaseVoterRole(Environment& environment, VoterId self,
                                      const catalog::Application& application)
     : environment_(environment),
       self_(self),
+      told_(environment.genesis.version),
       options_(options),
       executor_options_(std::move(executor_options)),
       application_(application),
@@ -45,7 +46,7 @@ Result<std::unique_ptr<DatabaseVoterRole>> DatabaseVoterRole::create(
     std::unique_ptr<DatabaseVoterRole> role(new DatabaseVoterRole(
         environment, self, options, std::move(executor_options), application));
     auto opened =
-        environment.membership.checkpoint_slots == 0 ? role->open_executor() : role->open_guarded();
+        environment.genesis.checkpoint_slots == 0 ? role->open_executor() : role->open_guarded();
     if (!opened) return opened.error();
     if (!role->guard_ || !role->guard_->quarantined()) role->begin_service();
     environment.exchange.attach(
@@ -96,7 +97,7 @@ Result<void> DatabaseVoterRole::open_guarded() {
     // Nothing has been executed: only the snapshot is right, and that is not here.
     if (condition == DatabaseGuard::Condition::empty && executor_options_.genesis)
         condition = DatabaseGuard::Condition::unseeded;
-    guard_.emplace(environment_.membership, self_, consensus::GuardOptions{}, environment_.signer,
+    guard_.emplace(environment_.genesis, self_, consensus::GuardOptions{}, environment_.signer,
                    condition);
     if (condition == DatabaseGuard::Condition::half_built ||
         condition == DatabaseGuard::Condition::unseeded)
@@ -145,7 +146,7 @@ Result<void> DatabaseVoterRole::open_executor() {
 }
 
 void DatabaseVoterRole::begin_service() {
-    engine_.emplace(environment_.membership, self_, options_, next_, config_);
+    engine_.emplace(environment_.genesis, self_, options_, next_, config_);
     trouble_.clear();
     halted_ = false;
 }
@@ -302,11 +303,18 @@ void DatabaseVoterRole::on_exported(const consensus::ChunkExport& asked,
 void DatabaseVoterRole::pump() {
     if (guard_) pump_guard();
     if (engine_) pump_voter();
+    follow_config();
     std::optional<TimePoint> deadline;
     if (engine_ && !halted_) deadline = engine_->next_deadline();
     if (guard_ && (!deadline || guard_->next_deadline() < *deadline))
         deadline = guard_->next_deadline();
     ticker_.arm(deadline);
+}
+
+void DatabaseVoterRole::follow_config() {
+    if (!engine_ || !environment_.configured || engine_->config().version <= told_) return;
+    told_ = engine_->config().version;
+    environment_.configured(engine_->config());
 }
 
 void DatabaseVoterRole::pump_voter() {

@@ -62,6 +62,7 @@ private:
     void on_exported(const consensus::ChunkExport& asked, std::optional<Bytes> rows);
     void pump();
     void pump_voter();
+    void follow_config();
     void pump_guard();
     void give_to_executor();
     void asked(const consensus::Verified& message, TimePoint now);
@@ -72,6 +73,7 @@ private:
 
     Environment& environment_;
     VoterId self_;
+    ConfigVersion told_;  ///< to Environment::configured
     consensus::VoterOptions options_;
     database::ExecutorOptions executor_options_;
     const catalog::Application& application_;

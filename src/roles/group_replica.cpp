@@ -27,15 +27,15 @@ GroupReplicaRole::GroupReplicaRole(Environment& environment, GroupId group, Posi
       group_(group),
       position_(position),
       log_(log),
-      commits_(environment.membership.group(group)->members.size()),
+      told_(environment.genesis.version),
       stages_(environment.stages),
       pages_(environment.loop, environment.page_cost),
-      engine_(environment.membership, group, position, options, executor_options(environment),
+      engine_(environment.genesis, group, position, options, executor_options(environment),
               environment.signer),
       host_(environment.loop, environment.clock, engine_, Endpoint::replica(group, position),
             environment.membership.group(group)->members.at(position.value).usig, certifier, log,
             hooks()),
-      fetches_(environment.loop, environment.membership, log, engine_hooks(environment).transmit) {
+      fetches_(environment.loop, environment.genesis, log, engine_hooks(environment).transmit) {
     environment.exchange.attach(host_.self(),
                                 [this](const consensus::Verified& message) { receive(message); });
 }
@@ -50,7 +50,9 @@ void GroupReplicaRole::receive(const consensus::Verified& message) {
         for (const consensus::Body& each : bodies->bodies) stages_.requested(each->id, now.mono);
     if (const auto* commit = std::get_if<consensus::Commit>(&message.payload());
         commit != nullptr && commit->group == group_) {
-        Slot& newest = commits_.at(commit->position.value);
+        // Bounded: the sender has a place in the membership.
+        if (commits_.size() <= commit->position.value) commits_.resize(commit->position.value + 1);
+        Slot& newest = commits_[commit->position.value];
         newest = std::max(newest, commit->to);
     }
     host_.receive(message, now);
@@ -58,7 +60,9 @@ void GroupReplicaRole::receive(const consensus::Verified& message) {
 
 // Where the group is for sure: one of f+1 that say so is correct.
 Slot GroupReplicaRole::committed_by_others() const {
-    std::vector<Slot> slots = commits_;
+    std::vector<Slot> slots;
+    for (std::uint32_t j = 0; j < commits_.size(); ++j)
+        if (config().active(group_, Position(j))) slots.push_back(commits_[j]);
     std::sort(slots.begin(), slots.end(), std::greater<>());
     const std::size_t quorum = environment_.membership.quorum();
     return quorum <= slots.size() ? slots[quorum - 1] : Slot(0);
@@ -76,9 +80,16 @@ host::EngineHostHooks GroupReplicaRole::hooks() {
     hooks.delivered = [this](const Endpoint&, const consensus::Delivery& delivery) {
         if (!delivery.entries.empty()) stages_.delivered(delivery, environment_.clock.mono());
     };
+    hooks.advanced = [this] { follow_configs(); };
     measure_answers(hooks);
     make_pages(hooks);
     return hooks;
+}
+
+void GroupReplicaRole::follow_configs() {
+    if (!environment_.configured || config().version <= told_) return;
+    told_ = config().version;
+    environment_.configured(config());
 }
 
 void GroupReplicaRole::measure_answers(host::EngineHostHooks& hooks) {
@@ -126,6 +137,7 @@ Result<std::unique_ptr<GroupReplicaRole>> GroupReplicaRole::create(
     logged->hole = standing.hole;
     if (auto done = role->engine_.recover(std::move(*logged), certified); !done)
         return done.error();
+    role->follow_configs();
     auto report = role->engine_.agreement().report();
     log::info(
         "replica_ready group={} position={} view={} active={} tip={} committed={} delivered={} "

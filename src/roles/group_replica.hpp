@@ -37,6 +37,7 @@ private:
 
     host::EngineHostHooks hooks();
     void measure_answers(host::EngineHostHooks& hooks);
+    void follow_configs();
     void make_pages(host::EngineHostHooks& hooks);
     void receive(const consensus::Verified& message);
     [[nodiscard]] Slot committed_by_others() const;
@@ -46,6 +47,7 @@ private:
     Position position_;
     host::DurableLog& log_;
     std::vector<Slot> commits_;  ///< by position: the newest COMMIT that came from there
+    ConfigVersion told_{};       ///< to Environment::configured
     ReplicaStages stages_;
     PageGenerator pages_;
     consensus::minbft::GroupReplica engine_;

@@ -88,7 +88,8 @@ HttpFront::HttpFront(Environment& environment, const catalog::Application& appli
                             [this](const Digest& digest) { return web_key_->sign(digest); });
     for (const consensus::Group& group : environment.membership.groups)
         for (std::uint32_t j = 0; j < group.members.size(); ++j)
-            if (group.members[j].host == sources_.self) here_.emplace(group.id, Position(j));
+            if (group.members[j].host == sources_.self && group.active(Position(j)))
+                here_.emplace(group.id, Position(j));
 }
 
 HttpFront::~HttpFront() {

@@ -28,6 +28,7 @@ host::EngineHostHooks engine_hooks(Environment& environment) {
 host::EngineHostHooks PrimaryRole::hooks(Environment& environment, Duration counter_patience) {
     host::EngineHostHooks hooks = engine_hooks(environment);
     hooks.counter_patience = counter_patience;
+    hooks.advanced = [this] { follow_configs(); };
     hooks.counter_away = [this] {
         if (engine_.report().phase == consensus::minbft::Primary::Phase::idle) return;
         log::warn("resigned id={} view={} what=\"no certificate came in time\"", self_.value,
@@ -37,17 +38,26 @@ host::EngineHostHooks PrimaryRole::hooks(Environment& environment, Duration coun
     return hooks;
 }
 
+void PrimaryRole::follow_configs() {
+    const consensus::Configuration& newest = engine_.configs().newest();
+    if (!configured_ || newest.version <= told_) return;
+    told_ = newest.version;
+    configured_(newest);
+}
+
 PrimaryRole::PrimaryRole(Environment& environment, PrimaryId self,
                          consensus::minbft::PrimaryOptions options, usig::Certifier& certifier,
                          host::DurableLog& log, Duration counter_patience)
     : clock_(environment.clock),
+      configured_(environment.configured),
       self_(self),
+      told_(environment.genesis.version),
       log_(log),
-      engine_(environment.membership, self, options, environment.signer),
+      engine_(environment.genesis, self, options, environment.signer),
       host_(environment.loop, environment.clock, engine_, Endpoint::primary(self),
-            environment.membership.primaries.at(self.value).usig, certifier, log,
+            environment.genesis.primaries.at(self.value).usig, certifier, log,
             hooks(environment, counter_patience)),
-      fetches_(environment.loop, environment.membership, log, engine_hooks(environment).transmit) {
+      fetches_(environment.loop, environment.genesis, log, engine_hooks(environment).transmit) {
     environment.exchange.attach(host_.self(), [this](const consensus::Verified& message) {
         if (!fetches_.serve(host_.self(), message)) host_.receive(message);
     });
@@ -69,6 +79,7 @@ Result<std::unique_ptr<PrimaryRole>> PrimaryRole::create(Environment& environmen
     std::size_t prepares = logged->prepares.size();
     if (auto recovered = role->engine_.recover(std::move(*logged), certified); !recovered)
         return recovered.error();
+    role->follow_configs();
     log::info("primary_ready id={} view={} prepares={} counter={}", self.value,
               role->engine_.report().view.value, prepares,
               standing.last ? standing.last->ui.cv.value : 0);

@@ -28,10 +28,13 @@ private:
     PrimaryRole(Environment& environment, PrimaryId self, consensus::minbft::PrimaryOptions options,
                 usig::Certifier& certifier, host::DurableLog& log, Duration counter_patience);
 
+    void follow_configs();
     host::EngineHostHooks hooks(Environment& environment, Duration counter_patience);
 
     const host::Clock& clock_;
+    std::function<void(const consensus::Configuration&)> configured_;
     PrimaryId self_;
+    ConfigVersion told_{};  ///< to Environment::configured
     host::DurableLog& log_;
     consensus::minbft::Primary engine_;
     host::EngineHost host_;

@@ -1,7 +1,7 @@
 // What the parts that a process may host have in common.
 #pragma once
 
-#include "consensus/membership.hpp"
+#include "consensus/configuration.hpp"
 #include "host/clock.hpp"
 #include "host/engine_host.hpp"
 #include "host/exchange.hpp"
@@ -19,6 +19,9 @@ namespace bft::roles {
 struct Environment {
     boost::asio::io_context& loop;
     const host::Clock& clock;
+    /// What the cluster file says: engines begin with it, and with the log.
+    const consensus::Membership& genesis;
+    /// As of the newest configuration that an engine here follows. Of the loop's thread.
     const consensus::Membership& membership;
     consensus::Signer& signer;  ///< with this host's identity key
     host::Exchange& exchange;
@@ -31,6 +34,8 @@ struct Environment {
     /// Of log and of answers that a database owes, for whoever is away.
     std::uint64_t retain_slots = 65536;
     PageCost page_cost;
+    /// An engine follows this configuration; called for every later one. May be empty.
+    std::function<void(const consensus::Configuration&)> configured = {};
 };
 
 class Role {

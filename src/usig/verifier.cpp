@@ -12,9 +12,6 @@
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 
-#include <algorithm>
-#include <set>
-
 namespace bft::usig {
 
 namespace {
@@ -144,21 +141,35 @@ bool PreparedIdentity::verify(const consensus::Ui& ui, const Digest& digest) con
 
 Result<Verifier> Verifier::make(const std::vector<PublicIdentity>& identities,
                                 AllowSoftware software) {
-    std::vector<PreparedIdentity> prepared;
-    std::set<std::pair<Bytes, Bytes>> counters;
-    for (std::size_t i = 0; i < identities.size(); ++i) {
-        const auto which = "USIG identity " + std::to_string(i) + ": ";
-        auto one = PreparedIdentity::prepare(identities[i], software);
-        if (!one) return error(one.error().code, which + one.error().what);
-        if (!counters.emplace(identities[i].key, identities[i].counter).second)
-            return error(Errc::refused, which + "the same counter is pinned twice");
-        prepared.push_back(std::move(*one));
+    Verifier verifier(software);
+    for (std::uint32_t i = 0; i < identities.size(); ++i)
+        if (auto added = verifier.add(UsigId(i), identities[i]); !added)
+            return error(added.error().code,
+                         "USIG identity " + std::to_string(i) + ": " + added.error().what);
+    return verifier;
+}
+
+Result<void> Verifier::add(UsigId id, const PublicIdentity& identity) {
+    auto prepared = PreparedIdentity::prepare(identity, software_);
+    if (!prepared) return prepared.error();
+    std::unique_lock lock(known_->mutex);
+    auto [counter, fresh] =
+        known_->counters.try_emplace(std::pair(identity.key, identity.counter), id);
+    if (!fresh && counter->second != id)
+        return error(Errc::refused, "the same counter is pinned twice");
+    if (known_->prepared.contains(id)) {
+        if (!fresh) return {};
+        known_->counters.erase(counter);
+        return error(Errc::refused, "another counter has this id");
     }
-    return Verifier(std::move(prepared));
+    known_->prepared.emplace(id, std::move(*prepared));
+    return {};
 }
 
 bool Verifier::verify(UsigId identity, const consensus::Ui& ui, const Digest& digest) const {
-    return identity.value < prepared_.size() && prepared_[identity.value].verify(ui, digest);
+    std::shared_lock lock(known_->mutex);
+    auto found = known_->prepared.find(identity);
+    return found != known_->prepared.end() && found->second.verify(ui, digest);
 }
 
 bool verify(const PublicIdentity& identity, const consensus::Ui& ui, const Digest& digest,

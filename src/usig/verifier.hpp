@@ -7,7 +7,10 @@
 #include "consensus/messages.hpp"
 #include "usig/public_identity.hpp"
 
+#include <map>
 #include <memory>
+#include <shared_mutex>
+#include <utility>
 #include <vector>
 
 namespace bft::usig {
@@ -35,7 +38,7 @@ private:
     std::unique_ptr<const State> state_;
 };
 
-/// The identities of a cluster, by UsigId.
+/// The identities of a cluster, by UsigId. Safe to call from several threads at once.
 class Verifier {
 public:
     /// Fails, naming the first bad one, when an identity cannot be prepared or when two are the
@@ -43,12 +46,23 @@ public:
     static Result<Verifier> make(const std::vector<PublicIdentity>& identities,
                                  AllowSoftware software = AllowSoftware::no);
 
+    /// A member that came later. Errc::malformed or Errc::refused as above, or where the id is
+    /// taken by another identity; nothing has changed then.
+    Result<void> add(UsigId id, const PublicIdentity& identity);
+
     /// False for an unknown identity, too.
     [[nodiscard]] bool verify(UsigId identity, const consensus::Ui& ui, const Digest& digest) const;
 
 private:
-    explicit Verifier(std::vector<PreparedIdentity> prepared) : prepared_(std::move(prepared)) {}
-    std::vector<PreparedIdentity> prepared_;
+    struct Known {
+        std::map<UsigId, PreparedIdentity> prepared;
+        std::map<std::pair<Bytes, Bytes>, UsigId> counters;  ///< by key and counter
+        std::shared_mutex mutex;
+    };
+    explicit Verifier(AllowSoftware software)
+        : software_(software), known_(std::make_unique<Known>()) {}
+    AllowSoftware software_;
+    std::unique_ptr<Known> known_;
 };
 
 /// For one-off use: prepares `identity` anew at each call.

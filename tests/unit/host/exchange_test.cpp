@@ -43,11 +43,12 @@ protected:
                              {PartitionId(1), GroupId(1)},
                              {PartitionId(2), GroupId(2)}};
         membership.clients = {{client_id, client.key.public_key()}};
-        peers.emplace(membership, std::vector<Bytes>{self_key.public_key(), peer.key.public_key(),
-                                                     Bytes(32, 9)});
+        membership.host_keys = {{HostId(0), self_key.public_key()},
+                                {HostId(1), peer.key.public_key()},
+                                {HostId(2), Bytes(32, 9)}};
         tls = std::move(*crypto::make_tls_context(self_key));
         exchange.emplace(
-            loop, *tls, clock, verifier, *peers, application, Misbehaviour{}, [] { return false; },
+            loop, *tls, clock, directory(), application, Misbehaviour{}, [] { return false; },
             Exchange::Options{{threads, 1 << 20, 100}, {}});
         for (const Endpoint& endpoint : {replica, other_replica, voter})
             exchange->attach(endpoint, [this, endpoint](const consensus::Verified& message) {
@@ -55,18 +56,25 @@ protected:
             });
     }
 
+    std::shared_ptr<const Directory> directory() {
+        return std::make_shared<const Directory>(membership, hosts, signatures);
+    }
     void start() {
         net::Links probe(loop, *tls, {}, {});
         auto port = probe.listen("127.0.0.1:0");
         ASSERT_TRUE(port);
         probe.close();
         address = "127.0.0.1:" + std::to_string(*port);
-        auto started = exchange->start(address, {address}, HostId(0));
+        auto started = exchange->start(address, HostId(0));
         ASSERT_TRUE(started) << started.error().what;
         connect(peer);
         connect(client);
     }
     void connect(Remote& remote) {
+        dial(remote);
+        run_until([&] { return remote.links->is_up(self_key.public_key()); });
+    }
+    void dial(Remote& remote) {
         remote.tls = std::move(*crypto::make_tls_context(remote.key));
         remote.links = std::make_unique<net::Links>(
             loop, *remote.tls, net::LinkOptions{},
@@ -79,7 +87,6 @@ protected:
                                {},
                                {}});
         ASSERT_TRUE(remote.links->dial(self_key.public_key(), address));
-        run_until([&] { return remote.links->is_up(self_key.public_key()); });
     }
     void run_until(const std::function<bool()>& done) {
         auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(5);
@@ -129,10 +136,9 @@ protected:
     SignatureCache signatures{
         [](UsigId, const consensus::Ui&, const Digest&) { return true; },
         [this](ByteView, const Digest&, ByteView) { return signature_good.load(); }};
-    consensus::Verifier verifier{membership, signatures};
+    std::map<HostId, HostEntry> hosts;
     catalog::Application application = *catalog::Application::parse(
         "bank", catalog::sample::kCatalog, catalog::sample::kSchema, catalog::sample::kProcedures);
-    std::optional<Peers> peers;
     std::unique_ptr<boost::asio::ssl::context> tls;
     std::string address;
     std::vector<std::pair<Endpoint, Message>> handed;
@@ -214,6 +220,39 @@ TEST_F(ExchangeTest, OnePrepareServesAllReplicasOfAHost) {
     run_until([&] { return handed.size() == 2; });
     EXPECT_EQ(handed[0].first, replica);
     EXPECT_EQ(handed[1].first, other_replica);
+}
+
+// Host 3 takes the seats of host 1 while everything runs (docs/adr/0025).
+TEST_F(ExchangeTest, AHostThatTakesAnothersPlaceIsKnownFromThenOn) {
+    start();
+    Remote newcomer;
+    dial(newcomer);
+    run_until([&] { return exchange->report().links.refused_key > 0; });
+    const Endpoint place = Endpoint::replica(GroupId(1), Position(4));
+    consensus::Group& group = membership.groups[0];
+    group.members.resize(5, {consensus::nobody, {}});
+    group.members[4] = {HostId(3), {}};
+    group.retired = {Position(1), Position(3)};
+    membership.groups[1].retired = {Position(1)};
+    membership.voters[1] = HostId(3);
+    membership.primaries[0].host = HostId(2);
+    membership.host_keys[HostId(3)] = newcomer.key.public_key();
+    hosts[HostId(3)] = {"host4", "no address"};  // told, and no more
+    exchange->know(directory());
+    run_until([&] { return newcomer.links->is_up(self_key.public_key()); });
+    send(newcomer, Message{place, replica, status()});
+    run_until([&] { return handed.size() == 1; });
+    EXPECT_EQ(handed[0].second.from, place);
+    exchange->transmit(replica, {{place}, status()});
+    run_until([&] { return newcomer.received.size() == 1; });
+
+    send(peer, Message{Endpoint::voter(VoterId(1)), replica, consensus::DbReply{}});
+    run_until([&] { return drops(peer, Drop::impersonation) == 1; });
+    EXPECT_FALSE(exchange->directory().takes_part(HostId(1)));
+    EXPECT_TRUE(exchange->directory().takes_part(HostId(3)));
+    // What it said as a replica is of slots that were its own.
+    send(peer, Message{peer_replica, replica, status()});
+    run_until([&] { return handed.size() == 2; });
 }
 
 // What proves itself and is for all of them costs a host one check, however many groups it has.

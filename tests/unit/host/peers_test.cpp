@@ -16,13 +16,15 @@ consensus::Membership cluster() {
     m.groups = {{GroupId(1), {{HostId(1), UsigId(1)}, {HostId(2), UsigId(2)}, {HostId(3), {}}}}};
     m.voters = {HostId(1), HostId(2), HostId(3)};
     m.clients = {{ClientId(7), Bytes(32, 77)}, {ClientId(8), Bytes(32, 88)}};
+    for (std::uint32_t h = 0; h < 4; ++h)
+        m.host_keys[HostId(h)] = Bytes(32, static_cast<std::uint8_t>(h + 1));
     return m;
 }
 
 class PeersTest : public ::testing::Test {
 protected:
     consensus::Membership membership = cluster();
-    Peers peers{membership, {Bytes(32, 1), Bytes(32, 2), Bytes(32, 3), Bytes(32, 4)}};
+    Peers peers{membership};
 };
 
 TEST_F(PeersTest, KeysNameHostsAndClients) {

@@ -69,6 +69,18 @@ TEST(Verifier, KnowsIdentitiesByPlace) {
     EXPECT_FALSE(Verifier::make({identity, later}).has_value());
 }
 
+TEST(Verifier, TakesMembersThatComeLater) {
+    auto verifier = Verifier::make({}).value();
+    EXPECT_FALSE(verifier.verify(UsigId(900), good, message("golden")));
+    ASSERT_TRUE(verifier.add(UsigId(900), identity));
+    EXPECT_TRUE(verifier.verify(UsigId(900), good, message("golden")));
+    EXPECT_TRUE(verifier.add(UsigId(900), identity)) << "told twice";
+    EXPECT_EQ(verifier.add(UsigId(901), identity).error().code, Errc::refused);
+    const auto software = SoftwareUsig::ephemeral({UsigId(0)});
+    EXPECT_FALSE(verifier.add(UsigId(902), software->identity(UsigId(0))));
+    EXPECT_FALSE(verifier.verify(UsigId(901), good, message("golden")));
+}
+
 TEST(Verifier, TakesSoftwareOnlyWhenTold) {
     const auto software = SoftwareUsig::ephemeral({UsigId(0)});
     const auto pinned = software->identity(UsigId(0));
