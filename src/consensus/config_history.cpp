@@ -49,7 +49,8 @@ Digest ConfigHistory::digest_after(Slot slot) const {
 
 void ConfigHistory::follow(Membership& membership) const {
     for (const auto& [slot, era] : all_)
-        if (era.barrier) consensus::follow(membership, *era.config);
+        if (era.barrier) know_keys(membership, *era.config);
+    if (changed()) consensus::follow(membership, newest());
 }
 
 bool ConfigHistory::append(const BarrierCertPtr& barrier) {

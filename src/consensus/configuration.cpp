@@ -90,6 +90,11 @@ void follow(Membership& membership, const Configuration& configuration) {
     membership.voters = configuration.voters;
     membership.admins = configuration.admins;
     membership.former_admins = configuration.former_admins;
+    membership.newest_keys = configuration.clients;
+    know_keys(membership, configuration);
+}
+
+void know_keys(Membership& membership, const Configuration& configuration) {
     for (const auto& [client, key] : configuration.clients)
         if (!key.empty()) membership.later_keys[{client, key_name(key)}] = key;
     for (const auto& [host, joined] : configuration.hosts) membership.host_keys[host] = joined.key;

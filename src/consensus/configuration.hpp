@@ -70,6 +70,9 @@ struct Configuration {
 /// so do clients' keys.
 void follow(Membership& membership, const Configuration& configuration);
 
+/// Of an older one: its keys, and nothing else.
+void know_keys(Membership& membership, const Configuration& configuration);
+
 /// What a cluster begins with.
 [[nodiscard]] Configuration configuration_of(const Membership& membership);
 

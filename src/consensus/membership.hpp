@@ -62,6 +62,8 @@ struct Membership {
     /// Clients' keys that came later, by key_name(). None is taken away: what was ordered while one
     /// was in force stays valid, and whether one is in force the order says, slot by slot.
     std::map<std::pair<ClientId, std::uint64_t>, Bytes> later_keys{};
+    /// Of clients that a change speaks of: the key in force; empty: it is no client any more.
+    std::map<ClientId, Bytes> newest_keys{};
     /// By the last version that they made.
     std::map<ConfigVersion, AdminKeys> former_admins{};
     /// Every slot that this divides carries an implicit entry for all partitions, at which voters

@@ -695,6 +695,9 @@ struct DbGone {
 /// m17 FETCH-CFG: the barrier of the first configuration after `version`, answered with it.
 struct FetchConfig {
     ConfigVersion version{};
+    /// In what a member tells a client, that it knows no later one: the highest feature level that
+    /// its program knows. 0: it does not say.
+    std::uint64_t features{};
 };
 
 using Payload =

@@ -342,6 +342,7 @@ void write_to(const StatePartPtr& in, pb::Frame* out) {
 
 void write_to(const FetchConfig& in, pb::Frame* out) {
     out->mutable_fetch_config()->set_version(in.version.value);
+    out->mutable_fetch_config()->set_features(in.features);
 }
 
 void write_to(const BarrierCertPtr& in, pb::Frame* out) {
@@ -647,6 +648,7 @@ Fault read(const pb::StatePart& in, StatePartPtr& out) {
 
 Fault read(const pb::FetchConfig& in, FetchConfig& out) {
     out.version = ConfigVersion(in.version());
+    out.features = in.features();
     return nullptr;
 }
 

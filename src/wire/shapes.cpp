@@ -125,7 +125,7 @@ constexpr std::array barrier_fields{number(1), bytes(2, configuration_bytes_max)
                                     many(3, stable_cert_shape, groups_max)};
 constexpr Shape barrier_shape{"Barrier", barrier_fields};
 
-constexpr std::array fetch_config_fields{number(1)};
+constexpr std::array fetch_config_fields{number(1), number(2)};
 constexpr Shape fetch_config_shape{"FetchConfig", fetch_config_fields};
 
 constexpr std::array vouch_fields{number(1), number(2), packed(3, group_size_max),

@@ -217,6 +217,10 @@ void Primary::receive(const Verified& message, Now now) {
         on_void_promise(*promise);
     else if (const auto* barrier = std::get_if<BarrierCertPtr>(&message.payload()))
         on_barrier(*barrier);
+    else if (std::holds_alternative<FetchConfig>(message.payload()) &&
+             message.from().role == Endpoint::Role::client)
+        out_.send.push_back(
+            {{message.from()}, FetchConfig{configs_.newest().version, options_.features}});
     new_view_if_ready(now);
 }
 

@@ -225,7 +225,7 @@ void Replica::on_fetch_config(const Endpoint& from, const FetchConfig& fetch) {
     if (BarrierCertPtr barrier = configs_.after(fetch.version))
         out_.send.push_back({{from}, std::move(barrier)});
     else if (from.role == Endpoint::Role::client)
-        out_.send.push_back({{from}, FetchConfig{configs_.newest().version}});
+        out_.send.push_back({{from}, FetchConfig{configs_.newest().version, options_.features}});
 }
 
 // R15 for what a barrier is made of.
