@@ -115,10 +115,10 @@ void ClientCore::bundle_signed(const Bundle& bundle, const Bytes& signature, Tim
 void ClientCore::send(Outstanding& request, TimePoint now) {
     std::vector<Endpoint> to = membership_.replicas(request.group);
     if (request.moved) to = membership_.all_replicas();
-    if (request.attempts == 0) {
+    if (request.attempts == 0 && membership_.knows(view_)) {
         to.push_back(Endpoint::primary(membership_.primary_of(view_)));
     } else {
-        ++sent_again_;
+        if (request.attempts > 0) ++sent_again_;
         // Of f+1 who know better one may be a member that is not known here.
         if (!heard_.empty())
             out_.ask_config =

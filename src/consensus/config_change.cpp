@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint32_t format_of_moves = 1;
 constexpr std::uint32_t format_of_all = 2;
 constexpr std::uint32_t positions_max = 64;  // a voter's bit mask
+constexpr std::size_t primaries_max = 64;    // what a STATUS tells of
 constexpr std::size_t key_size = 32;         // Ed25519
 constexpr std::size_t web_key_size = 65;     // P-256, a browser's
 constexpr std::size_t text_max = 255;
@@ -65,6 +66,12 @@ void put_content(ConfigWriter& out, const ConfigChange& change) {
             .bytes(each.joined.key);
     out.u32(change.voters.size());
     for (const ReplaceVoter& each : change.voters) out.u32(each.voter.value).u32(each.by.value);
+    out.u32(change.primaries.size());
+    for (const ReplacePrimary& each : change.primaries)
+        out.u32(each.primary.value)
+            .u32(each.by.host.value)
+            .u32(each.by.usig.value)
+            .bytes(each.usig_key);
     out.u32(change.clients.size());
     for (const SetClient& each : change.clients) out.u64(each.client.value).bytes(each.key);
     out.u32(change.admins ? 1 : 0);
@@ -99,6 +106,13 @@ void read_members(ConfigReader& in, ConfigChange& change) {
     for (ReplaceVoter& each : change.voters) {
         each.voter = VoterId(in.u32());
         each.by = HostId(in.u32());
+    }
+    change.primaries.resize(in.count(16));
+    for (ReplacePrimary& each : change.primaries) {
+        each.primary = PrimaryId(in.u32());
+        each.by.host = HostId(in.u32());
+        each.by.usig = UsigId(in.u32());
+        each.usig_key = in.bytes();
     }
 }
 
@@ -135,6 +149,7 @@ bool in_order(const ConfigChange& change) {
            increasing(change.held, std::less<>()) &&
            increasing(change.hosts, by([](const auto& h) { return h.host; })) &&
            increasing(change.voters, by([](const auto& v) { return v.voter; })) &&
+           increasing(change.primaries, by([](const auto& p) { return p.primary; })) &&
            increasing(change.clients, by([](const auto& c) { return c.client; })) &&
            increasing(change.parameters, by([](const auto& p) { return p.parameter; }));
 }
@@ -142,8 +157,8 @@ bool in_order(const ConfigChange& change) {
 }  // namespace
 
 std::size_t ConfigChange::changes() const {
-    return moves.size() + replacements.size() + hosts.size() + voters.size() + clients.size() +
-           (admins ? 1 : 0) + parameters.size();
+    return moves.size() + replacements.size() + hosts.size() + voters.size() + primaries.size() +
+           clients.size() + (admins ? 1 : 0) + parameters.size();
 }
 
 Bytes encode(const ConfigChange& change) {
@@ -316,6 +331,34 @@ Result<void> replace_voters(Configuration& next, const ConfigChange& change) {
     return {};
 }
 
+// CF11. Views of the epochs before keep their primaries, so this ends no view by itself.
+Result<void> replace_primaries(Configuration& next, const ConfigChange& change) {
+    if (change.primaries.empty()) return {};
+    if (next.reigns.empty()) {
+        next.reigns.emplace_back();
+        for (std::uint32_t p = 0; p < next.primaries.size(); ++p)
+            next.reigns.back().push_back(PrimaryId(p));
+    }
+    std::vector<PrimaryId> reign = next.reigns.back();
+    for (const ReplacePrimary& each : change.primaries) {
+        const std::string who = "primary " + std::to_string(each.primary.value);
+        auto turn = std::find(reign.begin(), reign.end(), each.primary);
+        if (turn == reign.end()) return refused(who + " is none, or was replaced before");
+        if (next.primaries.size() >= primaries_max) return refused("too many primaries so far");
+        if (each.by.host == nobody || used(next, each.by.usig))
+            return refused("counter " + std::to_string(each.by.usig.value) + " was used before");
+        if (!known_host(next, each.by.host)) return refused(name(each.by.host) + " is not known");
+        for (PrimaryId other : reign)
+            if (other != each.primary && next.primaries[other.value].host == each.by.host)
+                return refused(name(each.by.host) + " is a primary already");
+        *turn = PrimaryId(static_cast<std::uint32_t>(next.primaries.size()));
+        next.primaries.push_back(each.by);
+        next.usigs[each.by.usig] = each.usig_key;
+    }
+    next.reigns.push_back(std::move(reign));
+    return {};
+}
+
 Result<void> set_clients(Configuration& next, const ConfigChange& change) {
     for (const SetClient& each : change.clients) {
         std::string who = "client " + std::to_string(each.client.value);
@@ -384,6 +427,7 @@ Result<Configuration> apply(const Configuration& current, const ConfigChange& ch
     if (auto done = add_hosts(next, change); !done) return done.error();
     if (auto done = replace_all(current, next, change); !done) return done.error();
     if (auto done = replace_voters(next, change); !done) return done.error();
+    if (auto done = replace_primaries(next, change); !done) return done.error();
     if (change.held != held_by(current, change))
         return refused("the change does not name the partitions that it touches");
     if (auto done = set_clients(next, change); !done) return done.error();

@@ -36,6 +36,16 @@ struct ReplaceReplica {
     bool operator==(const ReplaceReplica&) const = default;
 };
 
+/// Another identity takes the turn of a primary-capable one, from the next epoch of views on
+/// (CF11).
+struct ReplacePrimary {
+    PrimaryId primary{};
+    Member by;
+    Bytes usig_key;
+
+    bool operator==(const ReplacePrimary&) const = default;
+};
+
 /// Another host's database answers as `voter`. It begins empty, and is loaded from the others.
 struct ReplaceVoter {
     VoterId voter{};
@@ -79,6 +89,7 @@ struct ConfigChange {
     std::vector<PartitionId> held{};
     std::vector<AddHost> hosts{};
     std::vector<ReplaceVoter> voters{};
+    std::vector<ReplacePrimary> primaries{};
     std::vector<SetClient> clients{};
     std::optional<AdminKeys> admins{};
     std::vector<SetParameter> parameters{};

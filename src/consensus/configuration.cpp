@@ -86,6 +86,8 @@ Configuration configuration_of(const Membership& m) {
 }
 
 void follow(Membership& membership, const Configuration& configuration) {
+    membership.primaries = configuration.primaries;
+    membership.reigns = configuration.reigns;
     membership.groups = configuration.groups;
     membership.voters = configuration.voters;
     membership.admins = configuration.admins;
@@ -137,6 +139,11 @@ Bytes encode(const Configuration& c) {
         out.u64(version.value);
         put(out, admins);
     }
+    out.u32(c.reigns.size());
+    for (const auto& reign : c.reigns) {
+        out.u32(reign.size());
+        for (PrimaryId primary : reign) out.u32(primary.value);
+    }
     return out.take();
 }
 
@@ -187,6 +194,12 @@ Result<Configuration> decode_configuration(ByteView bytes) {
         for (std::size_t n = in.count(16); n > 0; --n) {
             ConfigVersion version(in.u64());
             c.former_admins[version] = admins(in);
+        }
+        c.reigns.resize(in.count(4));
+        for (auto& reign : c.reigns) {
+            reign.resize(in.count(4));
+            for (PrimaryId& primary : reign) primary = PrimaryId(in.u32());
+            known = known && !reign.empty();
         }
     }
     // One encoding only: whatever was out of order would come back otherwise.

@@ -51,6 +51,7 @@ struct Configuration {
     std::map<UsigId, Bytes> usigs{};      ///< public identities, opaque here
     std::map<ClientId, Bytes> clients{};  ///< an empty key: it was a client
     std::map<Parameter, std::uint64_t> parameters{};
+    std::vector<std::vector<PrimaryId>> reigns{};        ///< as in Membership
     std::map<ConfigVersion, AdminKeys> former_admins{};  ///< by the last version that they made
 
     /// The feature level.

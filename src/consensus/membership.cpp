@@ -3,6 +3,7 @@
 #include "base/sha256.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace bft::consensus {
 
@@ -97,11 +98,27 @@ std::vector<Endpoint> Membership::all_voters() const {
     return all;
 }
 
+PrimaryId Membership::primary_of(View view) const {
+    const std::uint64_t turn = view.value & 0xffffffffu;
+    if (reigns.empty()) return PrimaryId(static_cast<std::uint32_t>(turn % primaries.size()));
+    const auto& reign = reigns[std::min<std::uint64_t>(epoch(view), reigns.size() - 1)];
+    return reign[turn % reign.size()];
+}
+
+View Membership::after(View view) const {
+    const View newest(reigns.empty() ? 0 : std::uint64_t{reigns.size() - 1} << 32);
+    return std::max(view.next(), newest);
+}
+
 std::vector<Endpoint> Membership::all_primaries() const {
-    std::vector<Endpoint> all;
-    for (std::uint32_t p = 0; p < primaries.size(); ++p)
-        all.push_back(Endpoint::primary(PrimaryId(p)));
-    return all;
+    std::set<PrimaryId> all;
+    if (reigns.empty())
+        for (std::uint32_t p = 0; p < primaries.size(); ++p) all.insert(PrimaryId(p));
+    for (std::size_t e = reigns.size() < 2 ? 0 : reigns.size() - 2; e < reigns.size(); ++e)
+        all.insert(reigns[e].begin(), reigns[e].end());
+    std::vector<Endpoint> found;
+    for (PrimaryId each : all) found.push_back(Endpoint::primary(each));
+    return found;
 }
 
 std::vector<Endpoint> Membership::processors(const StreamId& stream) const {

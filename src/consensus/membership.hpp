@@ -5,6 +5,7 @@
 #include "base/ids.hpp"
 #include "consensus/messages.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -52,7 +53,9 @@ struct Membership {
     ConfigVersion version{};
     std::uint32_t f = 1;
     std::uint32_t f_database = 1;
-    std::vector<Member> primaries;          ///< by PrimaryId
+    std::vector<Member> primaries;  ///< by PrimaryId, those who were replaced included
+    /// By epoch: who lead its views in turn. None: all of them do, in the only epoch.
+    std::vector<std::vector<PrimaryId>> reigns{};
     std::vector<Group> groups;              ///< sorted by id
     std::map<PartitionId, GroupId> owners;  ///< of every partition, 0 included
     std::vector<HostId> voters;             ///< 2f_D+1, by VoterId; or none
@@ -73,9 +76,17 @@ struct Membership {
     /// asked.
     std::uint64_t scan_slots = 0;
 
-    [[nodiscard]] PrimaryId primary_of(View view) const {
-        return PrimaryId(static_cast<std::uint32_t>((view.value & 0xffffffffu) % primaries.size()));
+    /// Views count within an epoch, which is theirs in the upper half: each change of the primaries
+    /// makes the next one, so who leads a view depends on it and on a final list alone (CF11).
+    [[nodiscard]] static std::uint64_t epoch(View view) { return view.value >> 32; }
+    /// The configuration that makes the view's epoch is here.
+    [[nodiscard]] bool knows(View view) const {
+        return epoch(view) < std::max<std::size_t>(reigns.size(), 1);
     }
+    /// Of a view that knows() says yes to.
+    [[nodiscard]] PrimaryId primary_of(View view) const;
+    /// The one to ask for when `view` fails: the first one of the newest epoch, or the next.
+    [[nodiscard]] View after(View view) const;
     [[nodiscard]] const Group* group(GroupId id) const;
     [[nodiscard]] std::optional<GroupId> owner(PartitionId partition) const;
     [[nodiscard]] std::uint32_t replicas_per_group() const { return 2 * f + 1; }
@@ -103,6 +114,7 @@ struct Membership {
                                                  std::optional<Position> except = {}) const;
     [[nodiscard]] std::vector<Endpoint> all_replicas() const;
     [[nodiscard]] std::vector<Endpoint> all_voters() const;
+    /// Those of the newest epoch, and of the one before it, whose view may still go on.
     [[nodiscard]] std::vector<Endpoint> all_primaries() const;
     /// Who processes the counter of `stream` in order, its owner excepted; sorted.
     [[nodiscard]] std::vector<Endpoint> processors(const StreamId& stream) const;

@@ -2,6 +2,8 @@
 
 #include "consensus/engine.hpp"
 
+#include <algorithm>
+
 namespace bft::consensus {
 
 std::string to_string(const Endpoint& endpoint) {
@@ -17,6 +19,25 @@ std::string to_string(const Endpoint& endpoint) {
             return "client." + std::to_string(endpoint.client.value);
     }
     return "nobody";
+}
+
+View newest_view(const Payload& payload) {
+    View newest{};
+    const auto note = [&](View view) { newest = std::max(newest, view); };
+    if (const auto* prepare = std::get_if<Prepare>(&payload)) note(prepare->view);
+    if (const auto* commit = std::get_if<Commit>(&payload)) note(commit->view);
+    if (const auto* new_view = std::get_if<NewView>(&payload)) note(new_view->view);
+    if (const auto* cert = std::get_if<ViewCertPtr>(&payload)) note((*cert)->new_view.view);
+    if (const auto* change = std::get_if<ViewChangePtr>(&payload)) note((*change)->view);
+    if (const auto* changes = std::get_if<ViewChanges>(&payload))
+        for (const ViewChangePtr& each : changes->messages) note(each->view);
+    if (const auto* found = std::get_if<Certificates>(&payload)) {
+        for (const Prepare& each : found->prepares) note(each.view);
+        for (const NewView& each : found->new_views) note(each.view);
+        for (const Commit& each : found->commits) note(each.view);
+        for (const ViewChangePtr& each : found->view_changes) note(each->view);
+    }
+    return newest;
 }
 
 RequestProof proof_of(const Request& request) {

@@ -715,4 +715,8 @@ struct Message {
     Payload payload;
 };
 
+/// The newest view of which the payload holds what its primary said; View(0): of none but the
+/// first.
+[[nodiscard]] View newest_view(const Payload& payload);
+
 }  // namespace bft::consensus

@@ -83,6 +83,8 @@ private:
     [[nodiscard]] Result<void> check_content(const Request& request) const;
     [[nodiscard]] Result<void> check_origin(const Request& request) const;
     [[nodiscard]] Result<void> check_config_request(const Request& request) const;
+    /// Whose counter orders in `view`.
+    [[nodiscard]] Result<UsigId> orderer(View view) const;
     [[nodiscard]] Result<Digest> check_prepare(const Prepare& prepare, bool with_header) const;
     [[nodiscard]] Result<CertifiedDigests> check_commit(const Commit& commit) const;
     [[nodiscard]] Result<CertifiedDigests> check(const Message& message) const;

@@ -72,7 +72,7 @@ Result<void> Verifier::check_checkpoint(const Checkpoint& m) const {
 
 Result<void> Verifier::check_vouch(const Vouch& m) const {
     if (m.votes.size() < membership_.replicas_per_group() || m.votes.size() > positions_max ||
-        m.ordering.size() != membership_.primaries.size())
+        m.ordering.size() > positions_max)
         return malformed("vouched counters");
     return check_signature(Endpoint::replica(m.group, m.position),
                            vouch_digest(membership_.cluster, m), m.signature);
@@ -106,8 +106,9 @@ Result<void> Verifier::check_new_view(const NewView& m) const {
         return std::pair(a.group, a.position) < std::pair(b.group, b.position);
     };
     if (!increasing(m.view_changes, by_member)) return malformed("VIEW-CHANGEs not distinct");
-    const Member& primary = membership_.primaries[membership_.primary_of(m.view).value];
-    if (!checker_.certified(primary.usig, m.ui, new_view_digest(membership_.cluster, m)))
+    auto usig = orderer(m.view);
+    if (!usig) return usig.error();
+    if (!checker_.certified(*usig, m.ui, new_view_digest(membership_.cluster, m)))
         return error(Errc::refused, "the NEW-VIEW's certificate does not verify");
     return {};
 }
@@ -222,6 +223,10 @@ Result<void> Verifier::check_view_change(const ViewChange& m) const {
     if (m.barrier)
         if (auto checked = check_barrier(*m.barrier); !checked) return checked;
     if (auto checked = check_configured(m); !checked) return checked;
+    // CF11: a later epoch begins with its configuration.
+    const std::uint64_t epoch = Membership::epoch(m.view);
+    if (epoch > 0 && (!m.barrier || m.barrier->config->reigns.size() <= epoch))
+        return malformed("a view of an epoch whose configuration it does not show");
     std::size_t vouches = m.base.value == 0 ? 0 : rules::vouch_quorum(membership_);
     if (rules::vouched_base && m.vouches.size() != vouches) return malformed("number of vouches");
     if (!distinct_seats(membership_, m.vouches)) return malformed("vouches not of distinct seats");
@@ -254,7 +259,8 @@ Result<void> Verifier::check_last(const ViewChange& m) const {
         return {};
     }
     Counter expected(last.to.value);
-    const Member& primary = membership_.primaries[membership_.primary_of(last.view).value];
+    auto usig = orderer(last.view);
+    if (!usig) return usig.error();
     if (last.view.value == 0) {
         if (m.view_cert || m.from_new_view || !last.nvd.is_zero())
             return malformed("view (0,0) has no NEW-VIEW");
@@ -272,7 +278,7 @@ Result<void> Verifier::check_last(const ViewChange& m) const {
             if (last.to != new_view.slot || last.hd != new_view.hd ||
                 m.proof.ui.cv != new_view.ui.cv)
                 return malformed("not where the NEW-VIEW ends");
-            if (!checker_.certified(primary.usig, m.proof.ui, last.nvd))
+            if (!checker_.certified(*usig, m.proof.ui, last.nvd))
                 return error(Errc::refused, "the certificate of the NEW-VIEW does not verify");
             return {};
         }
@@ -283,7 +289,7 @@ Result<void> Verifier::check_last(const ViewChange& m) const {
     bool fits = m.proof.ui.cv == expected && m.proof.ui.voids == 0;
     if (rules::rigid_counters && !fits) return malformed("prepare certificate");
     Digest digest = prepare_digest(membership_.cluster, last.view, last.to, last.hd);
-    if (!checker_.certified(primary.usig, m.proof.ui, digest))
+    if (!checker_.certified(*usig, m.proof.ui, digest))
         return error(Errc::refused, "the prepare certificate does not verify");
     return {};
 }

@@ -47,6 +47,7 @@ DurableLog::DurableLog(boost::asio::io_context& loop, storage::Store& store,
                        std::uint64_t retain)
     : loop_(loop),
       store_(store),
+      genesis_(membership),
       membership_(membership),
       failed_(std::move(failed)),
       retention_(store, membership, retain),
@@ -74,6 +75,8 @@ void DurableLog::append(const Endpoint& owner, std::vector<consensus::Persist> r
     for (consensus::Persist& persist : records) {
         pending.durable = pending.durable || persist.durable;
         bytes += rough_size(persist.record);
+        if (const auto* barrier = std::get_if<consensus::BarrierRecord>(&persist.record))
+            follow(*barrier->barrier->config);
         Bytes key = key_of(owner, persist.record);
         pending.entries.push_back({owner, std::move(key), std::move(persist.record)});
     }
@@ -87,6 +90,12 @@ void DurableLog::append(const Endpoint& owner, std::vector<consensus::Persist> r
     if (!wake) return;
     urgent_ = true;
     wake_.notify_one();
+}
+
+void DurableLog::follow(const consensus::Configuration& configuration) {
+    if (configuration.version <= membership_.version) return;
+    consensus::follow(membership_, configuration);
+    membership_.version = configuration.version;
 }
 
 Bytes DurableLog::key_of(const Endpoint& owner, const LogRecord& record) const {

@@ -59,7 +59,7 @@ public:
                                                                              Position position);
 
     /// Of every configuration that an engine of ours has followed.
-    Result<void> load_barriers(std::vector<consensus::BarrierCertPtr>& barriers) const;
+    Result<void> load_barriers(std::vector<consensus::BarrierCertPtr>& barriers);
 
     // LogReader; thread-safe. What is still queued is not seen.
     [[nodiscard]] std::optional<consensus::Prepare> prepare(PrimaryId primary,
@@ -127,7 +127,10 @@ private:
 
     boost::asio::io_context& loop_;
     storage::Store& store_;
-    const consensus::Membership& membership_;
+    const consensus::Membership& genesis_;
+    consensus::Membership membership_;  ///< as of the newest configuration in the log
+    /// What lies under a primary's name, or a member's: later ones have theirs (loop's thread).
+    void follow(const consensus::Configuration& configuration);
     std::function<void(Error)> failed_;
 
     mutable std::mutex mutex_;

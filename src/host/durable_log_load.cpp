@@ -183,10 +183,12 @@ Result<void> DurableLog::load_views(Replica::Recovered& log, GroupId group, Posi
     return {};
 }
 
-Result<void> DurableLog::load_barriers(std::vector<consensus::BarrierCertPtr>& barriers) const {
-    return scan<consensus::BarrierRecord>(
-        keys::Builder(Kind::barrier).finish(), {},
-        [&](consensus::BarrierRecord&& r) { barriers.push_back(std::move(r.barrier)); });
+Result<void> DurableLog::load_barriers(std::vector<consensus::BarrierCertPtr>& barriers) {
+    return scan<consensus::BarrierRecord>(keys::Builder(Kind::barrier).finish(), {},
+                                          [&](consensus::BarrierRecord&& r) {
+                                              follow(*r.barrier->config);
+                                              barriers.push_back(std::move(r.barrier));
+                                          });
 }
 
 Result<void> DurableLog::load_voids(std::vector<consensus::VoidCert>& voids) const {
@@ -204,7 +206,7 @@ Result<void> DurableLog::load_equivocations(
 
 // Those of the slots since the snapshot; all others were delivered before it.
 void DurableLog::load_bodies(Replica::Recovered& log, GroupId group) const {
-    consensus::ConfigHistory configs(membership_);
+    consensus::ConfigHistory configs(genesis_);
     for (const consensus::BarrierCertPtr& barrier : log.barriers) configs.skip_to(barrier);
     auto load = [&](const consensus::Header& header) {
         // Configurations are on partition 0 and for every group.

@@ -23,12 +23,16 @@ constexpr std::uint64_t steps_per_retention = 16;
 // asked for.
 constexpr std::uint64_t waiting_slots = 1024;
 
+// Whoever came after the mark has said nothing before it.
+Counter at(const std::vector<Counter>& counters, std::size_t place) {
+    return place < counters.size() ? counters[place] : Counter(0);
+}
+
 }  // namespace
 
 Retention::Retention(const storage::Store& store, const consensus::Membership& membership,
                      std::uint64_t retain)
     : store_(store),
-      membership_(membership),
       retain_(retain),
       cut_(membership.primaries.size()),
       swept_(membership.primaries.size()) {}
@@ -102,7 +106,7 @@ void Retention::note_snapshot(const Endpoint& owner, const consensus::SnapshotRe
     for (const consensus::VoteTrack& track : record.votes) mark.votes.push_back(track.processed);
     std::deque<Mark>& marks = owners_[owner].marks;
     for (std::size_t p = 0; p < record.ordering.size(); ++p) {
-        Counter before = marks.empty() ? Counter(0) : marks.back().ordering[p];
+        Counter before = marks.empty() ? Counter(0) : at(marks.back().ordering, p);
         mark.ordering.push_back(std::max(before, reached(record.ordering[p], record.slot)));
     }
     marks.push_back(std::move(mark));
@@ -119,7 +123,7 @@ void Retention::note_prepare(const Endpoint& owner, const consensus::Prepare& pr
     std::deque<Mark>& marks = owners_[owner].marks;
     std::uint64_t step = std::max<std::uint64_t>(retain_ / steps_per_retention, 1);
     if (!marks.empty() && prepare.slot.value < marks.back().slot.value + step) return;
-    Mark mark{prepare.slot, {}, std::vector<Counter>(cut_.size())};
+    Mark mark{prepare.slot, {}, std::vector<Counter>(owner.index + 1)};
     mark.ordering[owner.index] = prepare.ui.cv;
     marks.push_back(std::move(mark));
     while (marks.size() > 1 && marks[1].slot.value + retain_ <= prepare.slot.value)
@@ -130,13 +134,19 @@ void Retention::note_prepare(const Endpoint& owner, const consensus::Prepare& pr
 // What every owner can do without.
 void Retention::find_floor() {
     Slot floor = generation_;
+    std::size_t primaries = cut_.size();
+    for (const auto& [endpoint, owner] : owners_)
+        if (!owner.marks.empty())
+            primaries = std::max(primaries, owner.marks.front().ordering.size());
+    cut_.resize(primaries);
+    swept_.resize(primaries);
     std::vector<Counter> cut(cut_.size(), Counter(~std::uint64_t{0}));
     for (const auto& [endpoint, owner] : owners_) {
         if (owner.marks.empty() || owner.marks.front().slot.value + retain_ > generation_.value)
             return;
         floor = std::min(floor, owner.marks.front().slot);
         for (std::size_t p = 0; p < cut.size(); ++p)
-            cut[p] = std::min(cut[p], owner.marks.front().ordering[p]);
+            cut[p] = std::min(cut[p], at(owner.marks.front().ordering, p));
         if (endpoint.role == Endpoint::Role::primary)
             cut[endpoint.index] = std::min(cut[endpoint.index], owner.kept_from);
     }

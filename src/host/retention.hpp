@@ -58,7 +58,6 @@ private:
     Result<void> sweep_expired(storage::Batch& batch);
 
     const storage::Store& store_;
-    const consensus::Membership& membership_;
     std::uint64_t retain_;
     std::map<consensus::Endpoint, Owner> owners_;
     Slot generation_{};           ///< of what is written now: the newest snapshot

@@ -17,6 +17,7 @@ DatabaseVoterRole::DatabaseVoterRole(Environment& environment, VoterId self,
     : environment_(environment),
       self_(self),
       told_(environment.genesis.version),
+      voter_hosts_(environment.membership.voters),
       options_(options),
       executor_options_(std::move(executor_options)),
       application_(application),
@@ -301,6 +302,7 @@ void DatabaseVoterRole::on_exported(const consensus::ChunkExport& asked,
 }
 
 void DatabaseVoterRole::pump() {
+    note_replaced();
     if (guard_) pump_guard();
     if (engine_) pump_voter();
     follow_config();
@@ -315,6 +317,13 @@ void DatabaseVoterRole::follow_config() {
     if (!engine_ || !environment_.configured || engine_->config().version <= told_) return;
     told_ = engine_->config().version;
     environment_.configured(engine_->config());
+}
+
+void DatabaseVoterRole::note_replaced() {
+    const auto& hosts = environment_.membership.voters;
+    for (std::uint32_t d = 0; guard_ && d < hosts.size(); ++d)
+        if (voter_hosts_[d] != hosts[d]) guard_->replaced(VoterId(d));
+    voter_hosts_ = hosts;
 }
 
 void DatabaseVoterRole::pump_voter() {

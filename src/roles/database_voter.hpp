@@ -63,6 +63,7 @@ private:
     void pump();
     void pump_voter();
     void follow_config();
+    void note_replaced();
     void pump_guard();
     void give_to_executor();
     void asked(const consensus::Verified& message, TimePoint now);
@@ -73,7 +74,8 @@ private:
 
     Environment& environment_;
     VoterId self_;
-    ConfigVersion told_;  ///< to Environment::configured
+    ConfigVersion told_;               ///< to Environment::configured
+    std::vector<HostId> voter_hosts_;  ///< whose databases the guard knows
     consensus::VoterOptions options_;
     database::ExecutorOptions executor_options_;
     const catalog::Application& application_;

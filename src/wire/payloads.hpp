@@ -1,6 +1,6 @@
 // Every kind of payload, to and from its place in a Frame. To add one: a message and a oneof field
-// in wire.proto, its shape in shapes.cpp, and here write() and read() and its case in
-// read_payload().
+// in wire.proto, its shape in shapes.cpp, write_to() in payloads.cpp, and read() and its case in
+// payloads_read.cpp.
 #pragma once
 
 #include "wire/parts.hpp"

@@ -34,6 +34,9 @@ struct Shape {
     std::size_t bytes_min = 0;
 };
 
+/// More than any message has.
+inline constexpr std::size_t shape_fields_max = 64;
+
 extern const Shape frame_shape;
 extern const Shape record_shape;
 extern const Shape request_content_shape;

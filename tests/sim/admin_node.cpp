@@ -55,6 +55,7 @@ ConfigChange AdminNode::some_change() {
         if (prng_.chance(600)) change.moves.clear();
         replace_someone(change);
         replace_database(change);
+        if (prng_.chance(300)) replace_primary(change);
         change.held = held_by(now, change);
     }
     if (client_changes_ < cluster_.plan.client_changes && prng_.chance(600)) change_clients(change);
@@ -134,6 +135,25 @@ void AdminNode::replace_database(ConfigChange& change) {
     }
 }
 
+// One that is correct and there stays among those who lead now: else nobody orders the change.
+void AdminNode::replace_primary(ConfigChange& change) {
+    const Membership& membership = cluster_.membership;
+    std::vector<PrimaryId> reign;
+    if (!membership.reigns.empty()) reign = membership.reigns.back();
+    for (std::uint32_t p = 0; membership.reigns.empty() && p < membership.primaries.size(); ++p)
+        reign.emplace_back(p);
+    const PrimaryId out = reign[prng_.below(reign.size())];
+    bool another = std::any_of(reign.begin(), reign.end(), [&](PrimaryId p) {
+        return p != out && !faulty(Endpoint::primary(p));
+    });
+    if (!another) return;
+    HostId host(cluster_.plan.machines() * (1 + hosts_) +
+                membership.primaries[out.value].host.value % cluster_.plan.machines());
+    ++hosts_;
+    introduce(host, change);
+    change.primaries.push_back({out, {host, UsigId(newest_usig_++)}, {1}});
+}
+
 void AdminNode::introduce(HostId host, ConfigChange& change) {
     const std::string name = "host" + std::to_string(host.value);
     AddHost added{host, {name, name + ":7000", cluster_.tokens.host_key(host)}};
@@ -165,6 +185,8 @@ void AdminNode::change_something() {
         ++replaced_;
         if (prng_.chance(400)) strike_dead(Endpoint::replica(each.group, each.position));
     }
+    for (const ReplacePrimary& each : change.primaries)
+        if (prng_.chance(400)) strike_dead(Endpoint::primary(each.primary));
     wanted_ = change.version;
     request_ = sign(std::move(change));
     rival_ = nullptr;
@@ -196,7 +218,6 @@ void AdminNode::receive(const Network::Packet& packet) {
     const auto* barrier = std::get_if<BarrierCertPtr>(&packet->payload());
     const Configuration before = history_.newest();
     if (barrier == nullptr || !history_.skip_to(*barrier)) return;
-    on_barrier(*barrier);
     tell_clients(before);
     if (!wanted_ || *wanted_ > version()) return;
     wanted_.reset();

@@ -20,7 +20,6 @@ public:
     void receive(const Network::Packet& packet) override;
 
     /// What happens to the members of the cluster is the world's business.
-    std::function<void(const consensus::BarrierCertPtr&)> on_barrier;
     std::function<bool(const consensus::Endpoint&)> caught_up;
     std::function<void(const consensus::Endpoint&)> strike_dead;
     /// A client came, has another key (it had `before`), or went (no key).
@@ -37,6 +36,7 @@ private:
     [[nodiscard]] consensus::ConfigChange some_change();
     void replace_someone(consensus::ConfigChange& change);
     void replace_database(consensus::ConfigChange& change);
+    void replace_primary(consensus::ConfigChange& change);
     void introduce(HostId host, consensus::ConfigChange& change);
     void change_clients(consensus::ConfigChange& change);
     void tell_clients(const consensus::Configuration& before);

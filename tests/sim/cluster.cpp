@@ -121,14 +121,15 @@ std::unique_ptr<SimTpm> Cluster::make_tpm() {
     return std::make_unique<SimTpm>(time, tokens, checker, speed, split());
 }
 
-void Cluster::configured(const BarrierCertPtr& barrier) {
-    if (!configs.skip_to(barrier)) return;
+bool Cluster::configured(const BarrierCertPtr& barrier) {
+    if (!configs.skip_to(barrier)) return false;
     follow(membership, configs.newest());
     for (const auto& [host, key] : configs.newest().hosts) {
         if (host.value < tpms.size()) continue;
         clocks.resize(host.value + 1);
         while (tpms.size() <= host.value) tpms.push_back(make_tpm());
     }
+    return true;
 }
 
 Cluster::Cluster(const Plan& the_plan, bool log)

@@ -104,8 +104,8 @@ struct Cluster {
         if (trace.text()) trace.line(time.now(), consensus::to_string(node) + " " + what);
         if (listener) listener(node, what);
     }
-    /// A later configuration is in force: its hosts exist from now on.
-    void configured(const consensus::BarrierCertPtr& barrier);
+    /// A later configuration is in force: its hosts exist from now on. False: it was known.
+    bool configured(const consensus::BarrierCertPtr& barrier);
     /// Replacements of a host fail with the machine that it was, unless that is gone for good.
     [[nodiscard]] std::uint32_t machine_of(const consensus::Endpoint& node) const {
         return membership.host_of(node)->value % plan.machines();
@@ -157,6 +157,8 @@ struct Cluster {
     } death;
     bool count_moments = false;
     std::map<std::pair<consensus::Endpoint, Moment>, std::uint64_t> moments_seen;
+    /// Somebody has a configuration in force.
+    std::function<void(const consensus::BarrierCertPtr&)> on_barrier;
     std::function<void(const consensus::Endpoint&)> on_death;
     std::map<std::string, std::uint64_t, std::less<>> reached;
     std::uint64_t suspicions = 0;     ///< of correct replicas

@@ -243,7 +243,7 @@ bool EngineNode::knows_enough(const Verified& message) {
     const Configuration& mine = configs.newest();
     const Configuration& all = cluster_.configs.newest();
     if (mine.groups == cluster_.membership.groups && mine.clients == all.clients &&
-        mine.admins == all.admins)
+        mine.admins == all.admins && mine.reigns == cluster_.membership.reigns)
         return true;
     if (known_version_ != mine.version) {
         known_version_ = mine.version;
@@ -370,6 +370,10 @@ void EngineNode::observe(const LogRecord& record) {
         checker.header(header->header);
     } else if (const auto* new_view = std::get_if<NewViewRecord>(&record)) {
         checker.new_view(new_view->new_view);
+    } else if (const auto* barrier = std::get_if<BarrierRecord>(&record)) {
+        cluster_.time.after(Duration{}, [this, shown = barrier->barrier] {
+            if (cluster_.on_barrier) cluster_.on_barrier(shown);
+        });
     } else if (correct_ && replica_ != nullptr) {
         if (const auto* commit = std::get_if<CommitRecord>(&record))
             checker.counted(self_, commit->commit);

@@ -328,7 +328,7 @@ bool VoterNode::rewrite(Send& send) {
     if (auto* root = std::get_if<DbCheckpoint>(&send.payload);
         root != nullptr && lies.wrong_roots && prng_.chance(500)) {
         root->root.bytes[0] ^= static_cast<std::uint8_t>(prng_.between(1, 255));
-        root->signature = signer_.sign(db_checkpoint_digest(cluster_.membership.cluster, *root));
+        root->signature = signer_->sign(db_checkpoint_digest(cluster_.membership.cluster, *root));
     }
     auto* reply = std::get_if<DbReply>(&send.payload);
     return reply == nullptr || rewrite(*reply);

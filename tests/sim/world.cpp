@@ -94,7 +94,7 @@ void World::build() {
                                                      plan.client_lies, prng.split());
     if (plan.moves_every > Duration{}) {
         admin = std::make_unique<AdminNode>(cluster, Prng(plan.seed ^ 0xad314));
-        admin->on_barrier = [this](const BarrierCertPtr& barrier) { welcome(barrier); };
+        cluster.on_barrier = [this](const BarrierCertPtr& barrier) { welcome(barrier); };
         admin->caught_up = [this](const Endpoint& node) { return caught_up(node); };
         admin->on_client = [this](ClientId client, const Bytes& before, const Bytes& key) {
             follow_client(client, before, key);
@@ -120,7 +120,7 @@ void World::start() {
         if (plan.chaotic_start)
             wait = Duration(prng.below(static_cast<std::uint64_t>(plan.chaos.count())));
         if (wait == Duration{}) return node->boot();
-        cluster.time.after(wait, [&node] { node->boot(); });
+        cluster.time.after(wait, [booted = node.get()] { booted->boot(); });
     };
     for (auto& replica : replicas) later(replica);
     for (auto& voter : voters) later(voter);
@@ -153,7 +153,7 @@ EngineNode* World::replica(std::uint32_t group, std::uint32_t position) {
 // barriers up to the one that brought it (CF9), and with nothing else.
 void World::welcome(const BarrierCertPtr& barrier) {
     const std::vector<HostId> databases = cluster.membership.voters;
-    cluster.configured(barrier);
+    if (!cluster.configured(barrier)) return;
     for (std::uint32_t d = 0; d < databases.size(); ++d) {
         if (cluster.membership.voters[d] == databases[d]) continue;
         voters[d]->move_to(cluster.membership.voters[d]);
@@ -163,7 +163,11 @@ void World::welcome(const BarrierCertPtr& barrier) {
     for (const Endpoint& self : cluster.membership.all_replicas()) {
         if (cluster.nodes.contains(self)) continue;
         joined_[self] = barrier->slot;
-        join(self);
+        join(self, replicas);
+    }
+    while (primaries.size() < cluster.membership.primaries.size()) {
+        join(Endpoint::primary(PrimaryId(static_cast<std::uint32_t>(primaries.size()))), primaries);
+        cluster.reach("a primary is replaced");
     }
 }
 
@@ -184,21 +188,25 @@ void World::follow_client(ClientId client, const Bytes& before, const Bytes& key
     node->restart(key, stopped_);
 }
 
-void World::join(const Endpoint& member) {
+void World::join(const Endpoint& member, std::vector<std::unique_ptr<EngineNode>>& nodes) {
     auto node = std::make_unique<EngineNode>(cluster, member);
     EngineNode* booted = node.get();
-    replicas.push_back(std::move(node));
+    nodes.push_back(std::move(node));
     std::vector<Persist> known;
     for (BarrierCertPtr each = cluster.configs.after(ConfigVersion(0)); each != nullptr;
          each = cluster.configs.after(each->config->version))
         known.push_back({BarrierRecord{each}});
     booted->mutable_disk().append(std::move(known), [] {});
-    cluster.reach("a member is replaced");
+    if (member.role == Endpoint::Role::replica) cluster.reach("a member is replaced");
     cluster.time.after(Duration(prng.below(800'000'000)) + 20ms, [booted] { booted->boot(); });
 }
 
 bool World::caught_up(const Endpoint& node) const {
     if (struck_.contains(node)) return false;
+    if (node.role == Endpoint::Role::primary) {
+        const EngineNode* primary = primaries.at(node.index).get();
+        return primary == nullptr || primary->up();
+    }
     auto joined = joined_.find(node);
     if (joined == joined_.end()) return true;
     for (const auto& each : replicas)
@@ -208,12 +216,13 @@ bool World::caught_up(const Endpoint& node) const {
 }
 
 void World::strike_dead(const Endpoint& node) {
-    for (auto& each : replicas) {
-        if (each->self() != node || !cluster.correct(node)) continue;
-        each->crash();
-        each->stay_away(true);
-        struck_.insert(node);
-    }
+    for (auto* nodes : {&primaries, &replicas})
+        for (auto& each : *nodes) {
+            if (!each || each->self() != node || !cluster.correct(node)) continue;
+            each->crash();
+            each->stay_away(true);
+            struck_.insert(node);
+        }
 }
 
 bool World::on_machine(const EngineNode& node, std::uint32_t machine) const {

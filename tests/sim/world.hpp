@@ -100,7 +100,7 @@ private:
     void build();
     void welcome(const consensus::BarrierCertPtr& barrier);
     void follow_client(ClientId client, const Bytes& before, const Bytes& key);
-    void join(const consensus::Endpoint& member);
+    void join(const consensus::Endpoint& member, std::vector<std::unique_ptr<EngineNode>>& nodes);
     [[nodiscard]] bool on_machine(const EngineNode& node, std::uint32_t machine) const;
     bool stopped_ = false;  ///< no client calls any more
     std::map<consensus::Endpoint, Slot> joined_;

@@ -203,7 +203,8 @@ void Primary::receive(const Verified& message, Now now) {
     } else if (const auto* status = std::get_if<Status>(&message.payload()))
         on_status(message.from(), *status, now);
     else if (const auto* change = std::get_if<ViewChangePtr>(&message.payload())) {
-        if (auto proof = equivocation_.inspect(message)) convict(*proof);
+        if (membership_.knows((*change)->view))
+            if (auto proof = equivocation_.inspect(message)) convict(*proof);
         on_view_change(*change, now);
     } else if (const auto* proof = std::get_if<EquivocationProof>(&message.payload()))
         convict(*proof);

@@ -26,6 +26,7 @@ void Primary::resign(Now) {
 // C22: an old primary that goes on harms nobody, but nobody listens either.
 void Primary::leave_view(View view) {
     if (view <= view_) return;
+    if (!membership_.knows(view)) return;  // a STATUS shows where its configuration is
     give_up();
     view_ = view;
     new_view_.reset();
@@ -53,7 +54,8 @@ void Primary::give_up() {
 // -----------------------------------------------------------------------------
 
 void Primary::on_view_change(const ViewChangePtr& change, Now now) {
-    if (membership_.primary_of(change->view) != self_) return;
+    if (!membership_.knows(change->view) && change->barrier) on_barrier(change->barrier);
+    if (!membership_.knows(change->view) || membership_.primary_of(change->view) != self_) return;
     std::pair member{change->group, change->position};
     if (change->view == view_ && new_view_) {
         // It lacks the NEW-VIEW (VC9).

@@ -53,6 +53,7 @@ Replica::Replica(const Membership& membership, GroupId group, Position position,
 void Replica::receive(const Verified& message, Now now) {
     now_ = now.mono;
     const Payload& payload = message.payload();
+    if (!knows_primaries_of(payload, now)) return;
     inspect(message);
     if (const auto* body = std::get_if<Body>(&payload)) {
         // With requests only: what a STATUS sets off must not be more STATUS.
@@ -219,7 +220,9 @@ void Replica::on_status(const Endpoint& from, const Status& status) {
     auto bounded = [&](Counter seen, Counter processed) {
         return Counter(std::min(seen.value, processed.value + options_.window));
     };
-    for (std::size_t p = 0; p < ordering_.size(); ++p) {
+    if (!membership_.knows(status.view) && status.config > configs_.newest().version)
+        config_wanted_ = true;
+    for (std::size_t p = 0; p < std::min(ordering_.size(), status.ordering_seen.size()); ++p) {
         auto& stream = ordering_[p].stream;
         stream.heard_of(bounded(status.ordering_seen[p], stream.processed()));
     }

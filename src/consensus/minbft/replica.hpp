@@ -340,6 +340,7 @@ private:
 
     // replica_members.cpp: who counts where (CF4)
     void follow_members();
+    [[nodiscard]] bool knows_primaries_of(const Payload& payload, Now now);
     [[nodiscard]] bool known(GroupId group, Position position) const {
         return membership_.usig_of(Endpoint::replica(group, position)).has_value();
     }

@@ -3,6 +3,7 @@
 #include "consensus/config_change.hpp"
 #include "consensus/minbft/replica.hpp"
 #include "consensus/rules.hpp"
+#include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
 
@@ -20,9 +21,25 @@ void Replica::follow_members() {
     accepts_.resize(std::max(accepts_.size(), places));
     asked_.resize(std::max(asked_.size(), places));
     leases_.resize(std::max(leases_.size(), places));
+    while (ordering_.size() < membership_.primaries.size()) {
+        ordering_.emplace_back(options_.window);
+        ordering_.back().track.tip_digest = genesis_header_digest(membership_.cluster);
+    }
     // Rules that are not known here: to guess would be to fork.
     if (const std::uint64_t level = configs_.newest().features(); level > options_.features)
         halt(delivered_, too_new(level, options_.features));
+}
+
+// CF11: who leads a view of a later epoch is known by its configuration only, which a VIEW-CHANGE
+// brings along and others show who ask.
+bool Replica::knows_primaries_of(const Payload& payload, Now now) {
+    const View newest = newest_view(payload);
+    if (membership_.knows(newest)) return true;
+    if (const auto* change = std::get_if<ViewChangePtr>(&payload); change && (*change)->barrier)
+        on_barrier((*change)->barrier, now);
+    if (membership_.knows(newest)) return true;
+    config_wanted_ = true;
+    return false;
 }
 
 // What a kept CONFIG at the chain's tip would put in force; null: none, or its body is not here.

@@ -39,7 +39,7 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
         return error(Errc::refused, too_new(configs_.newest().features(), options_.features));
     if (log.snapshot) {
         const SnapshotRecord& s = *log.snapshot;
-        if (s.votes.size() > votes_.size() || s.ordering.size() != ordering_.size())
+        if (s.votes.size() > votes_.size() || s.ordering.size() > ordering_.size())
             return error(Errc::io, "the log's snapshot is of another membership");
         chain_.restart_at(s.slot, s.hd, s.ts_ms, s.next_seq);
         delivered_ = ready_to_ = s.slot;
@@ -47,7 +47,7 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
         for (const auto& [at, item] : s.unfinished) unfinished_[item.rid] = {at, item};
         null_digest_ = s.null_digest;
         for (std::size_t j = 0; j < s.votes.size(); ++j) votes_[j].track = s.votes[j];
-        for (std::size_t p = 0; p < ordering_.size(); ++p) ordering_[p].track = s.ordering[p];
+        for (std::size_t p = 0; p < s.ordering.size(); ++p) ordering_[p].track = s.ordering[p];
         snapshot_ = log.snapshot;
     }
     stable_ = log.stable;

@@ -362,11 +362,10 @@ Counter Replica::vouched_for(const StreamId& stream) const {
     std::vector<Counter> counters;
     for (const auto& vouch : vouches_) {
         if (!vouch || !active(vouch->position)) continue;
-        if (stream.kind == StreamId::Kind::vote && stream.position.value >= vouch->votes.size())
-            continue;
-        counters.push_back(stream.kind == StreamId::Kind::ordering
-                               ? vouch->ordering[stream.primary.value]
-                               : vouch->votes[stream.position.value]);
+        const bool orders = stream.kind == StreamId::Kind::ordering;
+        const auto& told = orders ? vouch->ordering : vouch->votes;
+        const std::size_t place = orders ? stream.primary.value : stream.position.value;
+        if (place < told.size()) counters.push_back(told[place]);
     }
     std::uint32_t quorum = rules::adoption_quorum(membership_);
     if (counters.size() < quorum) return Counter(0);

@@ -58,7 +58,7 @@ void Replica::suspect_if_due(Now now) {
         asked_[position_.value].reset();
         return;
     }
-    View wanted = view_.next();
+    View wanted = membership_.after(view_);
     if (suspicion_ != why->first)
         out_.events.push_back(
             {Event::Kind::suspected, primary(), {}, wanted.value, std::move(why->second)});
@@ -93,6 +93,10 @@ void Replica::trigger_if_quorum(Now now) {
 // VC2: whatever group complains, all leave the view; a TC floods by being sent on once.
 void Replica::on_trigger(const TriggerCertificate& trigger, Now now) {
     if (trigger.view <= view_) return;
+    if (!membership_.knows(trigger.view)) {
+        config_wanted_ = true;
+        return;
+    }
     enter_view(trigger.view, trigger, now);
     view_change_due_ = true;
     resend_at_ = {};

@@ -285,6 +285,47 @@ TEST(ReplaceVoter, AnotherHostAnswersAndEveryPartitionNotices) {
               std::string::npos);
 }
 
+TEST(ReplacePrimary, LeadsFromTheNextEpochOn) {
+    Configuration now = configuration_of(three_groups());
+    ConfigChange change = nothing_yet(now);
+    change.hosts.push_back(new_host(77));
+    change.primaries.push_back({PrimaryId(0), {HostId(77), UsigId(901)}, {8}});
+    EXPECT_EQ(parts_of(change), std::vector<PartitionId>{PartitionId(0)});
+    auto back = decode_change(encode(change));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(*back, change);
+    auto next = apply(now, change);
+    ASSERT_TRUE(next) << next.error().what;
+    Membership membership = three_groups();
+    const View later(std::uint64_t{1} << 32);
+    EXPECT_FALSE(membership.knows(later));
+    follow(membership, *next);
+    EXPECT_TRUE(membership.knows(later));
+    EXPECT_FALSE(membership.knows(View(std::uint64_t{2} << 32)));
+    EXPECT_EQ(membership.primary_of(View(2)), PrimaryId(0)) << "as it was in views of before";
+    EXPECT_EQ(membership.primary_of(later), PrimaryId(2));
+    EXPECT_EQ(membership.primary_of(later.next()), PrimaryId(1));
+    EXPECT_EQ(membership.after(View(7)), later);
+    EXPECT_EQ(membership.after(later), later.next());
+    EXPECT_EQ(membership.usig_of(Endpoint::primary(PrimaryId(2))), UsigId(901));
+    EXPECT_EQ(membership.all_primaries().size(), 3u);
+    auto again = decode_configuration(encode(*next));
+    ASSERT_TRUE(again);
+    EXPECT_EQ(configuration_digest(*again), configuration_digest(*next));
+
+    auto why = [&](std::uint32_t out, HostId host, UsigId usig) {
+        ConfigChange other = nothing_yet(*next);
+        other.primaries.push_back({PrimaryId(out), {host, usig}, {8}});
+        auto applied = apply(*next, other);
+        return applied ? std::string() : applied.error().what;
+    };
+    EXPECT_NE(why(0, HostId(0), UsigId(902)).find("replaced before"), std::string::npos);
+    EXPECT_NE(why(1, HostId(77), UsigId(902)).find("a primary already"), std::string::npos);
+    EXPECT_NE(why(1, HostId(0), UsigId(901)).find("used before"), std::string::npos);
+    EXPECT_NE(why(1, HostId(78), UsigId(902)).find("not known"), std::string::npos);
+    EXPECT_EQ(why(1, HostId(0), UsigId(902)), "");
+}
+
 TEST(SetClient, ComesChangesItsKeyAndGoes) {
     Configuration now = configuration_of(three_groups());
     ConfigChange change = nothing_yet(now);
