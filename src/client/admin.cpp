@@ -33,22 +33,25 @@ Result<std::vector<crypto::SigningKey>> load_keys(const std::vector<std::string>
 
 Result<consensus::Body> sign_change(const Config& config, consensus::ConfigChange change,
                                     const std::vector<crypto::SigningKey>& keys) {
-    if (config.admins.quorum == 0)
+    return sign_change(config.cluster, config.admins, std::move(change), keys);
+}
+
+Result<consensus::Body> sign_change(const Digest& cluster, const consensus::AdminKeys& admins,
+                                    consensus::ConfigChange change,
+                                    const std::vector<crypto::SigningKey>& keys) {
+    if (admins.quorum == 0)
         return error(Errc::refused, "this cluster has no admin keys: its configuration is fixed");
-    const Digest digest = consensus::change_digest(config.cluster, change);
+    const Digest digest = consensus::change_digest(cluster, change);
     std::map<std::uint32_t, Bytes> signatures;
     for (const crypto::SigningKey& key : keys) {
-        auto found =
-            std::find(config.admins.keys.begin(), config.admins.keys.end(), key.public_key());
-        if (found == config.admins.keys.end())
+        auto found = std::find(admins.keys.begin(), admins.keys.end(), key.public_key());
+        if (found == admins.keys.end())
             return error(Errc::refused, "one of the keys is no admin key of this cluster");
-        signatures[static_cast<std::uint32_t>(found - config.admins.keys.begin())] =
-            key.sign(digest);
+        signatures[static_cast<std::uint32_t>(found - admins.keys.begin())] = key.sign(digest);
     }
-    if (signatures.size() < config.admins.quorum)
+    if (signatures.size() < admins.quorum)
         return error(Errc::refused, std::to_string(signatures.size()) + " admin key(s) given, " +
-                                        std::to_string(config.admins.quorum) +
-                                        " must sign together");
+                                        std::to_string(admins.quorum) + " must sign together");
     change.signatures.clear();
     for (auto& [key, signature] : signatures)
         change.signatures.push_back({key, std::move(signature)});
@@ -111,7 +114,9 @@ void Admin::on_frame(ByteView key, const Bytes& frame) {
     auto message = wire::decode(frame);
     if (host == host_by_key_.end() || !message) return;
     if (message->to != Endpoint::of_client(config_.id)) return;
-    if (message->from.role != Endpoint::Role::replica) return;
+    if (message->from.role != Endpoint::Role::replica &&
+        message->from.role != Endpoint::Role::primary)
+        return;
     if (membership_.host_of(message->from) != host->second) return;
     note(*message);
 }
@@ -119,6 +124,10 @@ void Admin::on_frame(ByteView key, const Bytes& frame) {
 void Admin::note(const consensus::Message& message) {
     const GroupId coordinators = *history_.newest().owner(PartitionId(0));
     const Position position(message.from.index);
+    if (const auto* known = std::get_if<consensus::FetchConfig>(&message.payload);
+        known != nullptr && known->features > 0)
+        features_[message.from] = known->features;
+    if (message.from.role != Endpoint::Role::replica) return;
     if (const auto* barrier = std::get_if<consensus::BarrierCertPtr>(&message.payload)) {
         if (!*barrier || (*barrier)->config->version <= history_.newest().version) return;
         if (!verifier_.verify(message) || !history_.skip_to(*barrier)) return;
@@ -165,6 +174,23 @@ Result<consensus::Configuration> Admin::current(Duration patience) {
                      " hosts are linked");
 }
 
+std::vector<Endpoint> Admin::members() const {
+    consensus::Membership now = membership_;
+    if (history_.changed()) consensus::follow(now, history_.newest());
+    std::vector<Endpoint> all = now.all_primaries();
+    for (const Endpoint& replica : now.all_replicas()) all.push_back(replica);
+    return all;
+}
+
+std::map<Endpoint, std::uint64_t> Admin::features(Duration patience) {
+    features_.clear();
+    const std::vector<Endpoint> all = members();
+    (void)wait(
+        patience, [&] { send(all, consensus::FetchConfig{history_.newest().version}); },
+        [&] { return features_.size() >= all.size(); });
+    return features_;
+}
+
 Result<consensus::BarrierCertPtr> Admin::order(const consensus::Body& request, Duration patience) {
     auto change = consensus::decode_change(request->op);
     if (!change) return change.error();
@@ -186,8 +212,11 @@ Result<consensus::BarrierCertPtr> Admin::order(const consensus::Body& request, D
     if (history_.newest().version >= wanted->version) {
         consensus::BarrierCertPtr barrier =
             history_.after(ConfigVersion(wanted->version.value - 1));
-        // Changes are moves. The rest may differ: clients are not told who the voters are.
-        if (barrier->config->owners == wanted->owners) return barrier;
+        // The rest may differ: clients are not told who the voters are.
+        const consensus::Configuration& made = *barrier->config;
+        if (made.owners == wanted->owners && made.clients == wanted->clients &&
+            made.admins == wanted->admins && made.parameters == wanted->parameters)
+            return barrier;
         return error(Errc::refused, "another change came first and made version " +
                                         std::to_string(wanted->version.value));
     }

@@ -23,6 +23,11 @@ namespace bft::client {
 [[nodiscard]] Result<consensus::Body> sign_change(const Config& config,
                                                   consensus::ConfigChange change,
                                                   const std::vector<crypto::SigningKey>& keys);
+/// Likewise, where the admin keys are not those of the cluster file any more.
+[[nodiscard]] Result<consensus::Body> sign_change(const Digest& cluster,
+                                                  const consensus::AdminKeys& admins,
+                                                  consensus::ConfigChange change,
+                                                  const std::vector<crypto::SigningKey>& keys);
 
 class Admin {
 public:
@@ -39,6 +44,12 @@ public:
     /// force.
     [[nodiscard]] Result<consensus::BarrierCertPtr> order(const consensus::Body& request,
                                                           Duration patience);
+
+    /// The highest feature level that each active replica and each primary says that its program
+    /// knows; those who did not say so in time are absent.
+    [[nodiscard]] std::map<consensus::Endpoint, std::uint64_t> features(Duration patience);
+    /// Of whom features() should speak.
+    [[nodiscard]] std::vector<consensus::Endpoint> members() const;
 
     /// Hosts that are linked.
     [[nodiscard]] std::size_t connected() const { return up_.size(); }
@@ -63,6 +74,7 @@ private:
     /// Positions of the coordinators' group that know nothing newer than we do.
     std::set<Position> up_to_date_;
     std::map<Position, std::string> refusals_;
+    std::map<consensus::Endpoint, std::uint64_t> features_;
     boost::asio::io_context io_;
     std::unique_ptr<boost::asio::ssl::context> tls_;
     std::unique_ptr<net::Links> links_;

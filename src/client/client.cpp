@@ -164,7 +164,8 @@ private:
 constexpr std::size_t bytes_per_frame = 2 * 1024 * 1024;
 constexpr std::size_t requests_per_frame = 512;
 
-client::CoreOptions core_options(const Options& options, client::Receipts& receipts) {
+client::CoreOptions core_options(const Options& options, std::uint64_t key,
+                                 client::Receipts& receipts) {
     client::CoreOptions core;
     core.well_signed = [&receipts](const consensus::Reply& reply) {
         return receipts.well_signed(reply);
@@ -175,6 +176,7 @@ client::CoreOptions core_options(const Options& options, client::Receipts& recei
     core.bundle_interval = options.bundle_interval;
     core.bundle_max = std::min(std::max(options.bundle_max, 1u), 512u);
     core.queue_max = options.queue_max;
+    core.key = key;
     return core;
 }
 
@@ -188,8 +190,10 @@ ClientImpl::ClientImpl(client::Config config, catalog::Application application,
       sequence_(std::move(sequence)),
       options_(options),
       receipts_(config_, membership_),
-      core_(membership_, config_.id, core_options(options, receipts_), sequence_.first(),
-            std::random_device{}()),
+      core_(membership_, config_.id,
+            core_options(options, config_.key_by_order ? consensus::key_name(key_.public_key()) : 0,
+                         receipts_),
+            sequence_.first(), std::random_device{}()),
       connected_(config_.hosts.size()) {
     for (std::uint32_t h = 0; h < config_.hosts.size(); ++h)
         host_by_key_[config_.hosts[h].key] = HostId(h);

@@ -150,6 +150,8 @@ Result<Config> parse_config(std::string_view text, const std::filesystem::path& 
     config.version = ConfigVersion(reader.number(root, "version", INT64_MAX));
     config.f = static_cast<std::uint32_t>(reader.number(root, "f", 1000));
     config.id = ClientId(reader.number(root, "client", INT64_MAX));
+    if (root.contains("key_by_order"))
+        config.key_by_order = reader.value<bool>(root, "key_by_order", "true or false");
     config.key_file = folder / reader.value<std::string>(root, "key", "a file name");
     config.application =
         folder / reader.value<std::string>(root, "application", "the name of a folder");
@@ -196,6 +198,7 @@ std::string to_toml(const Config& config) {
         << "f = " << config.f << "\n"
         << "client = " << config.id.value << "\n"
         << "key = " << quoted(config.key_file.string()) << "\n"
+        << (config.key_by_order ? "key_by_order = true\n" : "")
         << "application = " << quoted(config.application.string()) << "\n"
         << "primaries = " << names(config.primaries) << "\n";
     if (!config.admins.keys.empty()) {

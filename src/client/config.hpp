@@ -26,6 +26,8 @@ struct Config {
     ConfigVersion version{};
     std::uint32_t f = 1;
     ClientId id{};
+    /// The key came by the order, not with the cluster file: requests name it.
+    bool key_by_order = false;
     std::filesystem::path key_file;     ///< PEM; relative in the file: to the file's folder
     std::filesystem::path application;  ///< folder with catalog.toml; likewise
     std::vector<Host> hosts;            ///< by HostId

@@ -68,6 +68,7 @@ void ClientCore::start(PartitionId home_id, Home& home, Waiting call, TimePoint 
     request.draft.ack_low = home.ack_low();
     request.draft.parts = std::move(call.parts);
     request.draft.read_only = call.read_only;
+    request.draft.key = options_.key;
     request.draft.receipt = call.options.receipt;
     request.draft.op = std::move(call.op);
     request.draft.raw = wire::encode_request(request.draft);

@@ -28,6 +28,8 @@ struct CoreOptions {
     Duration bundle_interval = 1ms;
     std::uint32_t bundle_max = 256;
     std::uint32_t queue_max = 65536;
+    /// key_name() of the key that signs; 0: it is the one in the cluster file.
+    std::uint64_t key = 0;
     /// Did the replica's host sign this reply? Asked for calls that want a receipt.
     std::function<bool(const consensus::Reply&)> well_signed;
 };

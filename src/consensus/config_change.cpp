@@ -4,6 +4,7 @@
 #include "consensus/config_codec.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace bft::consensus {
 
@@ -364,7 +365,24 @@ Result<void> set_clients(Configuration& next, const ConfigChange& change) {
         if (each.client == config_client) return refused(who + " is what admins are");
         if (!each.key.empty() && each.key.size() != key_size && each.key.size() != web_key_size)
             return refused(who + " needs an Ed25519 or a P-256 key");
+        if (each.key.empty() && next.removed(each.client)) return refused(who + " is none already");
+        auto known = next.clients.find(each.client);
+        if (known != next.clients.end() && !each.key.empty() && known->second == each.key)
+            return refused(who + " has this key already");
         next.clients[each.client] = each.key;
+    }
+    return {};
+}
+
+// Of a number that this program does not know another may know the meaning, and all must judge the
+// same.
+Result<void> set_parameters(const Configuration& current, Configuration& next,
+                            const ConfigChange& change) {
+    for (const SetParameter& each : change.parameters) {
+        if (each.parameter == Parameter::features && each.value <= current.features())
+            return refused("feature level " + std::to_string(current.features()) +
+                           " is in force: levels only rise");
+        next.parameters[each.parameter] = each.value;
     }
     return {};
 }
@@ -381,7 +399,7 @@ Result<void> set_admins(Configuration& next, const AdminKeys& admins) {
     if (admins.quorum == 0 || admins.quorum > admins.keys.size())
         return refused("of " + std::to_string(admins.keys.size()) + " admin keys, " +
                        std::to_string(admins.quorum) + " cannot be needed");
-    next.admins = admins;
+    next.former_admins[next.version] = std::exchange(next.admins, admins);
     return {};
 }
 
@@ -415,7 +433,7 @@ Result<Configuration> apply(const Configuration& current, const ConfigChange& ch
     if (auto done = set_clients(next, change); !done) return done.error();
     if (change.admins)
         if (auto done = set_admins(next, *change.admins); !done) return done.error();
-    for (const SetParameter& each : change.parameters) next.parameters[each.parameter] = each.value;
+    if (auto done = set_parameters(current, next, change); !done) return done.error();
     return next;
 }
 

@@ -47,6 +47,12 @@ Digest ConfigHistory::digest_after(Slot slot) const {
     return std::prev(all_.upper_bound(slot))->second.digest;
 }
 
+void ConfigHistory::follow(Membership& membership) const {
+    for (const auto& [slot, era] : all_)
+        if (era.barrier) know_keys(membership, *era.config);
+    if (changed()) consensus::follow(membership, newest());
+}
+
 bool ConfigHistory::append(const BarrierCertPtr& barrier) {
     if (barrier->slot <= all_.rbegin()->first) return false;
     all_[barrier->slot] = {barrier->config, barrier, configuration_digest(*barrier->config)};

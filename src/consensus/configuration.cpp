@@ -18,6 +18,19 @@ void put(ConfigWriter& out, const std::vector<Member>& members) {
     for (const Member& m : members) out.u32(m.host.value).u32(m.usig.value);
 }
 
+void put(ConfigWriter& out, const AdminKeys& admins) {
+    out.u32(admins.quorum).u32(admins.keys.size());
+    for (const Bytes& key : admins.keys) out.bytes(key);
+}
+
+AdminKeys admins(ConfigReader& in) {
+    AdminKeys found;
+    found.quorum = in.u32();
+    found.keys.resize(in.count(4));
+    for (Bytes& key : found.keys) key = in.bytes();
+    return found;
+}
+
 std::vector<Member> members(ConfigReader& in) {
     std::vector<Member> found(in.count(8));
     for (Member& m : found) {
@@ -46,6 +59,28 @@ bool Configuration::active(GroupId id, Position position) const {
     return found != nullptr && found->active(position);
 }
 
+std::string too_new(std::uint64_t level, std::uint64_t known) {
+    return "the cluster is at feature level " + std::to_string(level) +
+           ", and this program knows levels up to " + std::to_string(known) +
+           ": upgrade bftnode on this host";
+}
+
+std::uint64_t Configuration::features() const {
+    auto found = parameters.find(Parameter::features);
+    return found == parameters.end() ? features_first : found->second;
+}
+
+bool Configuration::removed(ClientId client) const {
+    auto found = clients.find(client);
+    return found != clients.end() && found->second.empty();
+}
+
+bool Configuration::in_force(ClientId client, std::uint64_t key) const {
+    auto found = clients.find(client);
+    if (found == clients.end()) return key == 0;
+    return !found->second.empty() && key_name(found->second) == key;
+}
+
 Configuration configuration_of(const Membership& m) {
     return {m.version, m.f, m.f_database, m.primaries, m.groups, m.owners, m.voters, m.admins};
 }
@@ -56,13 +91,21 @@ void follow(Membership& membership, const Configuration& configuration) {
     membership.groups = configuration.groups;
     membership.voters = configuration.voters;
     membership.admins = configuration.admins;
+    membership.former_admins = configuration.former_admins;
+    membership.newest_keys = configuration.clients;
+    know_keys(membership, configuration);
+}
+
+void know_keys(Membership& membership, const Configuration& configuration) {
+    for (const auto& [client, key] : configuration.clients)
+        if (!key.empty()) membership.later_keys[{client, key_name(key)}] = key;
     for (const auto& [host, joined] : configuration.hosts) membership.host_keys[host] = joined.key;
 }
 
 Bytes encode(const Configuration& c) {
     ConfigWriter out;
-    bool owners_only =
-        c.hosts.empty() && c.usigs.empty() && c.clients.empty() && c.parameters.empty();
+    bool owners_only = c.hosts.empty() && c.usigs.empty() && c.clients.empty() &&
+                       c.parameters.empty() && c.former_admins.empty();
     out.u32(owners_only ? format_of_owners : format_of_all);
     out.u64(c.version.value).u32(c.f).u32(c.f_database);
     put(out, c.primaries);
@@ -75,8 +118,7 @@ Bytes encode(const Configuration& c) {
     for (const auto& [partition, group] : c.owners) out.u32(partition.value).u32(group.value);
     out.u32(c.voters.size());
     for (HostId host : c.voters) out.u32(host.value);
-    out.u32(c.admins.quorum).u32(c.admins.keys.size());
-    for (const Bytes& key : c.admins.keys) out.bytes(key);
+    put(out, c.admins);
     if (owners_only) return out.take();
     for (const Group& group : c.groups) {
         out.u32(group.retired.size());
@@ -92,6 +134,11 @@ Bytes encode(const Configuration& c) {
     out.u32(c.parameters.size());
     for (const auto& [parameter, value] : c.parameters)
         out.u32(static_cast<std::uint32_t>(parameter)).u64(value);
+    out.u32(c.former_admins.size());
+    for (const auto& [version, admins] : c.former_admins) {
+        out.u64(version.value);
+        put(out, admins);
+    }
     out.u32(c.reigns.size());
     for (const auto& reign : c.reigns) {
         out.u32(reign.size());
@@ -120,9 +167,7 @@ Result<Configuration> decode_configuration(ByteView bytes) {
     }
     c.voters.resize(in.count(4));
     for (HostId& host : c.voters) host = HostId(in.u32());
-    c.admins.quorum = in.u32();
-    c.admins.keys.resize(in.count(4));
-    for (Bytes& key : c.admins.keys) key = in.bytes();
+    c.admins = admins(in);
     if (format == format_of_all) {
         for (Group& group : c.groups) {
             group.retired.resize(in.count(4));
@@ -145,6 +190,10 @@ Result<Configuration> decode_configuration(ByteView bytes) {
         for (std::size_t n = in.count(12); n > 0; --n) {
             Parameter parameter{in.u32()};
             c.parameters[parameter] = in.u64();
+        }
+        for (std::size_t n = in.count(16); n > 0; --n) {
+            ConfigVersion version(in.u64());
+            c.former_admins[version] = admins(in);
         }
         c.reigns.resize(in.count(4));
         for (auto& reign : c.reigns) {

@@ -27,6 +27,16 @@ enum class Parameter : std::uint32_t {
     features = 1,  ///< what every member may use from here on (docs/adr/0024)
 };
 
+/// Feature levels: rules that all replicas must begin with at one slot. A cluster begins at the
+/// first one and goes up when its admins say so.
+inline constexpr std::uint64_t features_first = 1;
+/// Entries of who may not speak at their slot are skipped, instead of waiting for a view change.
+inline constexpr std::uint64_t features_skip = 2;
+/// The highest one that this program knows.
+inline constexpr std::uint64_t features_max = features_skip;
+/// What a program says that cannot go on at `level`.
+[[nodiscard]] std::string too_new(std::uint64_t level, std::uint64_t known = features_max);
+
 struct Configuration {
     ConfigVersion version{};
     std::uint32_t f = 1;
@@ -41,15 +51,28 @@ struct Configuration {
     std::map<UsigId, Bytes> usigs{};      ///< public identities, opaque here
     std::map<ClientId, Bytes> clients{};  ///< an empty key: it was a client
     std::map<Parameter, std::uint64_t> parameters{};
-    std::vector<std::vector<PrimaryId>> reigns{};  ///< as in Membership
+    std::vector<std::vector<PrimaryId>> reigns{};        ///< as in Membership
+    std::map<ConfigVersion, AdminKeys> former_admins{};  ///< by the last version that they made
+
+    /// The feature level.
+    [[nodiscard]] std::uint64_t features() const;
+    /// It was a client and is none.
+    [[nodiscard]] bool removed(ClientId client) const;
+    /// Is the key of this name the client's? A client that no change speaks of has the cluster
+    /// file's.
+    [[nodiscard]] bool in_force(ClientId client, std::uint64_t key) const;
 
     [[nodiscard]] std::optional<GroupId> owner(PartitionId partition) const;
     [[nodiscard]] const Group* group(GroupId id) const;
     [[nodiscard]] bool active(GroupId group, Position position) const;
 };
 
-/// Members, hosts and their keys become those of `configuration`; all who ever were stay known.
+/// Members, hosts and their keys become those of `configuration`; all who ever were stay known, and
+/// so do clients' keys.
 void follow(Membership& membership, const Configuration& configuration);
+
+/// Of an older one: its keys, and nothing else.
+void know_keys(Membership& membership, const Configuration& configuration);
 
 /// What a cluster begins with.
 [[nodiscard]] Configuration configuration_of(const Membership& membership);
@@ -106,6 +129,9 @@ public:
     /// The next one, or any later one with the same members: what lies between was executed, and
     /// nobody here asks for it. (Of other members only their predecessors can tell.)
     bool skip_to(const BarrierCertPtr& barrier);
+
+    /// Of all of them: whoever judges what lies before the newest one needs their keys.
+    void follow(Membership& membership) const;
 
 private:
     struct Era {

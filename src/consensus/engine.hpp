@@ -256,6 +256,7 @@ struct Event {
         config_ordered,   ///< replica: a CONFIG entry is the chain's tip: waits for its barrier
         config_in_force,  ///< the barrier at slot is passed: count = the version
         partitions_taken,  ///< replica: has the windows of count partitions that are ours now
+        skipped,           ///< an own entry of who may not speak at its slot was delivered as NOP
     };
     Kind kind{};
     Endpoint peer{};

@@ -1,9 +1,32 @@
 #include "consensus/membership.hpp"
 
+#include "base/sha256.hpp"
+
 #include <algorithm>
 #include <set>
 
 namespace bft::consensus {
+
+std::uint64_t key_name(ByteView key) {
+    const Digest digest = Digester("client key").bytes(key).finish();
+    std::uint64_t name = 0;
+    for (std::size_t i = 0; i < 6; ++i) name = name << 8 | digest.bytes[i];
+    return std::max<std::uint64_t>(name, 1);
+}
+
+const Bytes* Membership::client_key(ClientId client, std::uint64_t name) const {
+    if (name == 0) {
+        auto found = clients.find(client);
+        return found == clients.end() ? nullptr : &found->second;
+    }
+    auto found = later_keys.find({client, name});
+    return found == later_keys.end() ? nullptr : &found->second;
+}
+
+const AdminKeys& Membership::admins_of(ConfigVersion changed_to) const {
+    auto former = former_admins.lower_bound(changed_to);
+    return former == former_admins.end() ? admins : former->second;
+}
 
 bool Group::active(Position position) const {
     return position.value < members.size() &&

@@ -44,6 +44,10 @@ struct AdminKeys {
     bool operator==(const AdminKeys&) const = default;
 };
 
+/// What requests call a client's key: 48 bits of its digest, never 0. Two keys of one name would
+/// both have to be the client's own.
+[[nodiscard]] std::uint64_t key_name(ByteView key);
+
 struct Membership {
     Digest cluster;  ///< digest of the cluster file's identity; in every certificate
     ConfigVersion version{};
@@ -55,9 +59,16 @@ struct Membership {
     std::vector<Group> groups;              ///< sorted by id
     std::map<PartitionId, GroupId> owners;  ///< of every partition, 0 included
     std::vector<HostId> voters;             ///< 2f_D+1, by VoterId; or none
-    std::map<ClientId, Bytes> clients;      ///< Ed25519 public keys
+    std::map<ClientId, Bytes> clients;      ///< public keys in the cluster file
     std::map<HostId, Bytes> host_keys;      ///< Ed25519 public keys of the hosts' identities
     AdminKeys admins;
+    /// Clients' keys that came later, by key_name(). None is taken away: what was ordered while one
+    /// was in force stays valid, and whether one is in force the order says, slot by slot.
+    std::map<std::pair<ClientId, std::uint64_t>, Bytes> later_keys{};
+    /// Of clients that a change speaks of: the key in force; empty: it is no client any more.
+    std::map<ClientId, Bytes> newest_keys{};
+    /// By the last version that they made.
+    std::map<ConfigVersion, AdminKeys> former_admins{};
     /// Every slot that this divides carries an implicit entry for all partitions, at which voters
     /// may be cut consistently; 0: none does.
     std::uint64_t checkpoint_slots = 0;
@@ -114,6 +125,10 @@ struct Membership {
     [[nodiscard]] std::vector<Endpoint> processors(const StreamId& stream) const;
     /// The key that signs for `endpoint`; null where there is none.
     [[nodiscard]] const Bytes* identity_key(const Endpoint& endpoint) const;
+    /// The key that a request of `client` names; null: no such key is known here.
+    [[nodiscard]] const Bytes* client_key(ClientId client, std::uint64_t name) const;
+    /// Who signs the change that makes `version`.
+    [[nodiscard]] const AdminKeys& admins_of(ConfigVersion version) const;
 };
 
 }  // namespace bft::consensus

@@ -99,6 +99,8 @@ const char* to_string(Event::Kind kind) {
             return "gap";
         case Event::Kind::body_missing:
             return "body_missing";
+        case Event::Kind::skipped:
+            return "skipped";
         case Event::Kind::duplicate_ordered:
             return "duplicate_ordered";
         case Event::Kind::disagreement:

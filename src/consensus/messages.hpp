@@ -70,6 +70,9 @@ struct Request {
     ClientSeq ack_low{};             ///< every cseq of this home below it is finished (C4)
     std::vector<PartitionId> parts;  ///< sorted, unique, contains the home
     bool read_only = false;
+    /// key_name() of the client's key that signs it; 0: the one in the cluster file. Part of what
+    /// is signed: whether that key is in force at a slot follows from the request alone.
+    std::uint64_t key = 0;
     Bytes op;  ///< catalog's encoding of a procedure call
     Bytes raw;
     Digest rd;  ///< H("req", raw)
@@ -620,8 +623,9 @@ struct Rejected {
         bad_arguments = 4,
         wrong_partitions = 5,
         bad_signature = 6,
-        over_quota = 7,  ///< try again later
-        stale = 8,       ///< cseq below the window, its answer is gone
+        over_quota = 7,    ///< try again later
+        stale = 8,         ///< cseq below the window, its answer is gone
+        not_a_client = 9,  ///< gone from the configuration, or its key is not the one in force
     };
     RequestId rid;
     Reason reason = Reason::malformed;
@@ -691,6 +695,9 @@ struct DbGone {
 /// m17 FETCH-CFG: the barrier of the first configuration after `version`, answered with it.
 struct FetchConfig {
     ConfigVersion version{};
+    /// In what a member tells a client, that it knows no later one: the highest feature level that
+    /// its program knows. 0: it does not say.
+    std::uint64_t features{};
 };
 
 using Payload =

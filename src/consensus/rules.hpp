@@ -237,4 +237,18 @@ inline constexpr bool members_by_slot = false;
 inline constexpr bool members_by_slot = true;
 #endif
 
+#ifdef MUT_keys_ignored
+inline constexpr bool client_keys = false;
+#else
+/// Whoever is no client, or has another key, at a slot executes nothing there (CF12).
+inline constexpr bool client_keys = true;
+#endif
+
+#ifdef MUT_keys_of_today
+inline constexpr bool keys_by_slot = false;
+#else
+/// And that is judged by the configuration of the slot, not by the newest that a replica has.
+inline constexpr bool keys_by_slot = true;
+#endif
+
 }  // namespace bft::consensus::rules

@@ -41,7 +41,7 @@ Result<Verified> Verifier::verify(Message message) const {
         return error(Errc::refused, "the sender is not a member");
     if (message.from.role == Endpoint::Role::client && !for_clients(message.payload))
         return error(Errc::refused, "a client may not send this message");
-    auto checked = check(message.from, message.payload);
+    auto checked = check(message);
     if (!checked) return checked.error();
     return Verified(std::move(message), *checked);
 }
@@ -73,10 +73,11 @@ Result<void> Verifier::check_content(const Request& request) const {
 
 // Who signed it. Of a bundle that is here as a whole the root is known.
 Result<void> Verifier::check_origin(const Request& request) const {
-    auto key = membership_.clients.find(request.id.client);
-    if (key == membership_.clients.end())
+    const Bytes* key = membership_.client_key(request.id.client, request.key);
+    if (key == nullptr)
         return error(Errc::refused, "client " + std::to_string(request.id.client.value) +
-                                        " is not in the cluster file");
+                                        (request.key == 0 ? " is not in the cluster file"
+                                                          : " has no such key here"));
     if (request.bundle_count == 0 || request.bundle_count > limits_.bundle_count)
         return malformed("bundle size");
     if (request_digest(request.raw) != request.rd) return malformed("request digest");
@@ -87,7 +88,7 @@ Result<void> Verifier::check_origin(const Request& request) const {
     if (!root) return malformed("bundle path");
     Digest signed_digest = bundle_digest(membership_.cluster, request.id.client, *root);
     const Bytes& signature = request.bundle ? request.bundle->signature : request.signature;
-    if (!checker_.signed_by(key->second, signed_digest, signature))
+    if (!checker_.signed_by(*key, signed_digest, signature))
         return error(Errc::refused, "the client's signature does not verify");
     return {};
 }
@@ -104,7 +105,7 @@ Result<void> Verifier::check_config_request(const Request& request) const {
     if (!change) return change.error();
     if (request.id.cseq.value != change->version.value || request.parts != parts_of(*change))
         return malformed("a configuration change under another name");
-    const AdminKeys& admins = membership_.admins;
+    const AdminKeys& admins = membership_.admins_of(change->version);
     if (admins.quorum == 0) return error(Errc::refused, "the cluster has no admin keys");
     if (change->signatures.size() < admins.quorum)
         return error(Errc::refused, "signed by " + std::to_string(change->signatures.size()) +
@@ -176,6 +177,7 @@ struct Verifier::Visitor {
     using Role = Endpoint::Role;
     const Verifier& v;
     const Endpoint& from;
+    const Endpoint& to;
     CertifiedDigests& digests;
 
     static Result<void> role(bool allowed) {
@@ -279,7 +281,7 @@ struct Verifier::Visitor {
             for (const Body& body : found.bodies)
                 if (!body || (body->id.client != from.client && body->id.home.value != 0))
                     return error(Errc::refused, "a client sends its own requests only");
-        return all_bodies(found.bodies);
+        return to.role == Role::voter ? decided_bodies(found.bodies) : all_bodies(found.bodies);
     }
     Result<void> operator()(const CommitDb& commit) const {
         if (!same_sender(from, commit.group, commit.position)) return role(false);
@@ -289,7 +291,7 @@ struct Verifier::Visitor {
         for (const DbItem& item : commit.items)
             if (item.seqs.empty() || item.seqs.size() > parts_max(item))
                 return malformed("number of sequence numbers");
-        return all_bodies(commit.bodies);
+        return decided_bodies(commit.bodies);
     }
     Result<void> operator()(const DbReply& reply) const {
         if (from != Endpoint::voter(reply.voter)) return role(false);
@@ -407,6 +409,19 @@ struct Verifier::Visitor {
                    : v.limits_.parts_per_request;
     }
 
+    // For voters: they run what f+1 members of a group have decided, and these name it by its
+    // digest. Whether its client might say it was for the members to judge, by keys that a voter
+    // may not know yet.
+    [[nodiscard]] Result<void> decided_bodies(const std::vector<Body>& bodies) const {
+        for (const Body& body : bodies) {
+            if (!body) return malformed("empty request");
+            if (body->op.size() > v.limits_.op_bytes) return malformed("operation too large");
+            if (request_digest(body->raw) != body->rd) return malformed("request digest");
+            if (body->id.home.value == 0) continue;
+            if (auto checked = v.check_content(*body); !checked) return checked;
+        }
+        return {};
+    }
     // One signature for all that share a bundle.
     Result<void> all_bodies(const std::vector<Body>& bodies) const {
         const Request* good = nullptr;
@@ -418,8 +433,8 @@ struct Verifier::Visitor {
             }
             if (auto checked = v.check_content(*body); !checked) return checked;
             bool proven = good != nullptr && body->bundle && body->bundle == good->bundle &&
-                          body->id.client == good->id.client && is_leaf(*body) &&
-                          request_digest(body->raw) == body->rd;
+                          body->id.client == good->id.client && body->key == good->key &&
+                          is_leaf(*body) && request_digest(body->raw) == body->rd;
             if (proven) continue;
             if (auto checked = v.check_origin(*body); !checked) return checked;
             good = body.get();
@@ -435,10 +450,10 @@ struct Verifier::Visitor {
     }
 };
 
-Result<CertifiedDigests> Verifier::check(const Endpoint& from, const Payload& payload) const {
+Result<CertifiedDigests> Verifier::check(const Message& message) const {
     CertifiedDigests digests;
-    if (auto checked = std::visit(Visitor{*this, from, digests}, payload); !checked)
-        return checked.error();
+    Visitor visitor{*this, message.from, message.to, digests};
+    if (auto checked = std::visit(visitor, message.payload); !checked) return checked.error();
     return digests;
 }
 

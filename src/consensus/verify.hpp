@@ -87,8 +87,7 @@ private:
     [[nodiscard]] Result<UsigId> orderer(View view) const;
     [[nodiscard]] Result<Digest> check_prepare(const Prepare& prepare, bool with_header) const;
     [[nodiscard]] Result<CertifiedDigests> check_commit(const Commit& commit) const;
-    [[nodiscard]] Result<CertifiedDigests> check(const Endpoint& from,
-                                                 const Payload& payload) const;
+    [[nodiscard]] Result<CertifiedDigests> check(const Message& message) const;
     struct Visitor;
 
     // verify_views.cpp

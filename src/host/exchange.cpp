@@ -348,6 +348,12 @@ void Exchange::transmit(const Endpoint& from, consensus::Send send) {
                 gather(from, to, std::move(std::get<consensus::Reply>(message.payload)));
                 return;  // a reply is for one client
             }
+            const auto* refusal = std::get_if<consensus::Rejected>(&message.payload);
+            if (refusal != nullptr &&
+                refusal->reason == consensus::Rejected::Reason::not_a_client) {
+                tell_former(from, to, *refusal);
+                continue;
+            }
         }
         if (auto garbage = misbehaviour_.garbage())
             send_out(to, std::make_shared<const Bytes>(std::move(*garbage)));
@@ -357,6 +363,14 @@ void Exchange::transmit(const Endpoint& from, consensus::Send send) {
     std::vector<Bytes> frames = wire::encode(from, away, message.payload);
     for (std::size_t i = 0; i < away.size(); ++i)
         send_out(away[i], std::make_shared<const Bytes>(std::move(frames[i])));
+}
+
+// Whoever asks with a key that is not in force hears why, and nothing else does it hear.
+void Exchange::tell_former(const Endpoint& from, const Endpoint& to,
+                           const consensus::Rejected& refusal) {
+    auto frame = std::make_shared<const Bytes>(wire::encode({from, to, refusal}));
+    for (const Bytes& key : directory_->peers().keys_of(to.client))
+        if (links_.is_up(key)) links_.send(key, frame);
 }
 
 // What a client is told in one turn of the loop goes to it in one frame.

@@ -26,8 +26,11 @@ public:
     [[nodiscard]] std::optional<Peer> find(ByteView key) const;
     /// Null: no such host.
     [[nodiscard]] const Bytes* key_of(HostId host) const;
-    /// Null: no such client.
+    /// Null: no such client, or it is none any more.
     [[nodiscard]] const Bytes* key_of(ClientId client) const;
+
+    /// Also of a client that is none any more, or has another one: who is refused is told so.
+    [[nodiscard]] std::vector<Bytes> keys_of(ClientId client) const;
 
     /// A host speaks as the endpoints that the membership gives it, a client as itself only. One
     /// stolen host key is then one faulty machine, not more.

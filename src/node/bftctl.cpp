@@ -20,6 +20,7 @@ constexpr const char* footer = R"(A first cluster:
   bftctl audit cluster                                   compare all databases now
   bftctl snapshot save cluster                           a backup that proves itself
   bftctl partition move 3 --to 2 --client ... --key ...  another group takes partition 3 over
+  bftctl client add ann --client ... --key ...           another client may call, at once
 
 Exit status: 0 done; 1 it did not work; 2 wrong command line or file; 3 call: aborted by a rule of the
 application; 4 call: no f+1 equal answers in time; 5 status, audit, check: a host is down,
@@ -48,7 +49,8 @@ int main(int argc, char** argv) {
         {"top", add_top(app)},           {"rolling-restart", add_rolling_restart(app)},
         {"drain", add_drain(app)},       {"log-level", add_log_level(app)},
         {"debug", add_debug(app)},       {"snapshot", add_snapshot(app)},
-        {"enroll", add_enroll(app)},
+        {"enroll", add_enroll(app)},     {"client", add_client(app)},
+        {"key", add_key(app)},           {"feature", add_feature(app)},
     };
     try {
         app.parse(argc, argv);

@@ -41,5 +41,8 @@ Command add_enroll(CLI::App& app);
 Command add_partition(CLI::App& app);
 Command add_group(CLI::App& app);
 Command add_controller(CLI::App& app);
+Command add_client(CLI::App& app);
+Command add_key(CLI::App& app);
+Command add_feature(CLI::App& app);
 
 }  // namespace bft::node

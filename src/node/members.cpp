@@ -27,7 +27,12 @@ std::optional<HostId> Members::host_of_key(ByteView key) const {
 }
 
 bool Members::follow(const consensus::Configuration& configuration) {
-    if (configuration.version <= version_) return false;
+    if (configuration.version <= version_) {
+        // Of an engine that is behind: what was said before the newest one is judged, too.
+        const std::size_t known = now_.later_keys.size();
+        consensus::know_keys(now_, configuration);
+        return now_.later_keys.size() != known;
+    }
     version_ = configuration.version;
     consensus::follow(now_, configuration);
     for (const auto& [host, joined] : configuration.hosts)

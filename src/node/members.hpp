@@ -30,7 +30,7 @@ public:
     /// The host with this identity key.
     [[nodiscard]] std::optional<HostId> host_of_key(ByteView key) const;
 
-    /// False: it is not newer than what is followed. A counter or an address in it that makes no
+    /// In any order. False: it brings nothing new. A counter or an address in it that makes no
     /// sense does not stop anybody: such a member is never heard.
     bool follow(const consensus::Configuration& configuration);
 

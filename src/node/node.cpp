@@ -281,6 +281,8 @@ void Node::configured(const consensus::Configuration& newest) {
     if (!members_.follow(newest)) return;
     auto directory = members_.directory(*signatures_);
     log::info("configuration_followed version={}", newest.version.value);
+    if (newest.features() > consensus::features_max)
+        return fatal(error(Errc::refused, consensus::too_new(newest.features())));
     if (!directory->takes_part(self_))
         log::error(
             "host_replaced version={} what=\"another host has the seats of {}; this one "

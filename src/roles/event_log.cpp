@@ -36,6 +36,7 @@ spdlog::level::level_enum level_of(Event::Kind kind) {
         case Event::Kind::state_wanted:
         case Event::Kind::state_adopted:
         case Event::Kind::counter_adopted:
+        case Event::Kind::skipped:
         case Event::Kind::config_ordered:
         case Event::Kind::config_in_force:
         case Event::Kind::partitions_taken:

@@ -87,9 +87,12 @@ host::EngineHostHooks GroupReplicaRole::hooks() {
 }
 
 void GroupReplicaRole::follow_configs() {
-    if (!environment_.configured || config().version <= told_) return;
-    told_ = config().version;
-    environment_.configured(config());
+    if (!environment_.configured) return;
+    const consensus::ConfigHistory& configs = engine_.agreement().configs();
+    while (consensus::BarrierCertPtr next = configs.after(told_)) {
+        told_ = next->config->version;
+        environment_.configured(*next->config);
+    }
 }
 
 void GroupReplicaRole::measure_answers(host::EngineHostHooks& hooks) {

@@ -39,10 +39,11 @@ host::EngineHostHooks PrimaryRole::hooks(Environment& environment, Duration coun
 }
 
 void PrimaryRole::follow_configs() {
-    const consensus::Configuration& newest = engine_.configs().newest();
-    if (!configured_ || newest.version <= told_) return;
-    told_ = newest.version;
-    configured_(newest);
+    if (!configured_) return;
+    while (consensus::BarrierCertPtr next = engine_.configs().after(told_)) {
+        told_ = next->config->version;
+        configured_(*next->config);
+    }
 }
 
 PrimaryRole::PrimaryRole(Environment& environment, PrimaryId self,

@@ -123,6 +123,7 @@ Bytes encode_request(const Request& request) {
     for (PartitionId part : request.parts) content.add_parts(part.value);
     content.set_read_only(request.read_only);
     content.set_op(text(request.op));
+    content.set_key(request.key);
     return serialize(content);
 }
 

@@ -211,6 +211,8 @@ const char* name_of(Rejected::Reason reason) {
             return "over_quota";
         case Rejected::Reason::stale:
             return "stale";
+        case Rejected::Reason::not_a_client:
+            return "not_a_client";
     }
     return "?";
 }

@@ -367,6 +367,9 @@ Fault read_content(ByteView raw, Request& out) {
             case Content::kOpFieldNumber:
                 out.op = to_bytes(take_bytes(rest));
                 break;
+            case Content::kKeyFieldNumber:
+                out.key = take_number(rest);
+                break;
             default:
                 return "a field of a request that its shape has not";
         }

@@ -339,6 +339,7 @@ void write_to(const StatePartPtr& in, pb::Frame* out) {
 
 void write_to(const FetchConfig& in, pb::Frame* out) {
     out->mutable_fetch_config()->set_version(in.version.value);
+    out->mutable_fetch_config()->set_features(in.features);
 }
 
 void write_to(const BarrierCertPtr& in, pb::Frame* out) {

@@ -227,6 +227,7 @@ bool known(Rejected::Reason reason) {
         case Rejected::Reason::bad_signature:
         case Rejected::Reason::over_quota:
         case Rejected::Reason::stale:
+        case Rejected::Reason::not_a_client:
             return true;
     }
     return false;
@@ -308,6 +309,7 @@ Fault read(const pb::StatePart& in, StatePartPtr& out) {
 
 Fault read(const pb::FetchConfig& in, FetchConfig& out) {
     out.version = ConfigVersion(in.version());
+    out.features = in.features();
     return nullptr;
 }
 

@@ -47,7 +47,8 @@ constexpr std::array content_fields{number(1),
                                     number(4),
                                     packed(5, parts),
                                     number(6),
-                                    bytes(7, message_limits.op_bytes)};
+                                    bytes(7, message_limits.op_bytes),
+                                    number(8)};
 
 constexpr std::array request_fields{
     bytes(1, raw_bytes_max),       number(2), number(3), bytes(4, path_length_max* digest),
@@ -122,7 +123,7 @@ constexpr std::array barrier_fields{number(1), bytes(2, configuration_bytes_max)
                                     many(3, stable_cert_shape, groups_max)};
 constexpr Shape barrier_shape{"Barrier", barrier_fields};
 
-constexpr std::array fetch_config_fields{number(1)};
+constexpr std::array fetch_config_fields{number(1), number(2)};
 constexpr Shape fetch_config_shape{"FetchConfig", fetch_config_fields};
 
 constexpr std::array vouch_fields{number(1), number(2), packed(3, group_size_max),

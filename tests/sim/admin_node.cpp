@@ -13,6 +13,15 @@ namespace {
 
 constexpr ClientId admin_client{900};
 constexpr Duration patience = 400ms;
+constexpr std::uint8_t of_client = 4;
+constexpr std::uint8_t of_admin = 5;
+
+/// As long as a real one.
+Bytes numbered_key(std::uint8_t whose, std::uint64_t number) {
+    Bytes key(32, whose);
+    for (std::size_t i = 0; i < 8; ++i) key[24 + i] = static_cast<std::uint8_t>(number >> (8 * i));
+    return key;
+}
 
 }  // namespace
 
@@ -49,7 +58,43 @@ ConfigChange AdminNode::some_change() {
         if (prng_.chance(300)) replace_primary(change);
         change.held = held_by(now, change);
     }
+    if (client_changes_ < cluster_.plan.client_changes && prng_.chance(600)) change_clients(change);
     return change;
+}
+
+// CF12. Clients of the cluster file stay what they are; the others come, change their key while
+// they call, and go. Old admin keys sign which ones come.
+void AdminNode::change_clients(ConfigChange& change) {
+    const Configuration& now = history_.newest();
+    for (const auto& [client, key] : now.clients) {
+        if (!prng_.chance(400)) continue;
+        if (!key.empty() && prng_.chance(400))
+            change.clients.push_back({client, {}});
+        else
+            change.clients.push_back({client, numbered_key(of_client, ++newest_key_)});
+    }
+    if (now.clients.size() < 4 && (change.clients.empty() || prng_.chance(300)))
+        change.clients.push_back(
+            {ClientId(newest_client_++), numbered_key(of_client, ++newest_key_)});
+    if (prng_.chance(300)) {
+        change.admins.emplace();
+        change.admins->quorum = prng_.chance(500) ? 2 : 1;
+        for (int i = 0; i < 3; ++i)
+            change.admins->keys.push_back(numbered_key(of_admin, ++newest_key_));
+    }
+    if (now.features() < features_max && prng_.chance(400))
+        change.parameters.push_back({Parameter::features, features_max});
+}
+
+void AdminNode::tell_clients(const Configuration& before) {
+    const Configuration& now = history_.newest();
+    for (const auto& [client, key] : now.clients) {
+        auto old = before.clients.find(client);
+        const Bytes had = old == before.clients.end() ? Bytes{} : old->second;
+        if (had != key) on_client(client, had, key);
+    }
+    if (before.admins != now.admins) cluster_.reach("admin keys are replaced");
+    if (before.features() != now.features()) cluster_.reach("a feature level is switched on");
 }
 
 // A seat that is empty or lies for good, or is not warm yet.
@@ -117,14 +162,14 @@ void AdminNode::introduce(HostId host, ConfigChange& change) {
     change.hosts.insert(after, std::move(added));
 }
 
-// Two of the three keys.
+// As many of the three keys as must sign, or all.
 Body AdminNode::sign(ConfigChange change) {
     Digest digest = change_digest(cluster_.membership.cluster, change);
+    const AdminKeys& admins = history_.newest().admins;
     std::uint64_t without = prng_.below(3);
     for (std::uint32_t key = 0; key < 3; ++key)
         if (key != without)
-            change.signatures.push_back(
-                {key, cluster_.tokens.sign(cluster_.membership.admins.keys[key], digest)});
+            change.signatures.push_back({key, cluster_.tokens.sign(admins.keys[key], digest)});
     auto request = std::make_shared<Request>(config_request(change));
     request->raw = wire::encode_request(*request);
     request->rd = request_digest(request->raw);
@@ -135,6 +180,7 @@ Body AdminNode::sign(ConfigChange change) {
 void AdminNode::change_something() {
     ConfigChange change = some_change();
     if (change.changes() == 0) return;
+    if (!change.clients.empty() || change.admins || !change.parameters.empty()) ++client_changes_;
     for (const ReplaceReplica& each : change.replacements) {
         ++replaced_;
         if (prng_.chance(400)) strike_dead(Endpoint::replica(each.group, each.position));
@@ -170,7 +216,9 @@ void AdminNode::ask() {
 
 void AdminNode::receive(const Network::Packet& packet) {
     const auto* barrier = std::get_if<BarrierCertPtr>(&packet->payload());
+    const Configuration before = history_.newest();
     if (barrier == nullptr || !history_.skip_to(*barrier)) return;
+    tell_clients(before);
     if (!wanted_ || *wanted_ > version()) return;
     wanted_.reset();
     if (rival_) cluster_.reach("two admins wanted one version");

@@ -22,6 +22,8 @@ public:
     /// What happens to the members of the cluster is the world's business.
     std::function<bool(const consensus::Endpoint&)> caught_up;
     std::function<void(const consensus::Endpoint&)> strike_dead;
+    /// A client came, has another key (it had `before`), or went (no key).
+    std::function<void(ClientId, const Bytes& before, const Bytes& key)> on_client;
 
     /// The last change is in force, or another one in its place (L-CFG).
     [[nodiscard]] bool idle() const { return !wanted_; }
@@ -36,6 +38,8 @@ private:
     void replace_database(consensus::ConfigChange& change);
     void replace_primary(consensus::ConfigChange& change);
     void introduce(HostId host, consensus::ConfigChange& change);
+    void change_clients(consensus::ConfigChange& change);
+    void tell_clients(const consensus::Configuration& before);
     [[nodiscard]] bool faulty(const consensus::Endpoint& member) const;
 
     Cluster& cluster_;
@@ -49,6 +53,9 @@ private:
     std::uint32_t replaced_ = 0;
     std::uint32_t newest_usig_ = 10'000;
     std::uint32_t hosts_ = 0;  ///< new ones
+    std::uint32_t client_changes_ = 0;
+    std::uint64_t newest_key_ = 0;
+    std::uint64_t newest_client_ = 500;
 };
 
 }  // namespace bft::sim

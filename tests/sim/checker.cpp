@@ -162,6 +162,14 @@ void Checker::event(const Endpoint& node, const Event& event) {
                                    " differs" + at(event.slot) + ": " + event.text);
             break;
         case Event::Kind::nondeterminism:
+        case Event::Kind::skipped: {
+            // CF12: at its slot the cluster's features allowed it, and its client had changed.
+            const Configuration& config = reference_.config(event.slot);
+            if (config.features() < features_skip || !config.clients.contains(event.peer.client))
+                fail("S-DEC", name(node) + " skipped an entry without reason" + at(event.slot));
+            reach_("an entry of who is no client is skipped");
+            break;
+        }
         case Event::Kind::order_conflict:
             fail("S-EVID", name(node) + " raised " + to_string(event.kind) + at(event.slot));
             break;

@@ -14,8 +14,11 @@ constexpr std::size_t heard_max = 256;  // calls; late replies are of old ones
 
 namespace {
 
-client::CoreOptions options() {
+constexpr std::uint32_t refusals_enough = 20;
+
+client::CoreOptions options(const Bytes& key) {
     client::CoreOptions options;
+    if (!key.empty()) options.key = key_name(key);
     options.retry_after = 500ms;
     options.retry_max = 2s;
     return options;
@@ -23,13 +26,40 @@ client::CoreOptions options() {
 
 }  // namespace
 
-ClientNode::ClientNode(Cluster& cluster, ClientId self, Prng prng)
+ClientNode::ClientNode(Cluster& cluster, ClientId self, Prng prng, Bytes key)
     : cluster_(cluster),
       id_(self),
       self_(Endpoint::of_client(self)),
       prng_(prng),
-      core_(cluster.client_membership, self, options(), ClientSeq(1), prng_.next()) {
+      key_(std::move(key)) {
+    begin(ClientSeq(1));
     cluster.nodes[self_] = this;
+}
+
+void ClientNode::begin(ClientSeq first) {
+    core_ = std::make_unique<client::ClientCore>(cluster_.client_membership, id_, options(key_),
+                                                 first, prng_.next());
+}
+
+void ClientNode::restart(Bytes key, bool quietly) {
+    key_ = std::move(key);
+    invoked_.clear();
+    heard_.clear();
+    begin(core_->highest());
+    leaving_ = false;
+    refused_ = 0;
+    stopped_ = quietly;
+    if (!quietly) start();
+}
+
+// Only who was told by f+1 replicas is refused, and then it is true.
+void ClientNode::note_refusal(const client::Finished& done) {
+    const std::uint64_t key = key_.empty() ? 0 : key_name(key_);
+    if (done.reason != Rejected::Reason::not_a_client ||
+        (!leaving_ && cluster_.nobody_changes() && cluster_.configs.newest().in_force(id_, key)))
+        return cluster_.checker.fail("L-REPLY", to_string(self_) + " got no answer: " + done.text);
+    cluster_.reach("a client that is gone is refused");
+    if (++refused_ >= refusals_enough) stopped_ = true;
 }
 
 void ClientNode::start() {
@@ -57,7 +87,7 @@ void ClientNode::submit(PartitionId home, std::vector<PartitionId> parts, Bytes 
     std::uint64_t token = ++tokens_;
     invoked_[token] = cluster_.time.now();
     auto submitted =
-        core_.submit(token, home, std::move(parts), false, std::move(op), cluster_.time.now());
+        core_->submit(token, home, std::move(parts), false, std::move(op), cluster_.time.now());
     if (!submitted) cluster_.checker.fail("L-CLIENT", submitted.error().what);
     pump();
 }
@@ -68,11 +98,11 @@ void ClientNode::receive(const Network::Packet& packet) {
         Heard& heard = heard_[reply->answer.rid][packet->from()];
         if (!heard.answer.has_result) heard = {reply->answer, reply->slot};
         if (heard_.size() > heard_max) heard_.erase(heard_.begin());
-        core_.replied(peer, *reply, cluster_.time.now());
+        core_->replied(peer, *reply, cluster_.time.now());
     } else if (const auto* barrier = std::get_if<BarrierCertPtr>(&packet->payload())) {
-        core_.configured(*barrier, cluster_.time.now());
+        core_->configured(*barrier, cluster_.time.now());
     } else if (const auto* rejected = std::get_if<Rejected>(&packet->payload())) {
-        core_.rejected(peer, packet->from(), *rejected, cluster_.time.now());
+        core_->rejected(peer, packet->from(), *rejected, cluster_.time.now());
     }
     pump();
 }
@@ -93,7 +123,7 @@ void ClientNode::note_acceptance(const client::Finished& done) {
 
 void ClientNode::pump() {
     for (;;) {
-        client::ClientCore::Output output = core_.take_output();
+        client::ClientCore::Output output = core_->take_output();
         if (output.ask_config) {
             cluster_.reach("a client asks for the configuration");
             cluster_.network.send(self_, {output.ask_config->to, output.ask_config->question});
@@ -113,7 +143,7 @@ void ClientNode::pump() {
                                         " cseq=" + std::to_string(done.id.cseq.value) +
                                         " attempts=" + std::to_string(done.attempts));
             if (done.how != client::Finished::How::answered)
-                cluster_.checker.fail("L-REPLY", to_string(self_) + " got no answer: " + done.text);
+                note_refusal(done);
             else
                 cluster_.checker.accepted(done.id, done.slot, done.answer, invoked,
                                           cluster_.time.now());
@@ -121,22 +151,23 @@ void ClientNode::pump() {
             call();
         }
         if (output.sign) {
-            Bytes signature = cluster_.tokens.sign(cluster_.client_key(id_), output.sign->digest);
-            core_.bundle_signed(*output.sign, signature, cluster_.time.now());
+            Bytes signature = cluster_.tokens.sign(key_.empty() ? cluster_.client_key(id_) : key_,
+                                                   output.sign->digest);
+            core_->bundle_signed(*output.sign, signature, cluster_.time.now());
         }
     }
     arm_timer();
 }
 
 void ClientNode::arm_timer() {
-    auto deadline = core_.next_deadline();
+    auto deadline = core_->next_deadline();
     if (!deadline || (timer_at_ && *timer_at_ <= *deadline)) return;
     TimePoint when = std::max(*deadline, cluster_.time.now());
     timer_at_ = when;
     cluster_.time.at(when, [this, when] {
         if (timer_at_ != when) return;
         timer_at_.reset();
-        core_.tick(cluster_.time.now());
+        core_->tick(cluster_.time.now());
         pump();
     });
 }

@@ -65,6 +65,11 @@ std::unique_ptr<SignatureChecker> make_lenient(const Plan& plan) {
 
 }  // namespace
 
+SignatureChecker& believe_all() {
+    static Lenient lenient;
+    return lenient;
+}
+
 const char* to_string(Moment moment) {
     switch (moment) {
         case Moment::persist:

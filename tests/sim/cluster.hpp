@@ -69,6 +69,9 @@ public:
     virtual void receive(const Network::Packet& packet) = 0;
 };
 
+/// Takes every signature for good.
+[[nodiscard]] consensus::SignatureChecker& believe_all();
+
 struct Cluster {
     Cluster(const Plan& plan, bool log);
 
@@ -121,6 +124,8 @@ struct Cluster {
     }
     /// An engine's event: to the checker, the probes and whoever listens.
     void event(const consensus::Endpoint& node, const consensus::Event& event);
+    /// No change of the configuration is under way (set by whoever asks for them).
+    std::function<bool()> nobody_changes = [] { return true; };
     [[nodiscard]] const Bytes& client_key(ClientId id) const { return membership.clients.at(id); }
     /// The identity key of a node's host.
     [[nodiscard]] Bytes sign(const consensus::Endpoint& node, const Digest& digest) const {

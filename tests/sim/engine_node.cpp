@@ -240,13 +240,15 @@ void EngineNode::resume() {
 bool EngineNode::knows_enough(const Verified& message) {
     const ConfigHistory& configs =
         replica_ != nullptr ? replica_->agreement().configs() : primary_->configs();
-    if (configs.newest().groups == cluster_.membership.groups &&
-        configs.newest().reigns == cluster_.membership.reigns)
+    const Configuration& mine = configs.newest();
+    const Configuration& all = cluster_.configs.newest();
+    if (mine.groups == cluster_.membership.groups && mine.clients == all.clients &&
+        mine.admins == all.admins && mine.reigns == cluster_.membership.reigns)
         return true;
-    if (known_version_ != configs.newest().version) {
-        known_version_ = configs.newest().version;
+    if (known_version_ != mine.version) {
+        known_version_ = mine.version;
         known_ = cluster_.genesis;
-        if (configs.changed()) follow(known_, configs.newest());
+        configs.follow(known_);
     }
     if (Verifier(known_, cluster_.tokens).verify(message.message())) return true;
     cluster_.reach("a message by somebody who is not known yet");
@@ -278,8 +280,29 @@ void EngineNode::receive(const Network::Packet& packet) {
         liar_->saw(*packet);
         if (!liar_->hears(*packet)) return;
     }
-    engine_->receive(*packet, now());
+    engine_->receive(*forgetful(packet), now());
     pump();
+}
+
+// Its engine then orders what no correct primary would. It leads no view that begins beyond the
+// barrier, for others show the real one.
+Network::Packet EngineNode::forgetful(const Network::Packet& packet) const {
+    const auto* barrier = std::get_if<BarrierCertPtr>(&packet->payload());
+    if (barrier == nullptr || primary_ == nullptr || correct_ || !cluster_.plan.forgets_clients)
+        return packet;
+    const auto& before = primary_->configs().newest().clients;
+    auto config = std::make_shared<Configuration>(*(*barrier)->config);
+    for (auto& [client, key] : config->clients)
+        if (auto old = before.find(client); old != before.end() && !old->second.empty())
+            key = old->second;
+    auto forged = std::make_shared<BarrierCert>(**barrier);
+    for (StableCert& cert : forged->groups) cert.config = configuration_digest(*config);
+    forged->config = std::move(config);
+    auto verified = Verifier(cluster_.membership, believe_all())
+                        .verify({packet->from(), self_, BarrierCertPtr(std::move(forged))});
+    if (!verified) return packet;
+    cluster_.reach("a primary forgets that a client is gone");
+    return std::make_shared<const Verified>(std::move(*verified));
 }
 
 void EngineNode::pump() {

@@ -80,6 +80,8 @@ private:
     }
     /// Would its host's Verifier, which knows the members that this node knows, let it pass?
     [[nodiscard]] bool knows_enough(const consensus::Verified& message);
+    /// Of a Byzantine primary: the barrier as it would be if no client went or changed its key.
+    [[nodiscard]] Network::Packet forgetful(const Network::Packet& packet) const;
     [[nodiscard]] bool recover();
     [[nodiscard]] Result<void> recover_primary(
         const std::optional<std::pair<Digest, consensus::Ui>>&);

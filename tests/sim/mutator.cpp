@@ -123,7 +123,7 @@ public:
     }
     void operator()(Configuration& m) { all(m.version, m.owners); }
     void operator()(BarrierCert& m) { all(m.slot, m.config, m.groups); }
-    void operator()(FetchConfig& m) { all(m.version); }
+    void operator()(FetchConfig& m) { all(m.version, m.features); }
     void operator()(Vouch& m) { all(m.group, m.position, m.votes, m.ordering, m.signature); }
     void operator()(RequestViewChange& m) {
         all(m.group, m.position, m.view, m.reason, m.signature);

@@ -427,6 +427,10 @@ Plan make_changing_plan(std::uint64_t seed, std::optional<Plot::Kind> plot) {
     plan.moves_every = between(prng, 50ms, coin(prng) ? 300ms : 2s);
     plan.replacements = 1 + static_cast<std::uint32_t>(prng.below(6));
     plan.holes = plan.real_crypto = false;
+    Prng of_clients(seed ^ 0xc11e27u);
+    if (!of_clients.chance(300))
+        plan.client_changes = 1 + static_cast<std::uint32_t>(of_clients.below(12));
+    plan.forgets_clients = coin(of_clients);
     // f_D+1 others must be as they should be while a database comes.
     plan.databases_replaced = plan.tampered;
     bool honest = plan.gone.empty();

@@ -63,6 +63,8 @@ std::string Plan::text() const {
         << " dup=" << network.duplicate_permille << " reorder=" << network.reorder_permille
         << " replay=" << network.replay_permille;
     if (moves_every > Duration{}) out << " moves_us=" << us(moves_every);
+    if (client_changes > 0) out << " client_changes=" << client_changes;
+    flag("forgets_clients", forgets_clients);
     if (replacements > 0) out << " replacements=" << replacements;
     flag("clogs", network.clogs);
     flag("cuts", network.cuts);

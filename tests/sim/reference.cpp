@@ -132,6 +132,10 @@ std::optional<std::string> Reference::decide(GroupId group, Slot slot,
             entry.item.kind = ItemKind::config;
             continue;
         }
+        // CF12. What a client's key was worth at a slot, the order alone says.
+        if (!this->config(slot).in_force(entry.header.rid.client, entry.body->key))
+            return where + " was executed for client " +
+                   std::to_string(entry.header.rid.client.value) + ", which has no such key there";
         if (windows_[{entry.header.rid.home, entry.header.rid.client}].insert(entry.header.rid.cseq,
                                                                               entry.body->ack_low))
             entry.item.kind = ItemKind::transaction;

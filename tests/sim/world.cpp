@@ -96,6 +96,10 @@ void World::build() {
         admin = std::make_unique<AdminNode>(cluster, Prng(plan.seed ^ 0xad314));
         cluster.on_barrier = [this](const BarrierCertPtr& barrier) { welcome(barrier); };
         admin->caught_up = [this](const Endpoint& node) { return caught_up(node); };
+        admin->on_client = [this](ClientId client, const Bytes& before, const Bytes& key) {
+            follow_client(client, before, key);
+        };
+        cluster.nobody_changes = [this] { return admin->idle(); };
         admin->strike_dead = [this](const Endpoint& node) { strike_dead(node); };
     }
 }
@@ -165,6 +169,23 @@ void World::welcome(const BarrierCertPtr& barrier) {
         join(Endpoint::primary(PrimaryId(static_cast<std::uint32_t>(primaries.size()))), primaries);
         cluster.reach("a primary is replaced");
     }
+}
+
+// A client that came later than the cluster file. Its old keys are in the hands of a thief.
+void World::follow_client(ClientId client, const Bytes& before, const Bytes& key) {
+    auto& node = guests[client];
+    if (!before.empty())
+        thieves.push_back(std::make_unique<Thief>(cluster, client, before, prng.split()));
+    if (!before.empty() && !stopped_) thieves.back()->start();
+    if (key.empty()) return node->leave();
+    if (!node) {
+        cluster.reach("a client comes");
+        node = std::make_unique<ClientNode>(cluster, client, prng.split(), key);
+        if (!stopped_) node->start();
+        return;
+    }
+    cluster.reach("a client has another key");
+    node->restart(key, stopped_);
 }
 
 void World::join(const Endpoint& member, std::vector<std::unique_ptr<EngineNode>>& nodes) {
@@ -290,6 +311,9 @@ void World::power_cut() {
 
 void World::stop_clients() {
     for (auto& client : clients) client->stop();
+    stopped_ = true;
+    for (auto& [id, client] : guests) client->stop();
+    for (auto& thief : thieves) thief->stop();
     if (lying_client) lying_client->stop();
     if (admin) admin->stop();
 }
@@ -399,7 +423,7 @@ void World::check_bounds() {
             cluster.checker.fail("S-BOUND", to_string(node) + " holds " + std::to_string(is) + " " +
                                                 what + ", allowed " + std::to_string(max));
     };
-    std::uint64_t with_liar = plan.clients + 1;
+    std::uint64_t with_liar = plan.clients + 1 + guests.size();
     for (const auto& node : replicas) {
         if (!node->up() || !cluster.correct(node->self())) continue;
         auto agreement = node->replica()->agreement().report();
@@ -437,7 +461,9 @@ void World::check_bounds() {
 bool World::all_answered() const {
     if (admin && !admin->idle()) return false;  // L-CFG
     return std::all_of(clients.begin(), clients.end(),
-                       [](const auto& client) { return client->outstanding() == 0; });
+                       [](const auto& client) { return client->outstanding() == 0; }) &&
+           std::all_of(guests.begin(), guests.end(),
+                       [](const auto& each) { return each.second->outstanding() == 0; });
 }
 
 std::optional<View> World::common_view() const {
@@ -485,6 +511,7 @@ bool World::all_executed() const {
 std::string World::state() const {
     std::size_t outstanding = 0;
     for (const auto& client : clients) outstanding += client->outstanding();
+    for (const auto& [id, client] : guests) outstanding += client->outstanding();
     std::string text = "delivered " + std::to_string(cluster.checker.chain_tip().value) + ", " +
                        std::to_string(outstanding) + " calls without answer";
     auto who = [&](const auto& node) {

@@ -8,6 +8,7 @@
 #include "liars.hpp"
 #include "mind.hpp"
 #include "mutator.hpp"
+#include "thief.hpp"
 #include "twins.hpp"
 #include "voter_node.hpp"
 
@@ -88,6 +89,8 @@ public:
     std::vector<std::unique_ptr<EngineTwin>> twins;
     std::vector<std::unique_ptr<VoterTwin>> voter_twins;
     std::unique_ptr<LyingClient> lying_client;
+    std::map<ClientId, std::unique_ptr<ClientNode>> guests;  ///< came by the order
+    std::vector<std::unique_ptr<Thief>> thieves;
     std::unique_ptr<AdminNode> admin;  ///< null: the configuration stays
     bool healed = false;
     bool well = false;  ///< nothing is wrong any more, and all have caught up
@@ -96,8 +99,10 @@ private:
     void choose_clocks();
     void build();
     void welcome(const consensus::BarrierCertPtr& barrier);
+    void follow_client(ClientId client, const Bytes& before, const Bytes& key);
     void join(const consensus::Endpoint& member, std::vector<std::unique_ptr<EngineNode>>& nodes);
     [[nodiscard]] bool on_machine(const EngineNode& node, std::uint32_t machine) const;
+    bool stopped_ = false;  ///< no client calls any more
     std::map<consensus::Endpoint, Slot> joined_;
     std::set<consensus::Endpoint> struck_;
     void note_bodies(const consensus::NewView& new_view);

@@ -49,6 +49,8 @@ void GroupReplica::receive(const Verified& message, Now now) {
                 elsewhere = true;
             } else if (agreement_.delivered_before(each->id)) {
                 executor_.answer_again(each->id, agreement_.finished(each->id), each->receipt);
+            } else if (agreement_.refuses(*each)) {
+                refuse(*each);
             }
         }
         if (elsewhere) show_barrier(message.from());
@@ -62,9 +64,26 @@ void GroupReplica::receive(const Verified& message, Now now) {
         if (message.from().role == Endpoint::Role::client)
             executor_.answer_again((*body)->id, agreement_.finished((*body)->id), (*body)->receipt);
     } else {
+        if (body != nullptr && message.from().role == Endpoint::Role::client &&
+            agreement_.refuses(**body))
+            refuse(**body);
         agreement_.receive(message, now);
     }
     absorb(agreement_.take_output(), now);
+}
+
+// CF12: at the door already, and in words.
+void GroupReplica::refuse(const Request& request) {
+    const RequestId& rid = request.id;
+    std::string who = "client " + std::to_string(rid.client.value);
+    bool gone = agreement_.configs().newest().removed(rid.client);
+    out_.send.push_back(
+        {{Endpoint::of_client(rid.client)},
+         Rejected{rid, Rejected::Reason::not_a_client,
+                  gone ? who + " was removed from the cluster"
+                       : who + " has another key since configuration " +
+                             std::to_string(agreement_.configs().newest().version.value) +
+                             " at the latest"}});
 }
 
 // CF8: what was delivered here is answered here; everything else is another group's now.

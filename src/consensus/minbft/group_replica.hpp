@@ -29,6 +29,7 @@ public:
 private:
     void absorb(Output output, Now now);
     void answer_of_moved(const Request& request);
+    void refuse(const Request& request);
     void show_barrier(const Endpoint& client);
 
     Replica agreement_;

@@ -2,6 +2,7 @@
 
 #include "base/invariant.hpp"
 #include "consensus/config_change.hpp"
+#include "consensus/rules.hpp"
 #include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
@@ -37,6 +38,13 @@ Primary::Primary(const Membership& membership, PrimaryId self, PrimaryOptions op
 
 void Primary::follow_members() {
     if (configs_.changed()) follow(membership_, configs_.newest());
+    // Rules that are not known here: others lead.
+    if (const std::uint64_t level = configs_.newest().features();
+        level > options_.features && !resigned_) {
+        resigned_ = resign_due_ = true;
+        out_.events.push_back({Event::Kind::halted, Endpoint::primary(self_), chain_.tip(), 0,
+                               too_new(level, options_.features)});
+    }
     for (const Group& group : membership_.groups) {
         Progress& progress = progress_[group.id];
         progress.executed.resize(group.members.size());
@@ -210,6 +218,10 @@ void Primary::receive(const Verified& message, Now now) {
         on_void_promise(*promise);
     else if (const auto* barrier = std::get_if<BarrierCertPtr>(&message.payload()))
         on_barrier(*barrier);
+    else if (std::holds_alternative<FetchConfig>(message.payload()) &&
+             message.from().role == Endpoint::Role::client)
+        out_.send.push_back(
+            {{message.from()}, FetchConfig{configs_.newest().version, options_.features}});
     new_view_if_ready(now);
 }
 
@@ -256,12 +268,18 @@ void Primary::ask_for_barrier(Now now) {
     out_.send.push_back({membership_.all_replicas(), FetchConfig{configs_.newest().version}});
 }
 
+// CF12. What is ordered next belongs to the newest configuration: nothing goes beyond a CONFIG
+// before its barrier is here.
+bool Primary::admits(const Request& request) const {
+    return !rules::client_keys || configs_.newest().in_force(request.id.client, request.key);
+}
+
 void Primary::on_request(const Body& body, Now now) {
     if (body->id.home.value == 0) return on_config_request(body, now);
     // Only a request that this node may order soon is kept: replicas forward it to each new
     // primary.
     auto group = configs_.newest().owner(body->id.home);
-    if (!group || phase_ == Phase::idle) return;
+    if (!group || phase_ == Phase::idle || !admits(*body)) return;
     if (pool_.empty()) gather_since_ = now.mono;
     auto window = ordered_.find({body->id.home, body->id.client});
     if (window != ordered_.end() && window->second.contains(body->id.cseq)) return;
@@ -474,6 +492,7 @@ HeaderPtr Primary::next_header(Now now) {
         // It waited here while its entry came with the NEW-VIEW.
         auto window = ordered_.find({request.id.home, request.id.client});
         if (window != ordered_.end() && window->second.contains(request.id.cseq)) continue;
+        if (!admits(request)) continue;  // it waited here while its client left
         bytes += request.raw.size() + header_overhead_bytes;
         ++taken[*configs_.newest().owner(request.id.home)];
         header->entries.push_back({request.id, request.parts, EntryKind::transaction, request.rd});

@@ -33,8 +33,9 @@ struct PrimaryOptions {
     std::uint32_t client_pool = 1024;            ///< waiting requests per client and group
     std::uint64_t standing_every = 1024;  ///< slots between two records that a restart begins with
     Duration retransmit = 200ms;          ///< T_rx: between two FETCHes
-    Duration search = 500ms;   ///< for the body of an entry that could be nullified (VC5)
-    Quirks* quirks = nullptr;  ///< none in a product
+    Duration search = 500ms;  ///< for the body of an entry that could be nullified (VC5)
+    std::uint64_t features = features_max;  ///< the highest level that it may meet
+    Quirks* quirks = nullptr;               ///< none in a product
 };
 
 class Primary final : public Engine {
@@ -102,6 +103,7 @@ private:
     void on_config_request(const Body& body, Now now);
     void on_barrier(const BarrierCertPtr& barrier);
     [[nodiscard]] bool config_due() const;
+    [[nodiscard]] bool admits(const Request& request) const;
     void log_bodies(const Header& header, SlotBodiesRecord bodies);
     void ask_for_barrier(Now now);
     void on_status(const Endpoint& from, const Status& status, Now now);
@@ -146,6 +148,7 @@ private:
     void ask_for_config(Now now);
     [[nodiscard]] bool continues(const Selected& selected, const EntryHeader& entry,
                                  const Request& body) const;
+    [[nodiscard]] bool needs_no_body(const Selected& selected, const EntryHeader& entry) const;
     [[nodiscard]] bool ends_unsettled(const NewView& new_view, const Selected& selected,
                                       const std::vector<ViewChangePtr>& changes) const;
     void fetch_header(const HeaderStore::Missing& missing, const Endpoint& from, Now now);

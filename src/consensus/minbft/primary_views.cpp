@@ -2,6 +2,7 @@
 #include "base/invariant.hpp"
 #include "consensus/config_change.hpp"
 #include "consensus/minbft/primary.hpp"
+#include "consensus/rules.hpp"
 #include "consensus/signed_bytes.hpp"
 
 #include <algorithm>
@@ -174,11 +175,22 @@ bool Primary::ends_unsettled(const NewView& new_view, const Selected& selected,
 // R4, CF1: a CONFIG that does not continue the configuration before it has no valid body.
 bool Primary::continues(const Selected& selected, const EntryHeader& entry,
                         const Request& body) const {
-    if (entry.kind != EntryKind::config) return true;
+    if (entry.kind != EntryKind::config) {
+        const Configuration& config = selected.base ? *selected.base->config : configs_.at(Slot(0));
+        return !rules::client_keys || config.features() >= features_skip ||
+               config.in_force(entry.rid.client, body.key);
+    }
     auto change = decode_change(body.op);
     if (!change) return false;
     return selected.base ? apply(*selected.base->config, *change).has_value()
                          : apply(configuration_of(membership_), *change).has_value();
+}
+
+// CF12: a client that is gone has nothing executed, whatever it wanted.
+bool Primary::needs_no_body(const Selected& selected, const EntryHeader& entry) const {
+    const Configuration& config = selected.base ? *selected.base->config : configs_.at(Slot(0));
+    return rules::client_keys && entry.kind == EntryKind::transaction &&
+           config.features() >= features_skip && config.removed(entry.rid.client);
 }
 
 // The nullset, once everything open has a body or may go without: a body that is found is kept, and
@@ -192,6 +204,7 @@ std::optional<std::vector<EntryRef>> Primary::settle(const Selected& selected, N
     for (const OpenEntry& open : selected.open) {
         const Header& header = *selected.chain.headers[open.at.slot - selected.low - 1];
         const EntryHeader& entry = header.entries[open.at.index];
+        if (needs_no_body(selected, entry)) continue;
         auto body = found_bodies_.find(open.rd);
         bool found = body != found_bodies_.end();
         if (found && body->second->id == entry.rid && body->second->parts == entry.parts &&

@@ -400,6 +400,7 @@ void Replica::append(Prepare prepare, Now now) {
         const EntryHeader& entry = header.entries[own.index];
         in_chain_.insert(entry.rid);
         shown.push_back({entry.rid.client, std::nullopt, false});
+        const bool skipped = fate(header.slot, entry) == Fate::skipped;
         // R3: any header for the rid ends its wait, whatever its digest.
         if (auto waiting = pending_.find(entry.rid); waiting != pending_.end()) {
             if (waiting->second.rd != entry.rd) bodies_.erase(waiting->second.rd);
@@ -412,7 +413,7 @@ void Replica::append(Prepare prepare, Now now) {
             here.bodies.push_back(body->second);
             continue;
         }
-        if (missing_.contains(entry.rd)) continue;
+        if (skipped || missing_.contains(entry.rd)) continue;
         missing_[entry.rd] = {now.mono + options_.retransmit / 4, header.slot, 0, link.config};
         ++missing;
     }
@@ -450,9 +451,11 @@ void Replica::show_slot(const Link& link, std::vector<LeaderWatch::OwnEntry> own
             seen.own_bytes += body->second->raw.size();
         std::uint64_t cseq = entry.rid.cseq.value;
         ClientSeq low(cseq < ClientWindow::size ? 0 : cseq - (ClientWindow::size - 1));
+        // To order what will not be executed is the same as to order it twice.
         own[i++].repeated =
             watch_.running() &&
-            !in_view_[{entry.rid.home, entry.rid.client}].insert(entry.rid.cseq, low);
+            (!in_view_[{entry.rid.home, entry.rid.client}].insert(entry.rid.cseq, low) ||
+             fate(header.slot, entry) == Fate::skipped);
     }
     seen.spent = !own.empty() && backlog_ + in_chain_.size() >= options_.backlog_entries;
     seen.own = std::move(own);
@@ -467,12 +470,31 @@ const Body* Replica::valid_body(const EntryHeader& entry) const {
     return request.id == entry.rid && request.parts == entry.parts ? &found->second : nullptr;
 }
 
+// CF12. A request names its key, so what it comes to follows from the order alone: from its header
+// where its client is gone, from its content otherwise. Until the cluster's features allow to skip
+// it, it has no valid body, and a view change nullifies it.
+Replica::Fate Replica::fate(Slot slot, const EntryHeader& entry) const {
+    const Configuration& config = rules::keys_by_slot ? configs_.at(slot) : configs_.newest();
+    const bool judged = rules::client_keys && entry.kind == EntryKind::transaction;
+    const bool skips = judged && config.features() >= features_skip;
+    if (skips && config.removed(entry.rid.client)) return Fate::skipped;
+    const Body* body = valid_body(entry);
+    if (body == nullptr) return Fate::bodiless;
+    if (!judged || config.in_force(entry.rid.client, (*body)->key)) return Fate::executed;
+    return skips ? Fate::skipped : Fate::bodiless;
+}
+
+bool Replica::admits(const Request& request) const {
+    return !rules::client_keys || !configs_.changed() || request.id.home.value == 0 ||
+           configs_.newest().in_force(request.id.client, request.key);
+}
+
 // CF2: a CONFIG entry needs its body, and one that continues what is in force, in every group.
 bool Replica::has_bodies(const Link& link) const {
     if (link.config && unsettled_ == link.prepare.slot && !configuration_after(link)) return false;
     return std::all_of(link.own.begin(), link.own.end(), [&](const OwnEntry& own) {
         return is_null(link.prepare.slot, own.index) ||
-               valid_body(link.prepare.header->entries[own.index]) != nullptr;
+               fate(link.prepare.slot, link.prepare.header->entries[own.index]) != Fate::bodiless;
     });
 }
 

@@ -48,8 +48,9 @@ struct ReplicaOptions {
     /// Own entries ordered and not executed: the primary may order no more (L-NOFALSE). At most
     /// half of its group_credit.
     std::uint64_t backlog_entries = 4096;
-    WatchOptions watch;        ///< T6
-    Quirks* quirks = nullptr;  ///< none in a product
+    std::uint64_t features = features_max;  ///< the highest level that it may meet
+    WatchOptions watch;                     ///< T6
+    Quirks* quirks = nullptr;               ///< none in a product
 };
 
 class Replica {
@@ -114,6 +115,13 @@ public:
     [[nodiscard]] const ConfigHistory& configs() const { return configs_; }
     /// Everybody whom that configuration knows, but no clients.
     [[nodiscard]] const Membership& membership() const { return membership_; }
+    /// May its client speak with that key, as far as is known here?
+    [[nodiscard]] bool admits(const Request& request) const;
+    /// It was not executed, and never will be, for its client or its key is gone.
+    [[nodiscard]] bool refuses(const Request& request) const {
+        return !admits(request) && !delivered_before(request.id) &&
+               delivered_ >= configs_.barrier()->slot;
+    }
     /// Does this group answer for the home of `rid` from now on?
     [[nodiscard]] bool owns(PartitionId home) const {
         return configs_.newest().owner(home) == group_;
@@ -222,6 +230,9 @@ private:
     [[nodiscard]] bool is_null(Slot slot, std::uint32_t index) const;
     [[nodiscard]] bool has_bodies(const Link& link) const;
     [[nodiscard]] const Body* valid_body(const EntryHeader& entry) const;
+    /// What a kept own entry comes to.
+    enum class Fate : std::uint8_t { executed, skipped, bodiless };
+    [[nodiscard]] Fate fate(Slot slot, const EntryHeader& entry) const;
 
     // replica_votes.cpp: COMMIT, the members' streams, delivery
     void drain_votes();

@@ -196,16 +196,20 @@ void Replica::put_in_force(const BarrierCertPtr& barrier, Now now) {
 // would be to suspect a primary that is right.
 bool Replica::wants(const Request& request) const {
     if (!owns(request.id.home)) return false;
-    if (request.id.home.value != 0) return true;
+    if (request.id.home.value != 0) return admits(request);
     auto change = decode_change(request.op);
     return !unsettled_ && change && apply(configs_.newest(), *change);
 }
 
-// Another group waits for them now; a CONFIG request has had its time; and what came before the
+// Another group waits for them now, or their client is none any more, and no primary orders them; a
+// CONFIG request has had its time; and what came before the
 // windows of its partition may have been delivered long ago.
 void Replica::let_requests_go() {
     for (auto it = pending_.begin(); it != pending_.end();) {
-        if (owns(it->first.home) && it->first.home.value != 0 && !delivered_before(it->first)) {
+        auto body = bodies_.find(it->second.rd);
+        const bool admitted = body == bodies_.end() || admits(*body->second);
+        if (owns(it->first.home) && it->first.home.value != 0 && admitted &&
+            !delivered_before(it->first)) {
             ++it;
             continue;
         }
@@ -221,7 +225,7 @@ void Replica::on_fetch_config(const Endpoint& from, const FetchConfig& fetch) {
     if (BarrierCertPtr barrier = configs_.after(fetch.version))
         out_.send.push_back({{from}, std::move(barrier)});
     else if (from.role == Endpoint::Role::client)
-        out_.send.push_back({{from}, FetchConfig{configs_.newest().version}});
+        out_.send.push_back({{from}, FetchConfig{configs_.newest().version, options_.features}});
 }
 
 // R15 for what a barrier is made of.

@@ -25,6 +25,9 @@ void Replica::follow_members() {
         ordering_.emplace_back(options_.window);
         ordering_.back().track.tip_digest = genesis_header_digest(membership_.cluster);
     }
+    // Rules that are not known here: to guess would be to fork.
+    if (const std::uint64_t level = configs_.newest().features(); level > options_.features)
+        halt(delivered_, too_new(level, options_.features));
 }
 
 // CF11: who leads a view of a later epoch is known by its configuration only, which a VIEW-CHANGE

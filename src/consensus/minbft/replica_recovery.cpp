@@ -35,6 +35,8 @@ void sort_by_counter(std::vector<M>& messages) {
 
 Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Digest, Ui>>& last) {
     recover_configs(log);
+    if (halted_)
+        return error(Errc::refused, too_new(configs_.newest().features(), options_.features));
     if (log.snapshot) {
         const SnapshotRecord& s = *log.snapshot;
         if (s.votes.size() > votes_.size() || s.ordering.size() > ordering_.size())

@@ -329,6 +329,10 @@ Delivery Replica::decide(const Link& link) {
                                .u32(own.index)
                                .finish();
             out_.events.push_back(std::move(event));
+        } else if (fate(header.slot, entry) == Fate::skipped) {
+            // Its client's window stays: nothing of what it says counts.
+            event.kind = Event::Kind::skipped;
+            out_.events.push_back(std::move(event));
         } else {
             body = *valid_body(entry);
             auto& window = windows_[{entry.rid.home, entry.rid.client}];

@@ -179,6 +179,7 @@ export function decodeRequest(raw) {
       while (packed.more) out.parts.push(Number(packed.varint()));
     } else if (tag === 0x30) out.readOnly = in_.varint() !== 0n;
     else if (tag === 0x3a) out.op = in_.block();
+    else if (tag === 0x40) out.key = in_.varint();
     else throw new FormatError('a request with an unknown field');
   }
   return out;

@@ -72,7 +72,7 @@ def frame(client, to, body):
 
 REPLY, REJECTED = 22, 23
 REASONS = {1: "malformed", 2: "unknown_partition", 3: "unknown_procedure", 4: "bad_arguments", 5: "wrong_partitions",
-           6: "bad_signature", 7: "over_quota", 8: "stale"}
+           6: "bad_signature", 7: "over_quota", 8: "stale", 9: "not_a_client"}
 
 
 def fields(message):

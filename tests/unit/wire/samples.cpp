@@ -367,7 +367,7 @@ std::vector<Message> sample_messages() {
         FetchState{Slot(64), Slot(128), 3},
         std::make_shared<const StatePart>(sample_state(4)),
         sample_equivocation(10),
-        FetchConfig{ConfigVersion(~0ull)},
+        FetchConfig{ConfigVersion(~0ull), 7},
         sample_barrier(11)};
     std::vector<Message> messages;
     for (const Payload& payload : payloads)
