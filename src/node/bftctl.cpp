@@ -1,6 +1,8 @@
 // bftctl: for people at a terminal.
 #include "node/bftctl.hpp"
 
+#include "node/bftctl_member.hpp"
+
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -48,7 +50,7 @@ int main(int argc, char** argv) {
         {"top", add_top(app)},           {"rolling-restart", add_rolling_restart(app)},
         {"drain", add_drain(app)},       {"log-level", add_log_level(app)},
         {"debug", add_debug(app)},       {"snapshot", add_snapshot(app)},
-        {"enroll", add_enroll(app)},
+        {"enroll", add_enroll(app)},     {"member", add_member(app)},
     };
     try {
         app.parse(argc, argv);
