@@ -9,6 +9,8 @@
 #   deploy/cluster.sh kill-host DIR HOST      kill -9 of every process of one host, database and TPM too
 #   deploy/cluster.sh kill-daemons DIR HOST   kill -9 of its daemons only; database and TPM stay up
 #   deploy/cluster.sh start-host DIR HOST     start whatever of one host does not run
+#   deploy/cluster.sh prepare-host DIR NEW OLD   a new host with its own TPM and empty database, to replace
+#                                             one that is lost: `bftctl member prepare`; start-host starts it
 #   deploy/cluster.sh status DIR [OPTIONS]    `bftctl status`
 #   deploy/cluster.sh sockets DIR             the database servers' sockets, one a line
 #   deploy/cluster.sh pids DIR                every process: PID; daemon, usig, tpm or database; host
@@ -147,6 +149,28 @@ kill_host() { # HOST
     for name in node usig tpm; do process_signal KILL "$run/$name.pid"; done
     ! has_database "$1" || "$root/deploy/mariadb.sh" kill "$dir/hosts/$1/mariadb"
     process_kill "$run/node.pid" "$run/usig.pid" "$run/tpm.pid"
+}
+
+prepare_host() { # NEW OLD
+    local home=$dir/hosts/$1 tcti ports options=()
+    [[ $1 =~ ^[A-Za-z0-9-]+$ ]] || fail "a host's name has letters, digits and dashes, not '$1'"
+    [ ! -e "$home/node.toml" ] || fail "$home is a host already"
+    check_host "$2"
+    if has_database "$2"; then
+        sed -i "s/^database_hosts=.*/& $1/" "$dir/cluster.env"
+        options=(--database-socket "$home/mariadb/mysqld.sock" --database-user root --database-name "$database")
+    fi
+    sed -i "s/^hosts=.*/& $1/; s/^replica_hosts=.*/& $1/" "$dir/cluster.env"
+    read_cluster "$dir"
+    mkdir -p "$home"
+    start_tpm "$1"
+    start_database "$1"
+    create_database "$1"
+    tcti=swtpm:path=$home/tpm.sock
+    [ -z "$software" ] || tcti=software:usig.software
+    mapfile -t ports < <(free_ports 2)
+    "$(program bftctl)" member prepare "$1" --replaces "$2" --cluster "$dir/hosts/$2/cluster.toml" --dir "$home" \
+        --address "127.0.0.1:${ports[0]}" --metrics "127.0.0.1:${ports[1]}" --tcti "$tcti" $software "${options[@]}"
 }
 
 # The first daemon that has ended, and why.
@@ -353,6 +377,7 @@ case "$command" in
         check_host "${2:?which host?}"
         process_kill "$dir/hosts/$2/run/node.pid" "$dir/hosts/$2/run/usig.pid"
         ;;
+    prepare-host) read_cluster "$1"; prepare_host "${2:?which new host?}" "${3:?in place of which?}" ;;
     start-host) read_cluster "$1"; check_host "${2:?which host?}"; start_host "$2" ;;
     status) read_cluster "$1"; shift; "$(program bftctl)" status "$dir" "$@" ;;
     sockets)

@@ -19,6 +19,17 @@ TimePoint now() {
         std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
 }
 
+// As far as whoever has no cluster file can tell: neither voters nor counters are known to it.
+bool same_change(const consensus::Configuration& a, const consensus::Configuration& b) {
+    auto same_seats = [](const consensus::Group& one, const consensus::Group& other) {
+        return one.id == other.id && one.retired == other.retired &&
+               one.members.size() == other.members.size();
+    };
+    return a.version == b.version && a.owners == b.owners && a.hosts == b.hosts &&
+           a.clients == b.clients && a.admins == b.admins && a.parameters == b.parameters &&
+           std::ranges::equal(a.groups, b.groups, same_seats);
+}
+
 }  // namespace
 
 Result<std::vector<crypto::SigningKey>> load_keys(const std::vector<std::string>& files) {
@@ -61,32 +72,38 @@ Result<consensus::Body> sign_change(const Digest& cluster, const consensus::Admi
     return consensus::Body(std::move(request));
 }
 
-Admin::Admin(Config config, std::unique_ptr<boost::asio::ssl::context> tls)
+Admin::Admin(Config config, consensus::Membership membership,
+             std::unique_ptr<boost::asio::ssl::context> tls)
     : config_(std::move(config)),
-      membership_(membership_of(config_)),
+      hosts_(config_, std::move(membership)),
       history_(membership_),
-      tls_(std::move(tls)) {
-    for (std::uint32_t h = 0; h < config_.hosts.size(); ++h)
-        host_by_key_[config_.hosts[h].key] = HostId(h);
-}
+      tls_(std::move(tls)) {}
 
 Admin::~Admin() {
     if (links_) links_->close();
 }
 
 Result<std::unique_ptr<Admin>> Admin::open(Config config) {
+    consensus::Membership membership = membership_of(config);
+    return open(std::move(config), std::move(membership));
+}
+
+Result<std::unique_ptr<Admin>> Admin::open(Config config, consensus::Membership membership) {
+    if (membership.cluster != config.cluster)
+        return error(Errc::refused, "the cluster file is not that of the client's folder");
     auto key = crypto::SigningKey::load(config.key_file);
     if (!key) return key.error();
     auto tls = crypto::make_tls_context(*key);
     if (!tls) return tls.error();
-    std::unique_ptr<Admin> admin(new Admin(std::move(config), std::move(*tls)));
+    std::unique_ptr<Admin> admin(
+        new Admin(std::move(config), std::move(membership), std::move(*tls)));
     net::LinkOptions options;
     options.name = "admin";
     Admin* self = admin.get();
     admin->links_ = std::make_unique<net::Links>(
         admin->io_, *admin->tls_, options,
         net::LinkCallbacks{
-            [self](ByteView peer) { return self->host_by_key_.contains(to_bytes(peer)); },
+            [self](ByteView peer) { return self->hosts_.by_key(peer).has_value(); },
             [self](ByteView peer, Bytes frame) { self->on_frame(peer, frame); },
             [self](ByteView peer) { self->up_.insert(to_bytes(peer)); },
             [self](ByteView peer, std::string_view) { self->up_.erase(to_bytes(peer)); }});
@@ -100,8 +117,8 @@ void Admin::send(const std::vector<Endpoint>& to, const consensus::Payload& payl
     std::vector<Bytes> frames = wire::encode(Endpoint::of_client(config_.id), to, payload);
     for (std::size_t i = 0; i < to.size(); ++i)
         if (auto host = membership_.host_of(to[i]))
-            links_->send(config_.hosts[host->value].key,
-                         std::make_shared<const Bytes>(std::move(frames[i])));
+            if (const Bytes* key = hosts_.key_of(*host))
+                links_->send(*key, std::make_shared<const Bytes>(std::move(frames[i])));
 }
 
 void Admin::ask() {
@@ -110,14 +127,14 @@ void Admin::ask() {
 }
 
 void Admin::on_frame(ByteView key, const Bytes& frame) {
-    auto host = host_by_key_.find(to_bytes(key));
+    auto host = hosts_.by_key(key);
     auto message = wire::decode(frame);
-    if (host == host_by_key_.end() || !message) return;
+    if (!host || !message) return;
     if (message->to != Endpoint::of_client(config_.id)) return;
     if (message->from.role != Endpoint::Role::replica &&
         message->from.role != Endpoint::Role::primary)
         return;
-    if (membership_.host_of(message->from) != host->second) return;
+    if (membership_.host_of(message->from) != host) return;
     note(*message);
 }
 
@@ -132,11 +149,14 @@ void Admin::note(const consensus::Message& message) {
         if (!*barrier || (*barrier)->config->version <= history_.newest().version) return;
         if (!verifier_.verify(message) || !history_.skip_to(*barrier)) return;
         up_to_date_.clear();
+        for (const Host& host : hosts_.follow(history_.newest()))
+            if (auto dialled = links_->dial(host.key, host.address); !dialled)
+                log::warn("host_not_dialled host={} what=\"{}\"", host.name, dialled.error().what);
         ask();
+    } else if (const auto* known = std::get_if<consensus::FetchConfig>(&message.payload)) {
+        if (known->version == history_.newest().version) up_to_date_.insert(message.from);
     } else if (message.from.group != coordinators) {
         return;
-    } else if (const auto* known = std::get_if<consensus::FetchConfig>(&message.payload)) {
-        if (known->version == history_.newest().version) up_to_date_.insert(position);
     } else if (const auto* rejected = std::get_if<consensus::Rejected>(&message.payload)) {
         refusals_[position] = rejected->text;
     }
@@ -161,13 +181,37 @@ bool Admin::wait(Duration patience, const std::function<void()>& again, Conditio
     return true;
 }
 
+std::size_t Admin::coordinators_up_to_date() const {
+    const GroupId coordinators = *history_.newest().owner(PartitionId(0));
+    return static_cast<std::size_t>(
+        std::count_if(up_to_date_.begin(), up_to_date_.end(), [&](const Endpoint& each) {
+            return each.group == coordinators &&
+                   membership_.active(each.group, Position(each.index));
+        }));
+}
+
+std::set<Endpoint> Admin::caught_up(const std::vector<Endpoint>& members, Duration patience) {
+    std::set<Endpoint> found;
+    up_to_date_.clear();
+    wait(
+        patience, [&] { send(members, consensus::FetchConfig{history_.newest().version}); },
+        [&] {
+            found.clear();
+            for (const Endpoint& each : members)
+                if (up_to_date_.contains(each)) found.insert(each);
+            return found.size() == members.size();
+        });
+    return found;
+}
+
 Result<consensus::Configuration> Admin::current(Duration patience) {
     up_to_date_.clear();
     const bool known = wait(
-        patience, [this] { ask(); }, [this] { return up_to_date_.size() >= membership_.quorum(); });
+        patience, [this] { ask(); },
+        [this] { return coordinators_up_to_date() >= membership_.quorum(); });
     if (known) return history_.newest();
     return error(Errc::unavailable,
-                 std::to_string(up_to_date_.size()) +
+                 std::to_string(coordinators_up_to_date()) +
                      " of the f+1 = " + std::to_string(membership_.quorum()) +
                      " replicas that are needed said in time what is in force; " +
                      std::to_string(connected()) + " of " + std::to_string(config_.hosts.size()) +
@@ -212,11 +256,7 @@ Result<consensus::BarrierCertPtr> Admin::order(const consensus::Body& request, D
     if (history_.newest().version >= wanted->version) {
         consensus::BarrierCertPtr barrier =
             history_.after(ConfigVersion(wanted->version.value - 1));
-        // The rest may differ: clients are not told who the voters are.
-        const consensus::Configuration& made = *barrier->config;
-        if (made.owners == wanted->owners && made.clients == wanted->clients &&
-            made.admins == wanted->admins && made.parameters == wanted->parameters)
-            return barrier;
+        if (same_change(*barrier->config, *wanted)) return barrier;
         return error(Errc::refused, "another change came first and made version " +
                                         std::to_string(wanted->version.value));
     }

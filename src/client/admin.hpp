@@ -2,7 +2,7 @@
 // 3.16): over a client's links, on the calling thread.
 #pragma once
 
-#include "client/config.hpp"
+#include "client/hosts.hpp"
 #include "client/key_checker.hpp"
 #include "consensus/config_change.hpp"
 #include "crypto/signing_key.hpp"
@@ -33,6 +33,8 @@ class Admin {
 public:
     /// As the client of `config`, with its key. Connects in the background.
     static Result<std::unique_ptr<Admin>> open(Config config);
+    /// By somebody who has the cluster file, and so knows the voters, too.
+    static Result<std::unique_ptr<Admin>> open(Config config, consensus::Membership membership);
     ~Admin();
 
     /// What f+1 replicas of the coordinators' group have in force. Errc::unavailable: they did not
@@ -50,29 +52,35 @@ public:
     [[nodiscard]] std::map<consensus::Endpoint, std::uint64_t> features(Duration patience);
     /// Of whom features() should speak.
     [[nodiscard]] std::vector<consensus::Endpoint> members() const;
+    /// Which of `members` follow the newest configuration and have caught up with it. Ends as soon
+    /// as all of them do.
+    [[nodiscard]] std::set<consensus::Endpoint> caught_up(
+        const std::vector<consensus::Endpoint>& members, Duration patience);
 
     /// Hosts that are linked.
     [[nodiscard]] std::size_t connected() const { return up_.size(); }
 
 private:
-    Admin(Config config, std::unique_ptr<boost::asio::ssl::context> tls);
+    Admin(Config config, consensus::Membership membership,
+          std::unique_ptr<boost::asio::ssl::context> tls);
 
     void on_frame(ByteView key, const Bytes& frame);
     void send(const std::vector<consensus::Endpoint>& to, const consensus::Payload& payload);
     void ask();
     void note(const consensus::Message& message);
+    [[nodiscard]] std::size_t coordinators_up_to_date() const;
     template <class Condition>
     bool wait(Duration patience, const std::function<void()>& again, Condition condition);
 
     Config config_;
-    consensus::Membership membership_;
+    Hosts hosts_;
+    const consensus::Membership& membership_ = hosts_.membership();
     KeyChecker checker_;
     consensus::Verifier verifier_{membership_, checker_};
     consensus::ConfigHistory history_;
-    std::map<Bytes, HostId> host_by_key_;
     std::set<Bytes> up_;
-    /// Positions of the coordinators' group that know nothing newer than we do.
-    std::set<Position> up_to_date_;
+    /// Who knows nothing newer than we do, and has delivered that.
+    std::set<consensus::Endpoint> up_to_date_;
     std::map<Position, std::string> refusals_;
     std::map<consensus::Endpoint, std::uint64_t> features_;
     boost::asio::io_context io_;

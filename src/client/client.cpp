@@ -6,6 +6,7 @@
 #include "client/calls.hpp"
 #include "client/config.hpp"
 #include "client/core.hpp"
+#include "client/hosts.hpp"
 #include "client/key_checker.hpp"
 #include "client/receipts.hpp"
 #include "client/sequence_file.hpp"
@@ -119,20 +120,20 @@ private:
     void fail(Callback& done, ErrorCode code, std::string what) const;
     void on_frame(ByteView key, const Bytes& frame);
     void on_link(ByteView key, bool up);
+    void configured(const consensus::BarrierCertPtr& barrier);
     void arm_timer();
     void publish();
 
     client::Config config_;
     catalog::Application application_;
-    consensus::Membership membership_;
+    client::Hosts hosts_;
     bft::crypto::SigningKey key_;
     client::SequenceFile sequence_;
     Options options_;
     client::Receipts receipts_;
     client::KeyChecker checker_;
-    consensus::Verifier verifier_{membership_, checker_};
+    consensus::Verifier verifier_{hosts_.membership(), checker_};
     client::ClientCore core_;
-    std::map<Bytes, HostId> host_by_key_;
     boost::asio::io_context io_;
     boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{
         io_.get_executor()};
@@ -155,7 +156,8 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     std::vector<Submitted> submitted_;  ///< by other threads, not yet taken
-    std::vector<bool> connected_;       ///< by host
+    std::map<HostId, bool> connected_;
+    std::map<HostId, std::string> names_;
     Statistics statistics_;
     std::thread thread_;
 };
@@ -185,18 +187,19 @@ ClientImpl::ClientImpl(client::Config config, catalog::Application application,
                        const Options& options)
     : config_(std::move(config)),
       application_(std::move(application)),
-      membership_(client::membership_of(config_)),
+      hosts_(config_),
       key_(std::move(key)),
       sequence_(std::move(sequence)),
       options_(options),
-      receipts_(config_, membership_),
-      core_(membership_, config_.id,
+      receipts_(hosts_),
+      core_(hosts_.membership(), config_.id,
             core_options(options, config_.key_by_order ? consensus::key_name(key_.public_key()) : 0,
                          receipts_),
-            sequence_.first(), std::random_device{}()),
-      connected_(config_.hosts.size()) {
-    for (std::uint32_t h = 0; h < config_.hosts.size(); ++h)
-        host_by_key_[config_.hosts[h].key] = HostId(h);
+            sequence_.first(), std::random_device{}()) {
+    for (const auto& [id, host] : hosts_.all()) {
+        connected_[id] = false;
+        names_[id] = host.name;
+    }
 }
 
 Result<void> ClientImpl::connect() {
@@ -207,11 +210,10 @@ Result<void> ClientImpl::connect() {
     link_options.name = "client";
     links_ = std::make_unique<bft::net::Links>(
         io_, *tls_, link_options,
-        bft::net::LinkCallbacks{
-            [this](ByteView key) { return host_by_key_.contains(bft::to_bytes(key)); },
-            [this](ByteView key, Bytes frame) { on_frame(key, frame); },
-            [this](ByteView key) { on_link(key, true); },
-            [this](ByteView key, std::string_view) { on_link(key, false); }});
+        bft::net::LinkCallbacks{[this](ByteView key) { return hosts_.by_key(key).has_value(); },
+                                [this](ByteView key, Bytes frame) { on_frame(key, frame); },
+                                [this](ByteView key) { on_link(key, true); },
+                                [this](ByteView key, std::string_view) { on_link(key, false); }});
     for (const client::Host& host : config_.hosts)
         if (auto dialled = links_->dial(host.key, host.address); !dialled) return dialled.error();
     thread_ = std::thread([this] {
@@ -343,9 +345,9 @@ void ClientImpl::send_frames(const std::vector<consensus::Endpoint>& to,
     std::vector<Bytes> frames =
         bft::wire::encode(consensus::Endpoint::of_client(config_.id), to, std::move(payload));
     for (std::size_t i = 0; i < to.size(); ++i)
-        if (auto host = membership_.host_of(to[i]))
-            links_->send(config_.hosts[host->value].key,
-                         std::make_shared<const Bytes>(std::move(frames[i])));
+        if (auto host = hosts_.membership().host_of(to[i]))
+            if (const Bytes* key = hosts_.key_of(*host))
+                links_->send(*key, std::make_shared<const Bytes>(std::move(frames[i])));
 }
 
 void ClientImpl::finished(client::Finished done) {
@@ -359,8 +361,7 @@ void ClientImpl::finished(client::Finished done) {
     result.slot = done.slot.value;
     result.latency = now() - call.since;
     result.attempts = done.attempts;
-    for (HostId host : done.disagreeing)
-        result.disagreeing.push_back(config_.hosts[host.value].name);
+    for (HostId host : done.disagreeing) result.disagreeing.push_back(hosts_.name_of(host));
     if (done.how == client::Finished::How::rejected) {
         result.error = Error{ErrorCode::rejected, done.text};
     } else if (done.how == client::Finished::How::timed_out) {
@@ -382,41 +383,58 @@ void ClientImpl::finished(client::Finished done) {
 }
 
 void ClientImpl::on_frame(ByteView key, const Bytes& frame) {
-    auto host = host_by_key_.find(bft::to_bytes(key));
-    if (host == host_by_key_.end()) return;
+    auto host = hosts_.by_key(key);
+    if (!host) return;
     auto message = bft::wire::decode(frame);
     if (!message || message->to != consensus::Endpoint::of_client(config_.id)) return;
     if (const auto* reply = std::get_if<consensus::Reply>(&message->payload)) {
         if (message->from != consensus::Endpoint::replica(reply->group, reply->position)) return;
-        core_.replied(host->second, *reply, now());
+        core_.replied(*host, *reply, now());
     } else if (const auto* replies = std::get_if<consensus::Replies>(&message->payload)) {
         bft::TimePoint at = now();
         for (const consensus::Reply& each : replies->replies)
             if (message->from == consensus::Endpoint::replica(each.group, each.position))
-                core_.replied(host->second, each, at);
+                core_.replied(*host, each, at);
     } else if (const auto* rejected = std::get_if<consensus::Rejected>(&message->payload)) {
-        core_.rejected(host->second, message->from, *rejected, now());
+        core_.rejected(*host, message->from, *rejected, now());
     } else if (const auto* barrier = std::get_if<consensus::BarrierCertPtr>(&message->payload)) {
         // Many tell the same: only what is new is worth its signatures.
         if (!*barrier || (*barrier)->config->version <= core_.config()) return;
-        if (membership_.host_of(message->from) != host->second) return;
-        if (verifier_.verify(*message)) core_.configured(*barrier, now());
+        if (hosts_.membership().host_of(message->from) != host) return;
+        if (verifier_.verify(*message)) configured(*barrier);
     } else {
         return;
     }
     pump();
 }
 
-void ClientImpl::on_link(ByteView key, bool up) {
-    auto host = host_by_key_.find(bft::to_bytes(key));
-    if (host == host_by_key_.end()) return;
+// Hosts that joined answer, too, from now on.
+void ClientImpl::configured(const consensus::BarrierCertPtr& barrier) {
+    core_.configured(barrier, now());
+    if (core_.config() != barrier->config->version) return;
+    const std::vector<client::Host> fresh = hosts_.follow(*barrier->config);
     {
         std::lock_guard lock(mutex_);
-        connected_[host->second.value] = up;
+        for (const client::Host& host : fresh) {
+            connected_[*hosts_.by_key(host.key)] = false;
+            names_[*hosts_.by_key(host.key)] = host.name;
+        }
+    }
+    for (const client::Host& host : fresh)
+        if (auto dialled = links_->dial(host.key, host.address); !dialled)
+            bft::log::warn("host_not_dialled host={} what=\"{}\"", host.name, dialled.error().what);
+}
+
+void ClientImpl::on_link(ByteView key, bool up) {
+    auto host = hosts_.by_key(key);
+    if (!host) return;
+    {
+        std::lock_guard lock(mutex_);
+        connected_[*host] = up;
         changed_.notify_all();
     }
     if (!up) return;
-    core_.connected(host->second);
+    core_.connected(*host);
     pump();
 }
 
@@ -441,23 +459,23 @@ void ClientImpl::publish() {
     statistics_.view = core_.view().value;
     statistics_.configuration = core_.config().value;
     for (const auto& [host, count] : core_.disagreements())
-        statistics_.disagreements[config_.hosts[host.value].name] = count;
+        statistics_.disagreements[hosts_.name_of(host)] = count;
 }
 
 bool ClientImpl::wait_connected(std::chrono::milliseconds patience) {
     auto up = [this] {
-        return static_cast<std::size_t>(std::count(connected_.begin(), connected_.end(), true));
+        return static_cast<std::size_t>(std::count_if(
+            connected_.begin(), connected_.end(), [](const auto& each) { return each.second; }));
     };
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, patience, [&] { return up() == connected_.size(); });
-    return up() >= membership_.quorum();
+    return up() >= config_.f + 1;
 }
 
 Statistics ClientImpl::statistics() const {
     std::lock_guard lock(mutex_);
     Statistics copy = statistics_;
-    for (std::size_t h = 0; h < connected_.size(); ++h)
-        copy.connected[config_.hosts[h].name] = connected_[h];
+    for (const auto& [host, up] : connected_) copy.connected[names_.at(host)] = up;
     return copy;
 }
 

@@ -25,7 +25,8 @@ bool Receipts::well_signed(const consensus::Reply& reply) {
     if (last == bundle) return true;
     Digest digest =
         consensus::replies_digest(membership_.cluster, reply.group, reply.position, *root);
-    if (!crypto::verify(config_.hosts[host->value].key, digest, signature.signature)) return false;
+    const Bytes* key = hosts_.key_of(*host);
+    if (key == nullptr || !crypto::verify(*key, digest, signature.signature)) return false;
     last = std::move(bundle);
     return true;
 }
@@ -42,8 +43,7 @@ std::string Receipts::make(const Finished& done) const {
     receipt.answer.ts_ms = done.ts_ms;
     for (const auto& [position, signature] : done.signatures) {
         auto host = membership_.host_of(Endpoint::replica(done.group, position));
-        receipt.signatures.push_back(
-            {position, config_.hosts[host->value].name, "ed25519", signature});
+        receipt.signatures.push_back({position, hosts_.name_of(*host), "ed25519", signature});
     }
     return boost::json::serialize(wire::receipt_to_json(receipt));
 }

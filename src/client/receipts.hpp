@@ -1,8 +1,8 @@
 // Signed replies: are they, and what they prove together (docs/http.md).
 #pragma once
 
-#include "client/config.hpp"
 #include "client/core.hpp"
+#include "client/hosts.hpp"
 
 #include <map>
 #include <string>
@@ -11,9 +11,8 @@ namespace bft::client {
 
 class Receipts {
 public:
-    /// The references must outlive this.
-    Receipts(const Config& config, const consensus::Membership& membership)
-        : config_(config), membership_(membership) {}
+    /// `hosts` must outlive this.
+    explicit Receipts(const Hosts& hosts) : hosts_(hosts), membership_(hosts.membership()) {}
 
     /// By the host of its replica.
     bool well_signed(const consensus::Reply& reply);
@@ -27,7 +26,7 @@ private:
         bool operator==(const Bundle&) const = default;
     };
 
-    const Config& config_;
+    const Hosts& hosts_;
     const consensus::Membership& membership_;
     /// The last good one of each replica.
     std::map<std::pair<GroupId, Position>, Bundle> good_;

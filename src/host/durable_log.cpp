@@ -314,7 +314,7 @@ std::optional<consensus::VoidCert> DurableLog::void_cert(const consensus::Stream
 
 bool DurableLog::once_owned(GroupId group, PartitionId partition) const {
     std::vector<consensus::BarrierCertPtr> barriers;
-    if (!load_barriers(barriers)) return false;
+    if (!scan_barriers(barriers)) return false;
     return std::any_of(barriers.begin(), barriers.end(), [&](const auto& barrier) {
         return barrier->config->owner(partition) == group;
     });

@@ -59,6 +59,7 @@ public:
                                                                              Position position);
 
     /// Of every configuration that an engine of ours has followed.
+    Result<void> scan_barriers(std::vector<consensus::BarrierCertPtr>& barriers) const;
     Result<void> load_barriers(std::vector<consensus::BarrierCertPtr>& barriers);
 
     // LogReader; thread-safe. What is still queued is not seen.

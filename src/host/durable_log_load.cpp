@@ -183,12 +183,16 @@ Result<void> DurableLog::load_views(Replica::Recovered& log, GroupId group, Posi
     return {};
 }
 
+Result<void> DurableLog::scan_barriers(std::vector<consensus::BarrierCertPtr>& barriers) const {
+    return scan<consensus::BarrierRecord>(
+        keys::Builder(Kind::barrier).finish(), {},
+        [&](consensus::BarrierRecord&& r) { barriers.push_back(std::move(r.barrier)); });
+}
+
 Result<void> DurableLog::load_barriers(std::vector<consensus::BarrierCertPtr>& barriers) {
-    return scan<consensus::BarrierRecord>(keys::Builder(Kind::barrier).finish(), {},
-                                          [&](consensus::BarrierRecord&& r) {
-                                              follow(*r.barrier->config);
-                                              barriers.push_back(std::move(r.barrier));
-                                          });
+    auto done = scan_barriers(barriers);
+    for (const consensus::BarrierCertPtr& barrier : barriers) follow(*barrier->config);
+    return done;
 }
 
 Result<void> DurableLog::load_voids(std::vector<consensus::VoidCert>& voids) const {

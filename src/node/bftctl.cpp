@@ -1,6 +1,8 @@
 // bftctl: for people at a terminal.
 #include "node/bftctl.hpp"
 
+#include "node/bftctl_member.hpp"
+
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -51,6 +53,7 @@ int main(int argc, char** argv) {
         {"debug", add_debug(app)},       {"snapshot", add_snapshot(app)},
         {"enroll", add_enroll(app)},     {"client", add_client(app)},
         {"key", add_key(app)},           {"feature", add_feature(app)},
+        {"member", add_member(app)},
     };
     try {
         app.parse(argc, argv);

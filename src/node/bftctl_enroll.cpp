@@ -2,6 +2,7 @@
 #include "node/bftctl.hpp"
 #include "node/bftctl_targets.hpp"
 #include "node/enrolment.hpp"
+#include "node/join_file.hpp"
 
 #include <cstdio>
 
@@ -24,6 +25,11 @@ Result<std::vector<usig::PublicIdentity>> identities_of(const Target& target) {
     for (const ClusterIdentity& primary : target.cluster.primaries) take(primary);
     for (const ClusterGroup& group : target.cluster.groups)
         for (const ClusterIdentity& member : group.members) take(member);
+    if (!target.cluster.host_id(target.config.host)) {
+        auto join = load_join_file(join_file_of(target.config));
+        if (!join) return join.error();
+        for (const JoinFile::Counter& counter : join->counters) own.push_back(counter.usig);
+    }
     for (const usig::PublicIdentity& identity : own)
         if (identity.key != own.front().key)
             return error(Errc::refused, "its counters have different keys");
@@ -56,7 +62,9 @@ int run(const Options& options) {
     }
     int status = exit_done;
     for (const Target& target : *targets) {
-        if (!target.cluster.roles_of(target.config.host).contains(Role::usig)) continue;
+        if (target.cluster.host_id(target.config.host) &&
+            !target.cluster.roles_of(target.config.host).contains(Role::usig))
+            continue;
         const auto enrolled = enrol_host(target, options.tcti, *trust);
         if (enrolled) {
             std::printf("%-12s good: its key is in the TPM with the endorsement key %s, by %s\n",

@@ -6,6 +6,7 @@
 #include "node/cluster_file.hpp"
 #include "node/config.hpp"
 #include "node/config_reader.hpp"
+#include "node/join_file.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -40,7 +41,10 @@ private:
     /// Before the cluster file could be read, only what node.toml asks for is known.
     [[nodiscard]] bool needs(Role role) const {
         if (!config_.roles.empty()) return config_.roles.contains(role);
-        return cluster_.value && cluster_.value->roles_of(config_.host).contains(role);
+        if (!cluster_.value) return false;
+        if (cluster_.value->host_id(config_.host))
+            return cluster_.value->roles_of(config_.host).contains(role);
+        return fs::exists(join_file_of(config_)) && roles_of_newcomer(config_).contains(role);
     }
 
     /// At the value `key` of node.toml, or at its table, or at the file.
@@ -86,6 +90,12 @@ private:
         }
         if (!cluster_.value) return;
         const std::optional<HostId> id = cluster_.value->host_id(config_.host);
+        if (const auto join = load_join_file(join_file_of(config_)); !id && join) {
+            if (join->key != key->public_key())
+                add("host.identity_key",
+                    "this key is not the one in " + join_file_of(config_).string());
+            return;
+        }
         if (!id || cluster_.value->host(*id).key == key->public_key()) return;
         add("host.identity_key", "this key is not the one that " + config_.cluster_file.string() +
                                      " pins for host '" + config_.host + "'" +
@@ -99,6 +109,15 @@ private:
     }
 
     void check_against_cluster(const ClusterFile& cluster) {
+        if (!cluster.host_id(config_.host) && fs::exists(join_file_of(config_))) {
+            const auto join = load_join_file(join_file_of(config_));
+            if (!join)
+                add("host.name", join.error().what);
+            else if (join->cluster != cluster.digest())
+                add("host.name", join_file_of(config_).string() + " was made for another cluster");
+            check_application(cluster);
+            return;
+        }
         if (!cluster.host_id(config_.host)) {
             std::set<std::string, std::less<>> names;
             for (const ClusterHost& host : cluster.hosts) names.insert(host.name);

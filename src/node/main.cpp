@@ -1,6 +1,7 @@
 // bftnode: the daemon.
 #include "base/log.hpp"
 #include "node/gateway.hpp"
+#include "node/join_file.hpp"
 #include "node/node.hpp"
 
 #include <CLI/CLI.hpp>
@@ -64,7 +65,10 @@ Result<node::RunOptions> run_options(const Arguments& arguments, const node::Nod
     node::RunOptions options;
     options.insecure_software_usig = arguments.software_usig;
     options.roles = config.roles;
-    const std::set<node::Role> given = cluster.roles_of(config.host);
+    const bool joins =
+        !cluster.host_id(config.host) && std::filesystem::exists(node::join_file_of(config));
+    const std::set<node::Role> given =
+        joins ? node::roles_of_newcomer(config) : cluster.roles_of(config.host);
     if (!arguments.roles.empty()) {
         auto roles = arguments.roles == all_on_network ? Result<std::set<node::Role>>(given)
                                                        : node::parse_roles(arguments.roles);

@@ -14,6 +14,7 @@
 #include "node/measured_counters.hpp"
 #include "node/members.hpp"
 #include "node/metric_families.hpp"
+#include "node/newcomer.hpp"
 #include "node/readiness.hpp"
 #include "node/service_manager.hpp"
 #include "node/status_document.hpp"
@@ -46,11 +47,17 @@ namespace {
 
 constexpr auto counter_patience = std::chrono::seconds(30);
 
-// What the cluster file gives this host in counters.
+// What the cluster file, or its join file, gives this host in counters.
 std::map<UsigId, usig::PublicIdentity> own_identities(const ClusterFile& cluster,
                                                       const consensus::Membership& membership,
-                                                      HostId self) {
+                                                      HostId self,
+                                                      const std::optional<JoinFile>& join) {
     std::map<UsigId, usig::PublicIdentity> own;
+    if (join) {
+        for (const JoinFile::Counter& counter : join->counters)
+            own.emplace(counter.id, counter.usig);
+        return own;
+    }
     std::vector<usig::PublicIdentity> all = cluster.usig_identities();
     auto take = [&](const consensus::Member& member) {
         if (member.host == self) own.emplace(member.usig, all.at(member.usig.value));
@@ -84,6 +91,7 @@ private:
     Result<void> open_usig_service();
     Result<void> open_application();
     Result<void> open_verifier();
+    Result<void> open_membership();
     Result<void> open_exchange();
     Result<void> open_engines();
     Result<void> open_voter();
@@ -95,6 +103,10 @@ private:
     Result<void> open_primary(PrimaryId id);
     Result<void> open_replica(GroupId group, Position position);
     Result<host::DurableLog*> open_log(const char* name);
+    Result<void> begin_log(host::DurableLog& log, const Endpoint& owner);
+    Result<void> open_newcomer();
+    Result<void> await_membership();
+    [[nodiscard]] json::object status_of_newcomer() const;
     Result<usig::Standing> standing(UsigId identity);
     Result<database::ExecutorOptions> executor_options(VoterId self) const;
 
@@ -118,6 +130,7 @@ private:
     Members members_;
     const consensus::Membership& membership_ = members_.now();
     HostId self_{};
+    std::optional<JoinFile> join_;  ///< of a host that is not in the cluster file
     host::SystemClock clock_;
     TimePoint started_at_ = clock_.now().mono;
     int exit_code_ = 0;
@@ -132,6 +145,7 @@ private:
     std::optional<catalog::Application> application_;
     std::unique_ptr<boost::asio::ssl::context> tls_;
     std::unique_ptr<host::SignatureCache> signatures_;
+    std::unique_ptr<Newcomer> newcomer_;  ///< likewise
     std::unique_ptr<host::ReplySigner> reply_signer_;
     std::unique_ptr<host::Exchange> exchange_;
     roles::EventLog events_{clock_};
@@ -172,9 +186,10 @@ Node::~Node() {
 }
 
 Result<void> Node::open() {
-    for (auto step : {&Node::open_identity, &Node::open_usig_service, &Node::open_application,
-                      &Node::open_verifier, &Node::open_exchange, &Node::open_engines,
-                      &Node::open_voter, &Node::open_windows_to_outside, &Node::start}) {
+    for (auto step :
+         {&Node::open_identity, &Node::open_usig_service, &Node::open_application,
+          &Node::open_verifier, &Node::open_membership, &Node::open_exchange, &Node::open_engines,
+          &Node::open_voter, &Node::open_windows_to_outside, &Node::start}) {
         loop_.poll();  // a signal ends the opening, too
         if (stopping_) return {};
         if (auto done = (this->*step)(); !done) return done;
@@ -183,11 +198,20 @@ Result<void> Node::open() {
 }
 
 Result<void> Node::open_identity() {
-    auto self = cluster_.host_id(config_.host);
-    if (!self)
-        return error(Errc::not_found, "host '" + config_.host + "' of " + config_.file.string() +
-                                          " is not in " + cluster_.file.string());
-    self_ = *self;
+    if (auto self = cluster_.host_id(config_.host)) {
+        self_ = *self;
+    } else {
+        auto join = load_join_file(join_file_of(config_));
+        if (!join)
+            return error(Errc::not_found,
+                         "host '" + config_.host + "' of " + config_.file.string() + " is not in " +
+                             cluster_.file.string() + ", and " + join.error().what);
+        if (join->cluster != members_.genesis().cluster)
+            return error(Errc::refused, join_file_of(config_).string() +
+                                            " was made for another cluster than " +
+                                            cluster_.file.string());
+        join_.emplace(std::move(*join));
+    }
     std::error_code failure;
     fs::create_directories(config_.data_dir, failure);
     if (failure)
@@ -195,9 +219,9 @@ Result<void> Node::open_identity() {
                      "cannot create " + config_.data_dir.string() + ": " + failure.message());
     auto key = crypto::SigningKey::load(config_.identity_key);
     if (!key) return key.error();
-    if (key->public_key() != cluster_.host(self_).key)
-        return error(Errc::refused, config_.identity_key.string() +
-                                        " is not the key that the cluster file pins for host '" +
+    if (key->public_key() != (join_ ? join_->key : cluster_.host(self_).key))
+        return error(Errc::refused, config_.identity_key.string() + " is not the key that the " +
+                                        (join_ ? "join" : "cluster") + " file pins for host '" +
                                         config_.host + "'");
     key_.emplace(std::move(*key));
     signer_.emplace(*key_);
@@ -215,7 +239,7 @@ Result<void> Node::open_usig_service() {
     options.tcti = config_.usig.tcti;
     options.allow_software = options_.insecure_software_usig;
     options.tpm_delay = config_.usig.tpm_delay;
-    options.identities = own_identities(cluster_, membership_, self_);
+    options.identities = own_identities(cluster_, membership_, self_, join_);
     auto service = roles::UsigServiceRole::open(loop_, options,
                                                 [this](const Error& failure) { fatal(failure); });
     if (!service) return service.error();
@@ -252,11 +276,56 @@ Result<void> Node::open_verifier() {
     return {};
 }
 
-Result<void> Node::open_exchange() {
+Result<void> Node::open_membership() {
     if (!on_network()) return {};
     auto tls = crypto::make_tls_context(*key_);
     if (!tls) return tls.error();
     tls_ = std::move(*tls);
+    return join_ ? open_newcomer() : Result<void>();
+}
+
+// CF9: what this host is by now, its members say; it begins with their word, and nothing else.
+Result<void> Node::open_newcomer() {
+    newcomer_ = std::make_unique<Newcomer>(loop_, *tls_, members_, *signatures_, join_->key,
+                                           config_.data_dir / "members");
+    if (auto done = newcomer_->load(); !done) return done;
+    if (!newcomer_->is_member())
+        if (auto done = await_membership(); !done) return done;
+    if (stopping_) return {};
+    newcomer_->hang_up();
+    self_ = *members_.host_of_key(join_->key);
+    log::info("member host={} id={} version={}", config_.host, self_.value,
+              members_.version().value);
+    return {};
+}
+
+// The service manager hears that all is well: a host may wait for its admin for days.
+Result<void> Node::await_membership() {
+    log::warn("not_a_member_yet host={} what=\"an admin runs `bftctl member replace OLD --by {}`\"",
+              config_.host, join_file_of(config_).string());
+    status_server_ = std::make_unique<StatusServer>(
+        loop_, [this] { return json::serialize(status_of_newcomer()); });
+    if (auto done = status_server_->listen(config_.status_socket); !done) return done;
+    service_manager_.started();
+    if (auto done = newcomer_->dial(); !done) return done;
+    while (!stopping_ && !newcomer_->is_member() && !newcomer_->failure()) loop_.run_one();
+    status_server_.reset();
+    return newcomer_->failure() ? Result<void>(*newcomer_->failure()) : Result<void>();
+}
+
+json::object Node::status_of_newcomer() const {
+    return {{"host", config_.host},
+            {"version", BFT_VERSION},
+            {"cluster", hex(membership_.cluster)},
+            {"ready", false},
+            {"draining", false},
+            {"not_ready", json::array{"not a member yet: an admin runs `bftctl member replace "
+                                      "OLD --by " +
+                                      config_.host + ".join`"}}};
+}
+
+Result<void> Node::open_exchange() {
+    if (!on_network()) return {};
     host::Exchange::Options options;
     options.verify.threads = config_.verify_threads;
     options.links.name = "links";
@@ -268,6 +337,7 @@ Result<void> Node::open_exchange() {
         loop_, clock_, members_.genesis(), membership_, *signer_, *exchange_, events_, stages_,
         [this](const Error& failure) { fatal(failure); },
         config_.http.has_value() && has(Role::replica), config_.retain_slots, options_.page_cost,
+        [this](ConfigVersion version) { return voter_ && !voter_->has_followed(version); },
         [this](const consensus::Configuration& newest) { configured(newest); }});
     reply_signer_ = std::make_unique<host::ReplySigner>(
         loop_, membership_.cluster, [this](const Digest& digest) { return key_->sign(digest); });
@@ -313,7 +383,8 @@ Result<void> Node::open_engines() {
             if (membership_.primaries[p].host == self_)
                 if (auto done = open_primary(PrimaryId(p)); !done) return done;
     if (has(Role::replica))
-        for (const consensus::Group& group : membership_.groups)
+        // A copy: the first one may learn of a later configuration.
+        for (const consensus::Group& group : std::vector(membership_.groups))
             for (std::uint32_t j = 0; j < group.members.size(); ++j)
                 if (group.members[j].host == self_)
                     if (auto done = open_replica(group.id, Position(j)); !done) return done;
@@ -336,6 +407,7 @@ Result<void> Node::open_replica(GroupId group, Position position) {
     auto log =
         replicas_.empty() ? open_log("replica") : Result<host::DurableLog*>(logs_.back().get());
     if (!log) return log.error();
+    if (auto done = begin_log(**log, Endpoint::replica(group, position)); !done) return done;
     auto last = standing(membership_.group(group)->members[position.value].usig);
     if (!last || stopping_) return last ? Result<void>() : last.error();
     auto role = roles::GroupReplicaRole::create(*environment_, group, position, config_.replica,
@@ -354,6 +426,21 @@ Result<host::DurableLog*> Node::open_log(const char* name) {
         loop_, *stores_.back(), members_.genesis(),
         [this](const Error& failure) { fatal(failure); }, config_.retain_slots));
     return logs_.back().get();
+}
+
+// A new member's log begins with the configurations up to its own; later ones come to it in order.
+Result<void> Node::begin_log(host::DurableLog& log, const Endpoint& owner) {
+    if (!newcomer_) return {};
+    std::vector<consensus::BarrierCertPtr> there;
+    if (auto done = log.load_barriers(there); !done) return done;
+    if (!there.empty()) return {};
+    std::vector<consensus::Persist> records;
+    for (const consensus::BarrierCertPtr& each : newcomer_->barriers())
+        records.push_back({consensus::BarrierRecord{each}});
+    auto durable = std::make_shared<bool>(false);
+    log.append(owner, std::move(records), [durable] { *durable = true; });
+    while (!*durable && !stopping_) loop_.run_one();
+    return {};
 }
 
 // T0, T1: before an engine runs it must know what its counter was spent on last.
@@ -463,6 +550,10 @@ Result<void> Node::open_http() {
     const HttpConfig& http = *config_.http;
     std::unique_ptr<crypto::WebKey> web_key;
     if (!http.web_key.empty()) {
+        if (join_)
+            return error(Errc::refused,
+                         "http.web_key: browsers know the keys of the cluster file only, and this "
+                         "host is not in it");
         auto loaded = crypto::WebKey::load(http.web_key);
         if (!loaded) return loaded.error();
         if (loaded->public_key() != cluster_.host(self_).web_key)
@@ -558,6 +649,7 @@ int Node::run() {
 }
 
 json::object Node::status() const {
+    if (!exchange_) return status_of_newcomer();
     StatusSource source{
         config_,           cluster_, options_,       membership_, self_,        exchange_.get(),
         signatures_.get(), &events_, primary_.get(), {},          voter_.get(), {}};

@@ -32,6 +32,11 @@ public:
     /// Out of service until it is what f_D+1 others have.
     [[nodiscard]] bool quarantined() const { return guard_ && guard_->quarantined(); }
 
+    /// It has executed this configuration, or a later one, and is in service.
+    [[nodiscard]] bool has_followed(ConfigVersion version) const {
+        return engine_ && engine_->config().version >= version;
+    }
+
     // For the operator, see `bftctl audit`. Errors say why not.
     Result<void> audit(Slot slot);
     Result<void> resync();

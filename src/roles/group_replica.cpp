@@ -42,6 +42,12 @@ GroupReplicaRole::GroupReplicaRole(Environment& environment, GroupId group, Posi
 
 void GroupReplicaRole::receive(const consensus::Verified& message) {
     if (fetches_.serve(host_.self(), message)) return;
+    // What an admin hears when this host has caught up is not said while its database has not.
+    if (const auto* asked = std::get_if<consensus::FetchConfig>(&message.payload());
+        asked != nullptr && message.from().role == Endpoint::Role::client &&
+        asked->version >= config().version && environment_.database_behind &&
+        environment_.database_behind(config().version))
+        return;
     consensus::Now now = environment_.clock.now();
     if (const auto* body = std::get_if<consensus::Body>(&message.payload()))
         stages_.requested((*body)->id, now.mono);

@@ -34,6 +34,8 @@ struct Environment {
     /// Of log and of answers that a database owes, for whoever is away.
     std::uint64_t retain_slots = 65536;
     PageCost page_cost;
+    /// This process has a database that has not executed this configuration. May be empty.
+    std::function<bool(ConfigVersion)> database_behind = {};
     /// An engine follows this configuration; called for every later one. May be empty.
     std::function<void(const consensus::Configuration&)> configured = {};
 };

@@ -222,9 +222,13 @@ void Replica::let_requests_go() {
 }
 
 void Replica::on_fetch_config(const Endpoint& from, const FetchConfig& fetch) {
-    if (BarrierCertPtr barrier = configs_.after(fetch.version))
+    if (BarrierCertPtr barrier = configs_.after(fetch.version)) {
         out_.send.push_back({{from}, std::move(barrier)});
-    else if (from.role == Endpoint::Role::client)
+        return;
+    }
+    // To an admin it says: there is nothing newer, and I have caught up with it.
+    BarrierCertPtr newest = configs_.barrier();
+    if (from.role == Endpoint::Role::client && (!newest || delivered_ >= newest->slot))
         out_.send.push_back({{from}, FetchConfig{configs_.newest().version, options_.features}});
 }
 

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""A host is lost for good, with its TPM and its database, and another one takes its place while TPC-C runs: two commands,
+and no request fails. Then another host dies, so the new one counts; and the old one comes back, and does no harm."""
+import json
+import signal
+import unittest
+
+import harness
+
+
+class ReplaceMember(unittest.TestCase):
+    def begin(self, cluster):
+        cluster.start_loaded(warehouses=4)
+        driver = cluster.drive()
+        self.addCleanup(driver.wait)
+        self.addCleanup(driver.kill)
+        harness.wait_until(lambda: cluster.executed("host2") > 20, "the run has begun")
+        return driver
+
+    @staticmethod
+    def member(cluster, *words):
+        cluster_file = cluster.dir / "hosts" / "host2" / "cluster.toml"
+        return harness.run(harness.BFTCTL, "member", *words, "--client", cluster.dir / "clients" / "admin",
+                           "--cluster", cluster_file)
+
+    def replace(self, cluster, old, new, *words):
+        return self.member(cluster, "replace", old, "--by", cluster.dir / "hosts" / new / f"{new}.join", "--key",
+                           cluster.dir / "admins" / "admin.key", *words)
+
+    def members(self, cluster):
+        done = self.member(cluster, "list", "--format", "json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return {member["name"]: member for member in json.loads(done.stdout)["members"]}
+
+    def refused(self, done, text, status=1):
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        self.assertIn(text, done.stdout + done.stderr)
+
+    def check_refusals(self, cluster):
+        before = self.members(cluster)
+        self.refused(self.replace(cluster, "primary1", "host4"), "can order requests")
+        self.refused(self.replace(cluster, "host9", "host4"), "there is no host 'host9'")
+        # With host1 dead as well, a member without anything would be one too many.
+        self.refused(self.replace(cluster, "host3", "host4", "--dry-run"), "host1 of group 1 is away")
+        dry = self.replace(cluster, "host1", "host4", "--dry-run")
+        self.assertEqual(dry.returncode, 0, dry.stdout + dry.stderr)
+        self.assertIn("group 2: the seat of host1 at position 0 goes to host4", dry.stdout)
+        self.assertEqual(self.members(cluster), before)
+
+    def prepare(self, cluster, new, old):
+        cluster.script("prepare-host", new, old)
+        cluster.script("start-host", new)
+        harness.wait_until(lambda: "not_a_member_yet" in cluster.log(new), f"{new} waits")
+        self.assertEqual(harness.run(harness.BFTNODE, "--check-config", "--config",
+                                     cluster.dir / "hosts" / new / "node.toml").returncode, 0)
+
+    def test_a_lost_host_is_replaced_under_load(self):
+        with harness.Cluster(groups=2, partitions=4) as cluster:
+            driver = self.begin(cluster)
+            cluster.script("kill-host", "host1")
+            self.prepare(cluster, "host4", "host1")
+            self.check_refusals(cluster)
+            done = self.replace(cluster, "host1", "host4", "--format", "json")
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            print(done.stdout.strip(), flush=True)
+            self.assertTrue(json.loads(done.stdout)["caught_up"])
+            members = self.members(cluster)
+            self.assertFalse(members["host1"]["member"])
+            self.assertEqual([seat["position"] for seat in members["host4"]["seats"]], [3, 3])
+            self.assertEqual(members["host4"]["database"], 0)
+            cluster.requests_flow("requests flow in the new database", host="host4")
+            self.check_that_it_counts(cluster)
+            self.check_the_old_one(cluster)
+            driver.send_signal(signal.SIGINT)
+            result = cluster.finished(driver)
+            self.assertEqual(result["failed"], 0)
+            harness.wait_until(lambda: cluster.check_databases(without=["host1"]).returncode == 0, "all databases are equal")
+            print("acknowledged and there, once:", cluster.check_acknowledged("host4"), result["committed"], "committed", flush=True)
+
+    def check_that_it_counts(self, cluster):
+        """Its daemons begin again from their disk; then one of the two others dies."""
+        cluster.script("kill-daemons", "host4")
+        cluster.script("start-host", "host4")
+        harness.wait_until(lambda: cluster.caught_up("host4"), "host4 takes part again")
+        self.assertEqual(cluster.log("host4").count("not_a_member_yet"), 1)
+        cluster.requests_flow("requests flow in its database again", host="host4")
+        cluster.script("kill-host", "host2")
+        seconds = cluster.requests_flow("requests flow with host3 and host4 alone", more=100)
+        print(f"host2 dead: 100 transactions after {seconds:.1f} s", flush=True)
+        cluster.script("start-host", "host2")
+        harness.wait_until(lambda: cluster.caught_up("host2"), "host2 takes part again")
+
+    def check_the_old_one(self, cluster):
+        cluster.script("start-host", "host1")
+        harness.wait_until(lambda: "host_replaced" in cluster.log("host1"), "the old host says that it was replaced")
+        cluster.requests_flow("requests flow beside it", more=100)
+        self.refused(self.replace(cluster, "host1", "host4"), "has the name or the key of host4")
+        self.assertFalse(self.members(cluster)["host1"]["member"])
+        cluster.script("kill-host", "host1")
+
+
+if __name__ == "__main__":
+    harness.main()
