@@ -83,6 +83,11 @@ struct Membership {
     [[nodiscard]] bool knows(View view) const {
         return epoch(view) < std::max<std::size_t>(reigns.size(), 1);
     }
+    /// So many lead the views of the epoch in turn.
+    [[nodiscard]] std::size_t leaders(View view) const {
+        if (reigns.empty()) return primaries.size();
+        return reigns[std::min<std::uint64_t>(epoch(view), reigns.size() - 1)].size();
+    }
     /// Of a view that knows() says yes to.
     [[nodiscard]] PrimaryId primary_of(View view) const;
     /// The one to ask for when `view` fails: the first one of the newest epoch, or the next.

@@ -121,6 +121,12 @@ std::unique_ptr<SimTpm> Cluster::make_tpm() {
     return std::make_unique<SimTpm>(time, tokens, checker, speed, split());
 }
 
+// Voids spoil an ordering counter for the view that it is in (P7): that is a fault of its own.
+void Cluster::spare_orderers() {
+    for (const Member& primary : membership.primaries)
+        tpms[primary.host.value]->never_voids(primary.usig);
+}
+
 bool Cluster::configured(const BarrierCertPtr& barrier) {
     if (!configs.skip_to(barrier)) return false;
     follow(membership, configs.newest());
@@ -129,6 +135,7 @@ bool Cluster::configured(const BarrierCertPtr& barrier) {
         clocks.resize(host.value + 1);
         while (tpms.size() <= host.value) tpms.push_back(make_tpm());
     }
+    spare_orderers();
     return true;
 }
 
@@ -152,9 +159,7 @@ Cluster::Cluster(const Plan& the_plan, bool log)
       network(time, verifier, checker, plan.network, split()),
       clocks(plan.machines()) {
     for (std::uint32_t host = 0; host < plan.machines(); ++host) tpms.push_back(make_tpm());
-    // Voids spoil an ordering counter for the view that it is in (P7): that is a fault of its own.
-    for (const Member& primary : membership.primaries)
-        tpms[primary.host.value]->never_voids(primary.usig);
+    spare_orderers();
     checker.on_reach([this](const std::string& what) { reach(what); });
     network.on_deliver([this](const Endpoint& to, const Network::Packet& packet) {
         trace.mark(static_cast<std::uint64_t>(time.now().time_since_epoch().count()),

@@ -106,6 +106,7 @@ struct Cluster {
     }
     /// A later configuration is in force: its hosts exist from now on. False: it was known.
     bool configured(const consensus::BarrierCertPtr& barrier);
+    void spare_orderers();
     /// Replacements of a host fail with the machine that it was, unless that is gone for good.
     [[nodiscard]] std::uint32_t machine_of(const consensus::Endpoint& node) const {
         return membership.host_of(node)->value % plan.machines();

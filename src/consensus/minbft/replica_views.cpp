@@ -45,7 +45,11 @@ std::optional<Replica::Reason> Replica::why_suspect(Now now) {
         return because(Suspicion::body_missing);
     for (const auto& [rid, waiting] : pending_)
         if (watch_.waited(waiting.ticket) >= patience(options_.order_patience))
-            return because(Suspicion::request_not_ordered);
+            return Reason{Suspicion::request_not_ordered,
+                          std::string(to_string(Suspicion::request_not_ordered)) + ": client " +
+                              std::to_string(rid.client.value) + ", home " +
+                              std::to_string(rid.home.value) + ", cseq " +
+                              std::to_string(rid.cseq.value)};
     auto slow = watch_.verdict(now.mono, std::min(failures_, doublings_max), tpm_);
     if (!slow) return std::nullopt;
     return Reason{slow->first, std::string(to_string(slow->first)) + ": " + slow->second};
@@ -139,7 +143,8 @@ void Replica::view_change_if_due() {
     if (!view_change_due_ || quest_ || halted_ || !std::holds_alternative<std::monostate>(sealing_))
         return;
     if (!takes_part()) return;
-    if (failures_ > 2) rebase_log(view_.value);
+    // Another one when all primaries had their turn: each of them meets all vouchers.
+    if (failures_ > 2) rebase_log(1 + (view_.value & 0xffffffffu) / membership_.leaders(view_));
     view_change_due_ = false;
     ViewChange change = make_view_change();
     persist_view(true);

@@ -279,7 +279,8 @@ void Replica::forget_delivered() {
             auto found = bodies_.find(entry.item.rd);
             if (found == bodies_.end() || entry.item.kind == ItemKind::config) continue;
             const RequestId& id = found->second->id;
-            bool plain = id == entry.item.rid && !in_chain_.contains(id);
+            // One that was nullified waits for its order again.
+            bool plain = id == entry.item.rid && !in_chain_.contains(id) && !pending_.contains(id);
             if (plain || !still_wanted(id, entry.item.rd)) bodies_.erase(found);
         }
 }

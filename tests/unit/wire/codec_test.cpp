@@ -386,8 +386,11 @@ TEST(Codec, ClientMessageFields) {
     EXPECT_EQ(rejected.rid, rid);
     EXPECT_EQ(rejected.reason, Rejected::Reason::over_quota);
     EXPECT_EQ(rejected.text, "later");
-    Rejected loud = through_the_wire(Rejected{rid, Rejected::Reason::stale, "a\x1b[2Jb\n"});
-    EXPECT_EQ(loud.text, "a?[2Jb?") << "a terminal obeys nobody";
+    Message loud{Endpoint::replica(GroupId(1), Position(0)), Endpoint::of_client(ClientId(4)),
+                 Rejected{rid, Rejected::Reason::stale, "a\x1b[2Jb\n"}};
+    auto heard = decode(encode(loud));
+    ASSERT_TRUE(heard.has_value());
+    EXPECT_EQ(std::get<Rejected>(heard->payload).text, "a?[2Jb?") << "a terminal obeys nobody";
     Rejected wordy{rid, Rejected::Reason::stale, std::string(2000, 'w')};
     EXPECT_EQ(through_the_wire(wordy).text.size(), text_bytes_max);
 }

@@ -338,7 +338,7 @@ std::vector<Message> sample_messages() {
         sample_replies(),
         Bodies{sample_bundle(5)},
         Bodies{{sample_bundle(5)[0], sample_bundle(9)[2], sample_body(1)}},
-        Rejected{{ClientId(1), PartitionId(2), ClientSeq(3)}, Rejected::Reason::stale, "why \xff"},
+        Rejected{{ClientId(1), PartitionId(2), ClientSeq(3)}, Rejected::Reason::stale, "why?"},
         Checkpoint{GroupId(1), Position(2), Slot(64), digest_of(1), 17, digest_of(2), signature(3)},
         sample_vouch(1),
         sample_request_view_change(2),
