@@ -126,6 +126,8 @@ Result<void> Primary::recover(Recovered log, const std::optional<std::pair<Diges
               [](const auto& a, const auto& b) { return a->slot < b->slot; });
     for (const BarrierCertPtr& barrier : log.barriers) configs_.skip_to(barrier);
     follow_members();
+    if (configs_.newest().features() > options_.features)
+        return error(Errc::refused, too_new(configs_.newest().features(), options_.features));
     Counter logged{};
     if (auto replayed = replay_log(log, logged); !replayed) return replayed;
     Counter certified = last ? last->second.cv : Counter(0);

@@ -119,7 +119,7 @@ public:
     [[nodiscard]] bool admits(const Request& request) const;
     /// It was not executed, and never will be, for its client or its key is gone.
     [[nodiscard]] bool refuses(const Request& request) const {
-        return !admits(request) && !delivered_before(request.id) &&
+        return !admits(request) && !delivered_before(request.id) && configs_.changed() &&
                delivered_ >= configs_.barrier()->slot;
     }
     /// Does this group answer for the home of `rid` from now on?

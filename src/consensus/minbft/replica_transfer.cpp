@@ -312,7 +312,8 @@ void Replica::reindex(std::vector<Body> displaced, Now now) {
             const EntryHeader& entry = link.prepare.header->entries[own.index];
             in_chain_.insert(entry.rid);
             used.insert(entry.rd);
-            if (!bodies_.contains(entry.rd)) missing_[entry.rd] = {now.mono, slot, 0, link.config};
+            if (!bodies_.contains(entry.rd) && fate(slot, entry) != Fate::skipped)
+                missing_[entry.rd] = {now.mono, slot, 0, link.config};
         }
         if (!link.config) continue;
         const Digest& rd = link.config_entry().rd;

@@ -66,7 +66,7 @@ protected:
     }
     bool executed(const Body& body) {
         for (std::uint32_t j = 0; j < 3; ++j)
-            if (!c_.replica(1, j).replica->agreement().delivered_before(body->id)) return false;
+            if (!c_.replica(0, j).replica->agreement().delivered_before(body->id)) return false;
         return true;
     }
     bool executes(const Body& body) {
@@ -105,19 +105,42 @@ TEST_F(ClientChange, ComesChangesItsKeyAndGoes) {
     EXPECT_EQ(c_.violation, "");
 }
 
-TEST_F(ClientChange, ALevelThatAProgramDoesNotKnowStopsIt) {
+// A cluster of later programs, and one host that has gone back to ours.
+TEST(FeatureLevel, AProgramThatDoesNotKnowItDoesNotStart) {
+    ClusterOptions options = quick(2, 2);
+    options.replica.features = options.primary.features = features_max + 1;
+    Cluster c(options);
     ConfigChange change = change_to(1);
     change.parameters.push_back({Parameter::features, features_max + 1});
-    order(change);
-    for (std::uint32_t j = 0; j < 3; ++j)
-        EXPECT_TRUE(c_.replica(0, j).replica->agreement().report().halted);
-    EXPECT_EQ(c_.count(Event::Kind::halted), c_.m.all_replicas().size() + 2);
-    const Endpoint one = Endpoint::replica(GroupId(0), Position(0));
-    minbft::Replica again(c_.m, GroupId(0), Position(0), {}, *c_.node(one).signer);
-    auto recovered =
-        again.recover(c_.node(one).disk.replica(GroupId(0), Position(0)), c_.node(one).last);
+    Body body = make_config(c.m, change);
+    for (const Endpoint& each : c.m.replicas(GroupId(0)))
+        c.inject(Endpoint::of_client(ClientId(1)), each, body);
+    c.inject(Endpoint::of_client(ClientId(1)), p0, body);
+    auto& one = c.replica(0, 0);
+    ASSERT_TRUE(c.run_until(
+        [&] { return one.replica->agreement().report().config == ConfigVersion(1); }, 10s));
+    c.run_for(300ms);
+    one.disk.sync();
+    c.primary(0).disk.sync();
+    minbft::Replica again(c.m, GroupId(0), Position(0), {}, *one.signer);
+    auto recovered = again.recover(one.disk.replica(GroupId(0), Position(0)), one.last);
     ASSERT_FALSE(recovered);
     EXPECT_NE(recovered.error().what.find("upgrade bftnode"), std::string::npos);
+    minbft::Primary leader(c.m, PrimaryId(1), {}, *one.signer);
+    EXPECT_FALSE(leader.recover(c.primary(0).disk.primary(PrimaryId(0)), {}));
+}
+
+// While it runs, too: nobody guesses.
+TEST(FeatureLevel, AProgramThatMeetsItHalts) {
+    Cluster c(quick(2, 2));
+    ConfigChange change = change_to(1);
+    change.parameters.push_back({Parameter::features, features_max + 1});
+    Body body = make_config(c.m, change);
+    for (const Endpoint& each : c.m.replicas(GroupId(0)))
+        c.inject(Endpoint::of_client(ClientId(1)), each, body);
+    c.inject(Endpoint::of_client(ClientId(1)), p0, body);
+    EXPECT_FALSE(c.run_until([] { return false; }, 2s));
+    EXPECT_NE(c.violation.find("halted: the cluster is at feature level"), std::string::npos);
 }
 
 TEST(FeatureLevel, OnlyRises) {
