@@ -42,11 +42,6 @@ Result<std::vector<crypto::SigningKey>> load_keys(const std::vector<std::string>
     return keys;
 }
 
-Result<consensus::Body> sign_change(const Config& config, consensus::ConfigChange change,
-                                    const std::vector<crypto::SigningKey>& keys) {
-    return sign_change(config.cluster, config.admins, std::move(change), keys);
-}
-
 Result<consensus::Body> sign_change(const Digest& cluster, const consensus::AdminKeys& admins,
                                     consensus::ConfigChange change,
                                     const std::vector<crypto::SigningKey>& keys) {

@@ -19,11 +19,8 @@ namespace bft::client {
 [[nodiscard]] Result<std::vector<crypto::SigningKey>> load_keys(
     const std::vector<std::string>& files);
 
-/// `change`, signed by `keys`. Errc::refused: a key that is not an admin's, or too few of them.
-[[nodiscard]] Result<consensus::Body> sign_change(const Config& config,
-                                                  consensus::ConfigChange change,
-                                                  const std::vector<crypto::SigningKey>& keys);
-/// Likewise, where the admin keys are not those of the cluster file any more.
+/// `change`, signed by `keys`; `admins` are those in force. Errc::refused: a key that is not an
+/// admin's, or too few of them.
 [[nodiscard]] Result<consensus::Body> sign_change(const Digest& cluster,
                                                   const consensus::AdminKeys& admins,
                                                   consensus::ConfigChange change,

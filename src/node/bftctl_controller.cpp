@@ -90,7 +90,8 @@ private:
             return;
         }
         consensus::ConfigChange change{sample.now.version.next(), decision.moves, {}};
-        auto request = client::sign_change(config_, std::move(change), keys_);
+        auto request =
+            client::sign_change(config_.cluster, sample.now.admins, std::move(change), keys_);
         if (!request) {
             log::error("controller_refused what=\"{}\"", request.error().what);
             return;

@@ -322,7 +322,8 @@ int replace(const Options& options) {
     auto change = change_of(*cluster, *old, *join);
     if (!change) return failed(change.error());
     if (auto next = consensus::apply(cluster->now, *change); !next) return failed(next.error());
-    auto request = client::sign_change(cluster->config, *change, *keys);
+    auto request =
+        client::sign_change(cluster->config.cluster, cluster->now.admins, *change, *keys);
     Result<void> allowed = request ? check_others(*cluster, *change) : request.error();
     if (options.dry_run) {
         json::object document = to_json(options, *change);

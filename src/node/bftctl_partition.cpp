@@ -166,7 +166,7 @@ int move(const Options& options) {
     if (!cluster) return failed(cluster.error());
     const consensus::ConfigChange change = change_of(options, cluster->now);
     if (auto next = consensus::apply(cluster->now, change); !next) return failed(next.error());
-    auto request = client::sign_change(cluster->config, change, *keys);
+    auto request = client::sign_change(cluster->config.cluster, cluster->now.admins, change, *keys);
     json::object document = to_json(cluster->now, change);
     if (options.dry_run) {
         tell(options, cluster->now, change);

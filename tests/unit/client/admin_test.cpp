@@ -19,7 +19,7 @@ protected:
         change.moves = {{PartitionId(3), GroupId(2)}};
     }
     std::string why_not(std::vector<crypto::SigningKey> with) {
-        auto made = sign_change(config, change, with);
+        auto made = sign_change(config.cluster, config.admins, change, with);
         return made ? "" : made.error().what;
     }
     /// A key can be moved only; a copy comes from where it is kept.
@@ -35,7 +35,7 @@ protected:
 };
 
 TEST_F(SignChange, EnoughAdminsMakeARequest) {
-    auto made = sign_change(config, change, some({2, 0}));
+    auto made = sign_change(config.cluster, config.admins, change, some({2, 0}));
     ASSERT_TRUE(made) << made.error().what;
     const consensus::Request& request = **made;
     EXPECT_EQ(request.id.client, consensus::config_client);
