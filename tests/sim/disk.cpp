@@ -201,7 +201,7 @@ void SimDisk::cut(const SnapshotRecord& record) const {
     for (const VoteTrack& track : record.votes) mark.votes.push_back(track.processed);
     for (std::size_t p = 0; p < record.ordering.size(); ++p) {
         const OrderingTrack& track = record.ordering[p];
-        Counter reached = marks.empty() ? Counter(0) : marks.back().ordering[p];
+        Counter reached = marks.empty() ? Counter(0) : counter_at(marks.back().ordering, p);
         if (track.leading && record.slot >= track.base_slot)
             reached = std::max(
                 reached, std::min(track.processed, track.base + (record.slot - track.base_slot)));
@@ -216,18 +216,18 @@ void SimDisk::cut(const SnapshotRecord& record) const {
         for (const EntryHeader& entry : header->entries) done.insert(entry.rd);
     };
     std::erase_if(state_.prepares, [&](const auto& each) {
-        if (each.first.second >= line.ordering[each.first.first.value]) return false;
+        if (each.first.second >= counter_at(line.ordering, each.first.first.value)) return false;
         if (!state_.headers.contains(each.second->hd)) state_.by_digest.erase(each.second->hd);
         drop(each.second->header);
         return true;
     });
     std::erase_if(state_.new_views, [&](const auto& each) {
-        return each.first.second < line.ordering[each.first.first.value];
+        return each.first.second < counter_at(line.ordering, each.first.first.value);
     });
     auto voted_below = [&](const auto& each) {
         const auto& [group, position, cv] = each.first;
         if (group != owner_.group) return false;
-        Counter limit = line.votes[position.value];
+        Counter limit = counter_at(line.votes, position.value);
         if (position.value == owner_.index)
             limit = std::min(limit, state_.vouches ? state_.vouches->base : Counter(0));
         return cv < limit;

@@ -19,6 +19,11 @@
 
 namespace bft::sim {
 
+/// Of a mark: whoever came after it has said nothing before it.
+inline Counter counter_at(const std::vector<Counter>& counters, std::size_t place) {
+    return place < counters.size() ? counters[place] : Counter(0);
+}
+
 class SimDisk final : public consensus::LogReader {
 public:
     SimDisk(Timeline& time, const consensus::Membership& membership, Duration sync_latency,

@@ -18,15 +18,6 @@ void SimDisk::note_snapshot(const LogRecord& record) {
     marks_.push_back(std::move(mark));
 }
 
-namespace {
-
-// Whoever came after the mark has said nothing before it.
-Counter at(const std::vector<Counter>& counters, std::size_t place) {
-    return place < counters.size() ? counters[place] : Counter(0);
-}
-
-}  // namespace
-
 /// Which records stay, from the newest to the oldest.
 struct SimDisk::Sweep {
     Sweep(const Membership& m, const Endpoint& who, const Mark& what)
@@ -48,12 +39,12 @@ struct SimDisk::Sweep {
     [[nodiscard]] bool young() const { return generation >= mark.slot; }
     bool vote(GroupId group, Position position, Counter cv) const {
         if (group != self.group) return young();
-        Counter from = at(mark.votes, position.value).next();
+        Counter from = counter_at(mark.votes, position.value).next();
         if (position.value == self.index) from = std::min(from, own_from);
         return cv >= from;
     }
     bool ordering(View view, Counter cv) const {
-        return cv > at(mark.ordering, membership.primary_of(view).value);
+        return cv > counter_at(mark.ordering, membership.primary_of(view).value);
     }
 
     bool operator()(const BodyRecord&) const { return young(); }
