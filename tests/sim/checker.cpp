@@ -161,8 +161,8 @@ void Checker::event(const Endpoint& node, const Event& event) {
                 fail("S-CKPT", name(node) + " says that the database of " + name(event.peer) +
                                    " differs" + at(event.slot) + ": " + event.text);
             break;
-        case Event::Kind::nondeterminism:
         case Event::Kind::skipped: {
+            skipped_.insert({event.slot, static_cast<std::uint32_t>(event.count)});
             // CF12: at its slot the cluster's features allowed it, and its client had changed.
             const Configuration& config = reference_.config(event.slot);
             if (config.features() < features_skip || !config.clients.contains(event.peer.client))
@@ -170,6 +170,7 @@ void Checker::event(const Endpoint& node, const Event& event) {
             reach_("an entry of who is no client is skipped");
             break;
         }
+        case Event::Kind::nondeterminism:
         case Event::Kind::order_conflict:
             fail("S-EVID", name(node) + " raised " + to_string(event.kind) + at(event.slot));
             break;

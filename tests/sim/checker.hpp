@@ -186,8 +186,9 @@ private:
         std::map<PartitionId, Seq> next;
     };
     std::map<VoterId, Executed> executed_;
-    std::set<VoterId> tampered_;       ///< now
-    std::set<VoterId> once_tampered_;  ///< ever: old answers come back late
+    std::set<VoterId> tampered_;             ///< now
+    std::set<consensus::EntryRef> skipped_;  ///< entries of who was no client any more
+    std::set<VoterId> once_tampered_;        ///< ever: old answers come back late
     struct Accepted {
         Slot slot{};
         std::uint32_t index = 0;

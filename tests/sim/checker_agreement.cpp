@@ -222,6 +222,8 @@ void Checker::check_kept(GroupId group, View view, Slot slot, const NewView& new
         if (known == nullptr) continue;  // forgotten
         for (const auto& entry : known->entries) {
             if (entry.owner != group || !entry.decided) continue;
+            // Kept, and a no-op all the same (ADR 24): no nullset names it.
+            if (skipped_.contains({s, entry.item.index})) continue;
             bool null = std::binary_search(new_view.nullset.begin(), new_view.nullset.end(),
                                            EntryRef{s, entry.item.index});
             if (null != entry.null)

@@ -510,10 +510,17 @@ bool World::all_executed() const {
 
 std::string World::state() const {
     std::size_t outstanding = 0;
-    for (const auto& client : clients) outstanding += client->outstanding();
-    for (const auto& [id, client] : guests) outstanding += client->outstanding();
+    std::string whose;
+    auto count = [&](const std::string& who, std::size_t calls) {
+        outstanding += calls;
+        if (calls > 0) whose += " " + who + ":" + std::to_string(calls);
+    };
+    for (std::size_t c = 0; c < clients.size(); ++c)
+        count("client." + std::to_string(c), clients[c]->outstanding());
+    for (const auto& [id, client] : guests)
+        count("client." + std::to_string(id.value), client->outstanding());
     std::string text = "delivered " + std::to_string(cluster.checker.chain_tip().value) + ", " +
-                       std::to_string(outstanding) + " calls without answer";
+                       std::to_string(outstanding) + " calls without answer:" + whose;
     auto who = [&](const auto& node) {
         text += "\n    " + to_string(node->self());
         if (!cluster.correct(node->self())) text += " (byzantine)";
