@@ -346,7 +346,7 @@ void ClientCore::rejected(HostId peer, const Endpoint& from, const Rejected& ref
     request->rejections[Position(from.index)] = refusal;
     std::uint32_t equal = 0;
     for (const auto& [position, other] : request->rejections)
-        if (other.reason == refusal.reason) ++equal;
+        if (other.reason == refusal.reason && membership_.active(from.group, position)) ++equal;
     if (equal < membership_.quorum()) return;
     Finished done;
     done.how = Finished::How::rejected;

@@ -1,6 +1,7 @@
 // bftctl partition, bftctl group: which group answers for which partition, and how that changes.
 #include "base/log.hpp"
 #include "client/admin.hpp"
+#include "client/hosts.hpp"
 #include "node/bftctl.hpp"
 
 #include <boost/json/array.hpp>
@@ -52,10 +53,13 @@ Result<Cluster> look(const Options& options) {
     return Cluster{std::move(*config), std::move(*admin), std::move(*now)};
 }
 
-std::string hosts_of(const client::Config& config, const consensus::Group& group) {
-    std::string names;
-    for (const consensus::Member& member : group.members)
-        names += (names.empty() ? "" : " ") + config.hosts.at(member.host.value).name;
+/// Of its members now, by position.
+std::vector<std::string> hosts_of(const Cluster& cluster, const consensus::Group& group) {
+    client::Hosts hosts(cluster.config);
+    (void)hosts.follow(cluster.now);
+    std::vector<std::string> names;
+    for (std::uint32_t p = 0; p < group.members.size(); ++p)
+        if (group.active(Position(p))) names.push_back(hosts.name_of(group.members[p].host));
     return names;
 }
 
@@ -77,16 +81,18 @@ int list_groups(const Options& options) {
                     static_cast<unsigned long long>(cluster->now.version.value), "GROUP", "HOSTS",
                     "PARTITIONS");
     for (const consensus::Group& group : cluster->now.groups) {
-        std::string text;
+        std::string text, names;
         json::array partitions, hosts;
         for (PartitionId p : owned(cluster->now, group.id)) {
             text += (text.empty() ? "" : " ") + std::to_string(p.value);
             partitions.emplace_back(p.value);
         }
-        for (const consensus::Member& member : group.members)
-            hosts.emplace_back(cluster->config.hosts.at(member.host.value).name);
+        for (const std::string& host : hosts_of(*cluster, group)) {
+            names += (names.empty() ? "" : " ") + host;
+            hosts.emplace_back(host);
+        }
         if (!options.json)
-            std::printf("%-8u %-32s %s\n", group.id.value, hosts_of(cluster->config, group).c_str(),
+            std::printf("%-8u %-32s %s\n", group.id.value, names.c_str(),
                         text.empty() ? "- (spare)" : text.c_str());
         all.emplace_back(json::object{{"id", group.id.value},
                                       {"hosts", std::move(hosts)},
