@@ -68,6 +68,9 @@ class ReplaceMember(unittest.TestCase):
             self.assertFalse(members["host1"]["member"])
             self.assertEqual([seat["position"] for seat in members["host4"]["seats"]], [3, 3])
             self.assertEqual(members["host4"]["database"], 0)
+            groups = harness.run(harness.BFTCTL, "group", "list", "--json", "--client", cluster.dir / "clients" / "admin", check=True)
+            for group in json.loads(groups.stdout)["groups"]:
+                self.assertEqual(sorted(group["hosts"]), ["host2", "host3", "host4"])
             cluster.requests_flow("requests flow in the new database", host="host4")
             self.check_that_it_counts(cluster)
             self.check_the_old_one(cluster)
