@@ -24,6 +24,13 @@ install(FILES deploy/completion/bftctl.bash
 install(FILES deploy/completion/bftnode.bash
     DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME bftnode COMPONENT bftnode)
 
+install(PROGRAMS deploy/provision/local deploy/provision/systemd deploy/provision/ec2
+    DESTINATION lib/bftnode/provision COMPONENT bftctl)
+install(FILES deploy/provision/provisioner.py DESTINATION lib/bftnode/provision COMPONENT bftctl)
+install(FILES deploy/packages/bftctl.lintian-overrides
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides RENAME bftctl COMPONENT bftctl)
+install(FILES docs/provisioning.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/bftctl COMPONENT bftctl)
+
 # --- libbftnode-client-dev: every room that the client stands on, in one archive ---
 set(client_rooms bft_client bft_net bft_crypto bft_wire bft_wire_proto bft_catalog bft_consensus bft_base)
 set(client_archive ${CMAKE_BINARY_DIR}/libbftnode-client.a)
@@ -100,6 +107,7 @@ set(CPACK_DEBIAN_BFTCTL_PACKAGE_NAME bftctl)
 set(CPACK_DEBIAN_BFTCTL_PACKAGE_SECTION database)
 set(CPACK_DEBIAN_BFTCTL_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_BFTCTL_PACKAGE_DEPENDS "libtss2-tcti-device0, libtss2-tcti-swtpm0, libtss2-tcti-mssim0")
+set(CPACK_DEBIAN_BFTCTL_PACKAGE_RECOMMENDS "python3, openssh-client")
 set(CPACK_COMPONENT_BFTCTL_DESCRIPTION "Byzantine fault-tolerant MySQL and MariaDB: command line tool
 Makes a cluster's keys, TPM counters and files, shows who is up and who
 disagrees, runs transactions, compares and repairs databases.")

@@ -5,6 +5,7 @@
 #include "wire/codec.hpp"
 
 #include <algorithm>
+#include <optional>
 
 namespace bft::client {
 
@@ -49,13 +50,23 @@ Result<consensus::Body> sign_change(const Digest& cluster, const consensus::Admi
         return error(Errc::refused, "this cluster has no admin keys: its configuration is fixed");
     const Digest digest = consensus::change_digest(cluster, change);
     std::map<std::uint32_t, Bytes> signatures;
+    std::optional<consensus::AdminSignature> by_mover;
     for (const crypto::SigningKey& key : keys) {
-        auto found = std::find(admins.keys.begin(), admins.keys.end(), key.public_key());
-        if (found == admins.keys.end())
+        const Bytes public_key = key.public_key();
+        std::uint32_t index = 0;
+        while (admins.key(index) != nullptr && *admins.key(index) != public_key) ++index;
+        if (admins.key(index) == nullptr)
             return error(Errc::refused, "one of the keys is no admin key of this cluster");
-        signatures[static_cast<std::uint32_t>(found - admins.keys.begin())] = key.sign(digest);
+        if (index < admins.keys.size())
+            signatures[index] = key.sign(digest);
+        else if (consensus::moves_only(change))
+            by_mover = {index, key.sign(digest)};
+        else
+            return error(Errc::refused, "one of the keys may move partitions, and nothing else");
     }
-    if (signatures.size() < admins.quorum)
+    if (by_mover)
+        signatures = {{by_mover->key, std::move(by_mover->signature)}};
+    else if (signatures.size() < admins.quorum)
         return error(Errc::refused, std::to_string(signatures.size()) + " admin key(s) given, " +
                                         std::to_string(admins.quorum) + " must sign together");
     change.signatures.clear();

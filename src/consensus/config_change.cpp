@@ -40,10 +40,6 @@ bool increasing(const std::vector<T>& items, Less less) {
                               [&](const T& a, const T& b) { return !less(a, b); }) == items.end();
 }
 
-bool moves_only(const ConfigChange& change) {
-    return change.changes() == change.moves.size() && change.held.empty();
-}
-
 void put_content(ConfigWriter& out, const ConfigChange& change) {
     out.u32(moves_only(change) ? format_of_moves : format_of_all);
     out.u64(change.version.value).u32(change.moves.size());
@@ -78,6 +74,8 @@ void put_content(ConfigWriter& out, const ConfigChange& change) {
     if (change.admins) {
         out.u32(change.admins->quorum).u32(change.admins->keys.size());
         for (const Bytes& key : change.admins->keys) out.bytes(key);
+        out.u32(change.admins->movers.size());
+        for (const Bytes& key : change.admins->movers) out.bytes(key);
     }
     out.u32(change.parameters.size());
     for (const SetParameter& each : change.parameters)
@@ -129,6 +127,8 @@ bool read_rest(ConfigReader& in, ConfigChange& change) {
         change.admins->quorum = in.u32();
         change.admins->keys.resize(in.count(4));
         for (Bytes& key : change.admins->keys) key = in.bytes();
+        change.admins->movers.resize(in.count(4));
+        for (Bytes& key : change.admins->movers) key = in.bytes();
     }
     change.parameters.resize(in.count(12));
     for (SetParameter& each : change.parameters) {
@@ -159,6 +159,10 @@ bool in_order(const ConfigChange& change) {
 std::size_t ConfigChange::changes() const {
     return moves.size() + replacements.size() + hosts.size() + voters.size() + primaries.size() +
            clients.size() + (admins ? 1 : 0) + parameters.size();
+}
+
+bool moves_only(const ConfigChange& change) {
+    return change.changes() == change.moves.size() && change.held.empty();
 }
 
 Bytes encode(const ConfigChange& change) {
@@ -389,11 +393,12 @@ Result<void> set_parameters(const Configuration& current, Configuration& next,
 
 Result<void> set_admins(Configuration& next, const AdminKeys& admins) {
     auto sorted = admins.keys;
+    sorted.insert(sorted.end(), admins.movers.begin(), admins.movers.end());
     std::sort(sorted.begin(), sorted.end());
     bool doubled = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
     bool sized = std::all_of(sorted.begin(), sorted.end(),
                              [](const Bytes& key) { return key.size() == key_size; });
-    if (admins.keys.empty() || admins.keys.size() > admins_max || doubled || !sized)
+    if (admins.keys.empty() || sorted.size() > admins_max || doubled || !sized)
         return refused("admin keys are one to " + std::to_string(admins_max) +
                        " different Ed25519 keys");
     if (admins.quorum == 0 || admins.quorum > admins.keys.size())

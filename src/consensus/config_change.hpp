@@ -99,6 +99,9 @@ struct ConfigChange {
     [[nodiscard]] std::size_t changes() const;
 };
 
+/// What a mover's key may sign (AdminKeys::movers).
+[[nodiscard]] bool moves_only(const ConfigChange& change);
+
 /// In the place of a client in CONFIG requests; its cseq is the version.
 inline constexpr ClientId config_client{~std::uint64_t{0}};
 inline constexpr std::size_t changes_max = 4096;

@@ -23,12 +23,22 @@ void put(ConfigWriter& out, const AdminKeys& admins) {
     for (const Bytes& key : admins.keys) out.bytes(key);
 }
 
+void put_movers(ConfigWriter& out, const AdminKeys& admins) {
+    out.u32(admins.movers.size());
+    for (const Bytes& key : admins.movers) out.bytes(key);
+}
+
 AdminKeys admins(ConfigReader& in) {
     AdminKeys found;
     found.quorum = in.u32();
     found.keys.resize(in.count(4));
     for (Bytes& key : found.keys) key = in.bytes();
     return found;
+}
+
+void movers(ConfigReader& in, AdminKeys& admins) {
+    admins.movers.resize(in.count(4));
+    for (Bytes& key : admins.movers) key = in.bytes();
 }
 
 std::vector<Member> members(ConfigReader& in) {
@@ -138,7 +148,9 @@ Bytes encode(const Configuration& c) {
     for (const auto& [version, admins] : c.former_admins) {
         out.u64(version.value);
         put(out, admins);
+        put_movers(out, admins);
     }
+    put_movers(out, c.admins);
     out.u32(c.reigns.size());
     for (const auto& reign : c.reigns) {
         out.u32(reign.size());
@@ -193,8 +205,9 @@ Result<Configuration> decode_configuration(ByteView bytes) {
         }
         for (std::size_t n = in.count(16); n > 0; --n) {
             ConfigVersion version(in.u64());
-            c.former_admins[version] = admins(in);
+            movers(in, c.former_admins[version] = admins(in));
         }
+        movers(in, c.admins);
         c.reigns.resize(in.count(4));
         for (auto& reign : c.reigns) {
             reign.resize(in.count(4));

@@ -40,7 +40,14 @@ inline constexpr HostId nobody{~std::uint32_t{0}};
 struct AdminKeys {
     std::uint32_t quorum = 0;
     std::vector<Bytes> keys;
+    /// Each may move partitions by itself, and do nothing else: controllers have such keys.
+    std::vector<Bytes> movers{};
 
+    /// What signatures call a key: keys, then movers. Null: there is none.
+    [[nodiscard]] const Bytes* key(std::uint32_t index) const {
+        if (index < keys.size()) return &keys[index];
+        return index - keys.size() < movers.size() ? &movers[index - keys.size()] : nullptr;
+    }
     bool operator==(const AdminKeys&) const = default;
 };
 

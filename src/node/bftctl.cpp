@@ -53,7 +53,7 @@ int main(int argc, char** argv) {
         {"debug", add_debug(app)},       {"snapshot", add_snapshot(app)},
         {"enroll", add_enroll(app)},     {"client", add_client(app)},
         {"key", add_key(app)},           {"feature", add_feature(app)},
-        {"member", add_member(app)},
+        {"member", add_member(app)},     {"host", add_host(app)},
     };
     try {
         app.parse(argc, argv);

@@ -44,5 +44,6 @@ Command add_controller(CLI::App& app);
 Command add_client(CLI::App& app);
 Command add_key(CLI::App& app);
 Command add_feature(CLI::App& app);
+Command add_host(CLI::App& app);
 
 }  // namespace bft::node

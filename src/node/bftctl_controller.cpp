@@ -6,6 +6,7 @@
 #include "node/bftctl_survey.hpp"
 #include "node/elastic.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <thread>
@@ -122,6 +123,14 @@ int failed(const Error& why) {
     return exit_failed;
 }
 
+bool holds_admin_key(const consensus::AdminKeys& admins,
+                     const std::vector<crypto::SigningKey>& keys) {
+    return std::any_of(keys.begin(), keys.end(), [&](const crypto::SigningKey& key) {
+        return std::find(admins.keys.begin(), admins.keys.end(), key.public_key()) !=
+               admins.keys.end();
+    });
+}
+
 int run(const Options& options) {
     const Result<std::vector<Target>> targets = find_targets(options.places);
     if (!targets) {
@@ -137,6 +146,10 @@ int run(const Options& options) {
     auto admin = client::Admin::open(*config);
     if (!admin) return failed(admin.error());
     log::start("controller", "info");
+    if (auto now = (*admin)->current(patience); now && holds_admin_key(now->admins, *keys))
+        log::warn(
+            "controller_key what=\"this key may change members, keys and clients, too: `bftctl key "
+            "grant` makes one that may move partitions only\"");
     Controller controller(*policy, std::move(*config), **admin, std::move(*keys), options.dry_run);
     const TimePoint began = clock_now();
     for (ElasticView last = look(*targets);;) {
@@ -161,7 +174,9 @@ Command add_controller(CLI::App& app) {
                      "where load is seen: a cluster's folder, a host's folder, or node.toml")
         ->required();
     command->add_option("--client", options->client, "a client's folder, made by init")->required();
-    command->add_option("--key", options->keys, "an admin's key; as often as keys must sign")
+    command
+        ->add_option("--key", options->keys,
+                     "a key of `bftctl key grant`; or admins', as often as keys must sign")
         ->required();
     command->add_option("--policy", options->policy, "config/controller.toml explains every key")
         ->check(CLI::ExistingFile);
@@ -187,7 +202,7 @@ Command add_controller(CLI::App& app) {
         "130 interrupted.\n"
         "Example:\n"
         "  bftctl controller cluster --client cluster/clients/admin --key "
-        "cluster/admins/admin.key --policy controller.toml");
+        "controller.key --policy controller.toml");
     return [options] { return run(*options); };
 }
 

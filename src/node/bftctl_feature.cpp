@@ -17,6 +17,7 @@ namespace json = boost::json;
 
 struct Options : ChangeOptions {
     std::vector<std::string> admins;  ///< files of keys
+    std::vector<std::string> movers;  ///< files of keys that may move partitions only
     std::uint32_t quorum = 0;
     std::uint64_t level = 0;
     bool allow_absent = false;
@@ -30,45 +31,66 @@ struct Admins {
 };
 
 // A file that is there is a key; one that is not gets one.
-Result<Admins> admins_of(const Options& options) {
-    Admins admins;
-    for (const std::string& file : options.admins) {
+Result<void> take(const std::vector<std::string>& files, std::vector<Bytes>& keys, Admins& admins) {
+    for (const std::string& file : files) {
         if (fs::exists(file)) {
             auto key = crypto::SigningKey::load(file);
             if (!key) return key.error();
-            admins.keys.keys.push_back(key->public_key());
+            keys.push_back(key->public_key());
             continue;
         }
         crypto::SigningKey key = crypto::SigningKey::generate();
-        admins.keys.keys.push_back(key.public_key());
+        keys.push_back(key.public_key());
         admins.made.emplace_back(file, std::move(key));
     }
-    const auto count = static_cast<std::uint32_t>(admins.keys.keys.size());
-    admins.keys.quorum = options.quorum == 0 ? count / 2 + 1 : options.quorum;
-    return admins;
+    return {};
+}
+
+// What is said and ordered: `admins` in the place of those in force.
+int bring_admins(const Options& options, Running& running, const Admins& admins) {
+    consensus::ConfigChange change;
+    change.admins = admins.keys;
+    std::vector<std::string> lines;
+    json::array keys, movers;
+    for (const Bytes& key : admins.keys.keys) {
+        lines.push_back("admin key " + hex(key));
+        keys.emplace_back(hex(key));
+    }
+    lines.push_back(std::to_string(admins.keys.quorum) + " of " +
+                    std::to_string(admins.keys.keys.size()) + " must sign");
+    for (const Bytes& key : admins.keys.movers) {
+        lines.push_back("may move partitions, and nothing else: " + hex(key));
+        movers.emplace_back(hex(key));
+    }
+    // Before anything is ordered: nobody could change anything with keys that nobody has.
+    if (!options.dry_run)
+        for (const auto& [file, key] : admins.made)
+            if (auto done = key.save(file); !done) return say_failed(done.error());
+    return bring(
+        options, running, std::move(change), lines,
+        {{"keys", std::move(keys)}, {"quorum", admins.keys.quorum}, {"movers", std::move(movers)}});
 }
 
 int rotate(const Options& options) {
-    auto admins = admins_of(options);
-    if (!admins) return say_failed(admins.error());
+    Admins admins;
+    if (auto done = take(options.admins, admins.keys.keys, admins); !done)
+        return say_failed(done.error());
+    if (auto done = take(options.movers, admins.keys.movers, admins); !done)
+        return say_failed(done.error());
+    const auto count = static_cast<std::uint32_t>(admins.keys.keys.size());
+    admins.keys.quorum = options.quorum == 0 ? count / 2 + 1 : options.quorum;
     auto running = look(options);
     if (!running) return say_failed(running.error());
-    consensus::ConfigChange change;
-    change.admins = admins->keys;
-    std::vector<std::string> lines;
-    json::array names;
-    for (std::size_t i = 0; i < options.admins.size(); ++i) {
-        lines.push_back("admin key " + options.admins[i] + ": " + hex(admins->keys.keys[i]));
-        names.emplace_back(hex(admins->keys.keys[i]));
-    }
-    lines.push_back(std::to_string(admins->keys.quorum) + " of " +
-                    std::to_string(admins->keys.keys.size()) + " must sign");
-    // Before anything is ordered: nobody could change anything with keys that nobody has.
-    if (!options.dry_run)
-        for (const auto& [file, key] : admins->made)
-            if (auto done = key.save(file); !done) return say_failed(done.error());
-    return bring(options, *running, change, lines,
-                 {{"keys", std::move(names)}, {"quorum", admins->keys.quorum}});
+    return bring_admins(options, *running, admins);
+}
+
+int grant(const Options& options) {
+    auto running = look(options);
+    if (!running) return say_failed(running.error());
+    Admins admins{running->now.admins, {}};
+    if (auto done = take(options.movers, admins.keys.movers, admins); !done)
+        return say_failed(done.error());
+    return bring_admins(options, *running, admins);
 }
 
 int list_keys(const Options& options) {
@@ -84,10 +106,18 @@ int list_keys(const Options& options) {
         if (!options.json()) std::printf("%s\n", hex(key).c_str());
         keys.emplace_back(hex(key));
     }
+    json::array movers;
+    if (!options.json() && !admins.movers.empty())
+        std::printf("each of these may move partitions, and nothing else:\n");
+    for (const Bytes& key : admins.movers) {
+        if (!options.json()) std::printf("%s\n", hex(key).c_str());
+        movers.emplace_back(hex(key));
+    }
     if (options.json())
         std::printf("%s\n", json::serialize(json::object{{"version", running->now.version.value},
                                                          {"quorum", admins.quorum},
-                                                         {"keys", std::move(keys)}})
+                                                         {"keys", std::move(keys)},
+                                                         {"movers", std::move(movers)}})
                                 .c_str());
     return exit_done;
 }
@@ -216,7 +246,25 @@ Command add_key(CLI::App& app) {
                      "a new admin's key file; made if there is none; as often as there are admins")
         ->required();
     rotates->add_option("--quorum", options->quorum, "how many must sign; default: a majority");
-    return [options, lists] { return lists->parsed() ? list_keys(*options) : rotate(*options); };
+    rotates->add_option("--mover", options->movers,
+                        "as --admin, of who may move partitions only; none are kept");
+    CLI::App* grants = command->add_subcommand(
+        "grant", "A further key that may move partitions, and do nothing else: a controller's");
+    add_changing(*grants, *options);
+    grants->add_option("MOVER", options->movers, "its key file; made if there is none")
+        ->required()
+        ->expected(1);
+    grants->footer(
+        "It may do so by itself, as often as it likes: what it cannot do is to touch members, "
+        "keys, "
+        "clients or\nparameters. It is taken back by `bftctl key rotate`. Exit status: 0 in force; "
+        "1 refused, nothing changed;\n2 wrong command line; 4 not known in time.\nExample:\n"
+        "  bftctl key grant controller.key --client cluster/clients/admin --key "
+        "cluster/admins/admin.key");
+    return [options, lists, grants] {
+        if (lists->parsed()) return list_keys(*options);
+        return grants->parsed() ? grant(*options) : rotate(*options);
+    };
 }
 
 Command add_feature(CLI::App& app) {

@@ -1,14 +1,11 @@
 // bftctl partition, bftctl group: which group answers for which partition, and how that changes.
-#include "base/log.hpp"
-#include "client/admin.hpp"
 #include "client/hosts.hpp"
-#include "node/bftctl.hpp"
+#include "node/bftctl_change.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 
 namespace bft::node {
@@ -16,45 +13,13 @@ namespace {
 
 namespace json = boost::json;
 
-struct Options {
-    std::string client;
-    std::vector<std::string> keys;
+struct Options : ChangeOptions {
     std::vector<std::uint32_t> partitions;
     std::uint32_t to = 0;
-    double timeout_s = 30;
-    bool dry_run = false;
-    bool json = false;
 };
-
-Duration patience(const Options& options) {
-    return std::chrono::milliseconds(static_cast<std::int64_t>(options.timeout_s * 1000));
-}
-
-int failed(const Error& why) {
-    std::fprintf(stderr, "bftctl: %s\n", why.what.c_str());
-    return why.code == Errc::unavailable ? exit_unknown : exit_failed;
-}
-
-/// A client's folder and what the cluster has in force.
-struct Cluster {
-    client::Config config;
-    std::unique_ptr<client::Admin> admin;
-    consensus::Configuration now;
-};
-
-Result<Cluster> look(const Options& options) {
-    log::start("bftctl", "warn");  // standard output is for the answer
-    auto config = client::load_config(options.client);
-    if (!config) return config.error();
-    auto admin = client::Admin::open(*config);
-    if (!admin) return admin.error();
-    auto now = (*admin)->current(patience(options));
-    if (!now) return now.error();
-    return Cluster{std::move(*config), std::move(*admin), std::move(*now)};
-}
 
 /// Of its members now, by position.
-std::vector<std::string> hosts_of(const Cluster& cluster, const consensus::Group& group) {
+std::vector<std::string> hosts_of(const Running& cluster, const consensus::Group& group) {
     client::Hosts hosts(cluster.config);
     (void)hosts.follow(cluster.now);
     std::vector<std::string> names;
@@ -74,9 +39,9 @@ std::vector<PartitionId> owned(const consensus::Configuration& now, GroupId grou
 
 int list_groups(const Options& options) {
     auto cluster = look(options);
-    if (!cluster) return failed(cluster.error());
+    if (!cluster) return say_failed(cluster.error());
     json::array all;
-    if (!options.json)
+    if (!options.json())
         std::printf("configuration %llu\n%-8s %-32s %s\n",
                     static_cast<unsigned long long>(cluster->now.version.value), "GROUP", "HOSTS",
                     "PARTITIONS");
@@ -91,14 +56,14 @@ int list_groups(const Options& options) {
             names += (names.empty() ? "" : " ") + host;
             hosts.emplace_back(host);
         }
-        if (!options.json)
+        if (!options.json())
             std::printf("%-8u %-32s %s\n", group.id.value, names.c_str(),
                         text.empty() ? "- (spare)" : text.c_str());
         all.emplace_back(json::object{{"id", group.id.value},
                                       {"hosts", std::move(hosts)},
                                       {"partitions", std::move(partitions)}});
     }
-    if (options.json)
+    if (options.json())
         std::printf("%s\n", json::serialize(json::object{{"version", cluster->now.version.value},
                                                          {"groups", std::move(all)}})
                                 .c_str());
@@ -107,19 +72,19 @@ int list_groups(const Options& options) {
 
 int list_partitions(const Options& options) {
     auto cluster = look(options);
-    if (!cluster) return failed(cluster.error());
+    if (!cluster) return say_failed(cluster.error());
     json::array all;
-    if (!options.json)
+    if (!options.json())
         std::printf("configuration %llu\n%-10s %s\n",
                     static_cast<unsigned long long>(cluster->now.version.value), "PARTITION",
                     "GROUP");
     for (const auto& [partition, group] : cluster->now.owners) {
-        if (!options.json)
+        if (!options.json())
             std::printf("%-10u %u%s\n", partition.value, group.value,
                         partition.value == 0 ? "  (configurations; it stays)" : "");
         all.emplace_back(json::object{{"id", partition.value}, {"group", group.value}});
     }
-    if (options.json)
+    if (options.json())
         std::printf("%s\n", json::serialize(json::object{{"version", cluster->now.version.value},
                                                          {"partitions", std::move(all)}})
                                 .c_str());
@@ -128,84 +93,25 @@ int list_partitions(const Options& options) {
 
 // --- move
 
-consensus::ConfigChange change_of(const Options& options, const consensus::Configuration& now) {
-    consensus::ConfigChange change;
-    change.version = now.version.next();
+int move(const Options& options) {
+    auto cluster = look(options);
+    if (!cluster) return say_failed(cluster.error());
     std::vector<std::uint32_t> partitions = options.partitions;
     std::sort(partitions.begin(), partitions.end());
     partitions.erase(std::unique(partitions.begin(), partitions.end()), partitions.end());
-    for (std::uint32_t partition : partitions)
-        change.moves.push_back({PartitionId(partition), GroupId(options.to)});
-    return change;
-}
-
-json::object to_json(const consensus::Configuration& before,
-                     const consensus::ConfigChange& change) {
+    consensus::ConfigChange change;
+    std::vector<std::string> lines;
     json::array moves;
-    for (const consensus::MovePartition& move : change.moves)
-        moves.emplace_back(json::object{{"partition", move.partition.value},
-                                        {"from", before.owner(move.partition)->value},
-                                        {"to", move.to.value}});
-    return {{"version", change.version.value}, {"moves", std::move(moves)}};
-}
-
-void tell(const Options& options, const consensus::Configuration& before,
-          const consensus::ConfigChange& change) {
-    if (options.json) return;
-    for (const consensus::MovePartition& move : change.moves)
-        std::printf("partition %u: group %u -> group %u\n", move.partition.value,
-                    before.owner(move.partition)->value, move.to.value);
-    std::fflush(stdout);
-}
-
-void conclude(const Options& options, json::object document, const std::string& line) {
-    if (options.json)
-        std::printf("%s\n", json::serialize(document).c_str());
-    else
-        std::printf("%s\n", line.c_str());
-}
-
-int move(const Options& options) {
-    auto keys = client::load_keys(options.keys);
-    if (!keys) return failed(keys.error());
-    auto cluster = look(options);
-    if (!cluster) return failed(cluster.error());
-    const consensus::ConfigChange change = change_of(options, cluster->now);
-    if (auto next = consensus::apply(cluster->now, change); !next) return failed(next.error());
-    auto request = client::sign_change(cluster->config.cluster, cluster->now.admins, change, *keys);
-    json::object document = to_json(cluster->now, change);
-    if (options.dry_run) {
-        tell(options, cluster->now, change);
-        document["allowed"] = request.has_value();
-        if (!request) document["why_not"] = request.error().what;
-        conclude(options, std::move(document),
-                 request ? "allowed; nothing was changed"
-                         : "not allowed: " + request.error().what + "; nothing was changed");
-        return request ? exit_done : exit_failed;
+    for (std::uint32_t partition : partitions) {
+        change.moves.push_back({PartitionId(partition), GroupId(options.to)});
+        const auto from = cluster->now.owner(PartitionId(partition));
+        if (!from) continue;  // apply() says it
+        lines.push_back("partition " + std::to_string(partition) + ": group " +
+                        std::to_string(from->value) + " -> group " + std::to_string(options.to));
+        moves.emplace_back(
+            json::object{{"partition", partition}, {"from", from->value}, {"to", options.to}});
     }
-    if (!request) return failed(request.error());
-    tell(options, cluster->now, change);
-    const auto began = std::chrono::steady_clock::now();
-    auto barrier = cluster->admin->order(*request, patience(options));
-    if (!barrier) return failed(barrier.error());
-    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
-                          std::chrono::steady_clock::now() - began)
-                          .count();
-    document["slot"] = (*barrier)->slot.value;
-    document["milliseconds"] = took;
-    conclude(options, std::move(document),
-             "configuration " + std::to_string(change.version.value) + " is in force behind slot " +
-                 std::to_string((*barrier)->slot.value) + ", after " + std::to_string(took) +
-                 " ms");
-    return exit_done;
-}
-
-void add_common(CLI::App& command, const std::shared_ptr<Options>& options) {
-    command.add_option("--client", options->client, "a client's folder, made by init")->required();
-    command.add_option("--timeout", options->timeout_s, "give up after so many seconds")
-        ->check(CLI::Range(0.1, 86400.0))
-        ->capture_default_str();
-    command.add_flag("--json", options->json, "for programs");
+    return bring(options, *cluster, std::move(change), lines, {{"moves", std::move(moves)}});
 }
 
 }  // namespace
@@ -216,16 +122,12 @@ Command add_partition(CLI::App& app) {
     command->require_subcommand(1);
     auto options = std::make_shared<Options>();
     CLI::App* list = command->add_subcommand("list", "Each partition and its group");
-    add_common(*list, options);
+    add_looking(*list, *options);
     CLI::App* moves = command->add_subcommand(
         "move", "Gives partitions to another group, while the cluster runs");
-    add_common(*moves, options);
+    add_changing(*moves, *options);
     moves->add_option("PARTITION", options->partitions, "one or more, all at once")->required();
     moves->add_option("--to", options->to, "the group")->required();
-    moves->add_option("--key", options->keys, "an admin's key; as often as keys must sign")
-        ->required();
-    moves->add_flag("--dry-run", options->dry_run,
-                    "only say what would change, and whether it is allowed");
     moves->footer(
         "No request fails or is repeated; those of the partitions wait for a moment. Exit status: "
         "0 in\n"
@@ -248,7 +150,7 @@ Command add_group(CLI::App& app) {
     auto options = std::make_shared<Options>();
     CLI::App* list =
         command->add_subcommand("list", "Each group, its hosts, and the partitions that it owns");
-    add_common(*list, options);
+    add_looking(*list, *options);
     return [options] { return list_groups(*options); };
 }
 

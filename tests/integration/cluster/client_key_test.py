@@ -58,6 +58,16 @@ class ClientKeys(unittest.TestCase):
         self.works("bob")
         return new
 
+    def check_mover(self, admins):
+        """A controller's key moves partitions by itself, though two admins must sign, and does nothing else."""
+        mover = [self.cluster.dir / "controller.key"]
+        self.ctl("key", "grant", *mover, keys=admins[:2])
+        self.assertEqual(len(self.listed("key")["movers"]), 1)
+        self.ctl("partition", "move", 1, "--to", 2, keys=mover)
+        self.ctl("partition", "move", 1, "--to", 1, keys=mover)
+        self.assertIn("may move partitions, and nothing else", self.ctl("client", "add", "eve", keys=mover, status=1).stderr)
+        self.assertIn("may move partitions, and nothing else", self.ctl("feature", "enable", 2, keys=mover, status=1).stderr)
+
     def check_feature(self, keys):
         self.assertEqual(self.listed("feature")["level"], 1)
         self.assertIn("levels up to", self.ctl("feature", "enable", 99, keys=keys, status=1).stderr)
@@ -78,6 +88,7 @@ class ClientKeys(unittest.TestCase):
             keys = self.check_admin_keys()
             cluster.script("start-host", "host2")
             harness.wait_until(lambda: cluster.caught_up("host2"), "host2 takes part again")
+            self.check_mover(keys)
             self.check_feature(keys)
             self.ctl("client", "remove", ann, keys=keys[:2])
             self.refused("ann", "was removed")

@@ -274,7 +274,7 @@ class Cluster:
 
     def groups(self):
         """Group -> partitions that it owns now, as f+1 replicas say."""
-        document = json.loads(run(BFTCTL, "group", "list", "--json", "--client", self.dir / "clients" / "admin",
+        document = json.loads(run(BFTCTL, "group", "list", "--format", "json", "--client", self.dir / "clients" / "admin",
                                   check=True).stdout)
         return {group["id"]: group["partitions"] for group in document["groups"]}
 

@@ -49,7 +49,13 @@ class ReplaceMember(unittest.TestCase):
 
     def prepare(self, cluster, new, old):
         cluster.script("prepare-host", new, old)
-        cluster.script("start-host", new)
+        home = cluster.dir / "hosts" / new
+        (home / "settings.json").write_text(json.dumps({"folder": str(home), "programs": str(harness.BFTNODE.parent)}))
+        for words in (["start"], ["status"]):
+            done = harness.run(harness.BFTCTL, "host", *words, new, "--by", harness.ROOT / "deploy" / "provision" / "local",
+                               "--cluster", cluster.dir / "hosts" / "host2" / "cluster.toml", "--settings", home / "settings.json")
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertIn(f"{new} is running", done.stdout)
         harness.wait_until(lambda: "not_a_member_yet" in cluster.log(new), f"{new} waits")
         self.assertEqual(harness.run(harness.BFTNODE, "--check-config", "--config",
                                      cluster.dir / "hosts" / new / "node.toml").returncode, 0)
@@ -68,7 +74,7 @@ class ReplaceMember(unittest.TestCase):
             self.assertFalse(members["host1"]["member"])
             self.assertEqual([seat["position"] for seat in members["host4"]["seats"]], [3, 3])
             self.assertEqual(members["host4"]["database"], 0)
-            groups = harness.run(harness.BFTCTL, "group", "list", "--json", "--client", cluster.dir / "clients" / "admin", check=True)
+            groups = harness.run(harness.BFTCTL, "group", "list", "--format", "json", "--client", cluster.dir / "clients" / "admin", check=True)
             for group in json.loads(groups.stdout)["groups"]:
                 self.assertEqual(sorted(group["hosts"]), ["host2", "host3", "host4"])
             cluster.requests_flow("requests flow in the new database", host="host4")

@@ -75,7 +75,7 @@ class MovePartition(unittest.TestCase):
             for _ in range(MOVES):
                 partitions, to = self.some_move(cluster, chance)
                 begin = time.time()
-                done = cluster.move(partitions, to, "--json")
+                done = cluster.move(partitions, to, "--format", "json")
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                 moves.append((partitions, begin * 1000, time.time() * 1000 + 300, json.loads(done.stdout)["milliseconds"]))
             result = self.finish(cluster, driver)

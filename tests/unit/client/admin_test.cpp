@@ -60,6 +60,62 @@ TEST_F(SignChange, EnoughAdminsMakeARequest) {
     EXPECT_FALSE(verifier.verify({from, to, *made}));
 }
 
+class Mover : public SignChange {
+protected:
+    Mover() {
+        as_admin = config.admins;
+        as_admin.quorum = 1;
+        config.admins.keys.pop_back();
+        config.admins.movers.push_back(keys[2].public_key());
+        membership = membership_of(config);
+        membership.groups = {{GroupId(1), {{HostId(0), {}}, {HostId(1), {}}, {HostId(2), {}}}}};
+    }
+    /// As every replica will judge it.
+    Result<void> judged(consensus::Body request) {
+        KeyChecker checker;
+        auto verified = consensus::Verifier(membership, checker)
+                            .verify({consensus::Endpoint::of_client(ClientId(1)),
+                                     consensus::Endpoint::replica(GroupId(1), Position(0)),
+                                     std::move(request)});
+        if (!verified) return verified.error();
+        return {};
+    }
+
+    consensus::AdminKeys as_admin;  ///< those of a cluster in which the mover is an admin
+    consensus::Membership membership;
+};
+
+TEST_F(Mover, MovesPartitionsByItself) {
+    auto made = sign_change(config.cluster, config.admins, change, some({0, 2}));
+    ASSERT_TRUE(made) << made.error().what;
+    auto read = consensus::decode_change((*made)->op);
+    ASSERT_TRUE(read);
+    ASSERT_EQ(read->signatures.size(), 1U);
+    EXPECT_EQ(read->signatures[0].key, 2U);
+    EXPECT_TRUE(judged(*made));
+    membership.admins.movers.clear();
+    EXPECT_FALSE(judged(*made));
+}
+
+TEST_F(Mover, DoesNothingElse) {
+    change.clients.push_back({ClientId(7), Bytes(32, 1)});
+    EXPECT_THAT(why_not({}), HasSubstr("2 must sign"));
+    auto made = sign_change(config.cluster, as_admin, change, some({2}));
+    ASSERT_TRUE(made) << made.error().what;
+    membership.admins.quorum = 1;
+    auto refused = judged(*made);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().what, HasSubstr("may move partitions only"));
+    // Were it an admin, that would do.
+    membership.admins = as_admin;
+    EXPECT_TRUE(judged(*made));
+}
+
+TEST_F(Mover, IsToldSoBeforeItSigns) {
+    change.clients.push_back({ClientId(7), Bytes(32, 1)});
+    EXPECT_THAT(why_not(some({2, 0})), HasSubstr("may move partitions, and nothing else"));
+}
+
 TEST_F(SignChange, TooFewOrForeignKeysDoNot) {
     EXPECT_THAT(why_not({}), HasSubstr("2 must sign"));
     EXPECT_THAT(why_not(some({1})), HasSubstr("1 admin key(s) given"));

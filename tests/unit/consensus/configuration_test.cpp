@@ -351,7 +351,7 @@ TEST(SetClient, ComesChangesItsKeyAndGoes) {
 TEST(AdminKeys, AreReplacedAsAWhole) {
     Configuration now = configuration_of(three_groups());
     ConfigChange change = nothing_yet(now);
-    change.admins = AdminKeys{2, {Bytes(32, 1), Bytes(32, 2)}};
+    change.admins = AdminKeys{2, {Bytes(32, 1), Bytes(32, 2)}, {Bytes(32, 3)}};
     auto back = decode_change(encode(change));
     ASSERT_TRUE(back);
     EXPECT_EQ(*back, change);
@@ -360,9 +360,14 @@ TEST(AdminKeys, AreReplacedAsAWhole) {
     Membership membership = three_groups();
     follow(membership, *next);
     EXPECT_EQ(membership.admins, *change.admins);
+    auto again = decode_configuration(encode(*next));
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->admins, *change.admins);
+    EXPECT_EQ(again->former_admins, next->former_admins);
     for (const AdminKeys& bad :
          {AdminKeys{0, {Bytes(32, 1)}}, AdminKeys{2, {Bytes(32, 1)}}, AdminKeys{1, {}},
-          AdminKeys{1, {Bytes(31, 1)}}, AdminKeys{1, {Bytes(32, 1), Bytes(32, 1)}}}) {
+          AdminKeys{1, {Bytes(31, 1)}}, AdminKeys{1, {Bytes(32, 1), Bytes(32, 1)}},
+          AdminKeys{1, {Bytes(32, 1)}, {Bytes(32, 1)}}}) {
         change.admins = bad;
         EXPECT_FALSE(apply(now, change));
     }
