@@ -120,7 +120,7 @@ private:
     void fail(Callback& done, ErrorCode code, std::string what) const;
     void on_frame(ByteView key, const Bytes& frame);
     void on_link(ByteView key, bool up);
-    void configured(const consensus::BarrierCertPtr& barrier);
+    void configured(const consensus::Endpoint& from, const consensus::BarrierCertPtr& barrier);
     void arm_timer();
     void publish();
 
@@ -401,7 +401,10 @@ void ClientImpl::on_frame(ByteView key, const Bytes& frame) {
         // Many tell the same: only what is new is worth its signatures.
         if (!*barrier || (*barrier)->config->version <= core_.config()) return;
         if (hosts_.membership().host_of(message->from) != host) return;
-        if (verifier_.verify(*message)) configured(*barrier);
+        if (verifier_.verify(*message))
+            configured(message->from, *barrier);
+        else  // who signed it may have joined since
+            core_.heard_of(message->from, (*barrier)->config->version);
     } else {
         return;
     }
@@ -409,8 +412,9 @@ void ClientImpl::on_frame(ByteView key, const Bytes& frame) {
 }
 
 // Hosts that joined answer, too, from now on.
-void ClientImpl::configured(const consensus::BarrierCertPtr& barrier) {
-    core_.configured(barrier, now());
+void ClientImpl::configured(const consensus::Endpoint& from,
+                            const consensus::BarrierCertPtr& barrier) {
+    core_.configured(from, barrier, now());
     if (core_.config() != barrier->config->version) return;
     const std::vector<client::Host> fresh = hosts_.follow(*barrier->config);
     {

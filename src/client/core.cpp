@@ -118,11 +118,10 @@ void ClientCore::send(Outstanding& request, TimePoint now) {
     if (request.attempts == 0 && membership_.knows(view_)) {
         to.push_back(Endpoint::primary(membership_.primary_of(view_)));
     } else {
-        if (request.attempts > 0) ++sent_again_;
-        // Of f+1 who know better one may be a member that is not known here.
-        if (!heard_.empty())
-            out_.ask_config =
-                AskConfig{membership_.replicas(request.group), {configs_.newest().version}};
+        if (request.attempts > 0) {
+            ++sent_again_;
+            ask_everybody(now);
+        }
         for (const Endpoint& primary : membership_.all_primaries()) to.push_back(primary);
     }
     ++request.attempts;
@@ -170,7 +169,7 @@ void ClientCore::replied(HostId peer, const consensus::Reply& reply, TimePoint n
     const RequestId& id = reply.answer.rid;
     Outstanding* request = find(id);
     if (request == nullptr) return late_reply(reply);
-    note_config(reply);
+    heard_of(Endpoint::replica(reply.group, reply.position), reply.config);
     if (!request->body || (reply.group != request->group && !request->moved)) return;
 
     // Without a good signature it is no answer to this request: who sends none is silent.
@@ -233,19 +232,28 @@ bool ClientCore::decide(const RequestId& id, Outstanding& request, GroupId group
 }
 
 // C5. Who says that it follows a later configuration is asked for the proof.
-void ClientCore::note_config(const consensus::Reply& reply) {
-    if (reply.config <= configs_.newest().version) return;
-    heard_[{reply.group, reply.position}] = reply.config;
+void ClientCore::heard_of(const Endpoint& from, ConfigVersion version) {
+    if (from.role != Endpoint::Role::replica || version <= configs_.newest().version) return;
+    heard_[{from.group, Position(from.index)}] = version;
     std::uint32_t equal = 0;
-    for (const auto& [who, version] : heard_)
-        if (who.first == reply.group && version > configs_.newest().version) ++equal;
+    for (const auto& [who, its] : heard_)
+        if (who.first == from.group && its > configs_.newest().version) ++equal;
     if (equal < membership_.quorum()) return;
     heard_.clear();
-    out_.ask_config = AskConfig{membership_.replicas(reply.group), {configs_.newest().version}};
+    out_.ask_config = AskConfig{membership_.replicas(from.group), {configs_.newest().version}};
 }
 
-void ClientCore::configured(const consensus::BarrierCertPtr& barrier, TimePoint now) {
-    if (!configs_.skip_to(barrier)) return;
+// Of those who would answer, or refuse, some may be members that are not known here, and then
+// nobody else can make up f+1 with them.
+void ClientCore::ask_everybody(TimePoint now) {
+    if (now < ask_everybody_at_) return;
+    ask_everybody_at_ = now + options_.retry_after;
+    out_.ask_config = AskConfig{membership_.all_replicas(), {configs_.newest().version}};
+}
+
+void ClientCore::configured(const Endpoint& from, const consensus::BarrierCertPtr& barrier,
+                            TimePoint now) {
+    if (!configs_.skip_to(barrier)) return heard_of(from, barrier->config->version);
     consensus::follow(membership_, configs_.newest());
     for (auto& [home_id, home] : homes_) {
         GroupId owner = *configs_.newest().owner(home_id);
@@ -262,6 +270,8 @@ void ClientCore::configured(const consensus::BarrierCertPtr& barrier, TimePoint 
             if (request.body) send(request, now);
         }
     }
+    // Who lags learns of one after the other: each has its proof in the one before.
+    if (!out_.ask_config) out_.ask_config = AskConfig{{from}, {configs_.newest().version}};
 }
 
 void ClientCore::accept(const RequestId& id, Outstanding& request, GroupId group,

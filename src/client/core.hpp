@@ -81,9 +81,12 @@ public:
     void rejected(HostId peer, const consensus::Endpoint& from, const consensus::Rejected& rejected,
                   TimePoint now);
 
-    /// A verified barrier: partitions may be with other groups from now on (C5, CF9). What is
-    /// outstanding for them goes there, too.
-    void configured(const consensus::BarrierCertPtr& barrier, TimePoint now);
+    /// A verified barrier that `from` has shown: partitions may be with other groups from now on
+    /// (C5, CF9). What is outstanding for them goes there, too.
+    void configured(const consensus::Endpoint& from, const consensus::BarrierCertPtr& barrier,
+                    TimePoint now);
+    /// `from` follows this configuration, as it says on its own channel, and proves nothing.
+    void heard_of(const consensus::Endpoint& from, ConfigVersion version);
 
     /// The channel to `host` is up: what is outstanding goes there again, since it may have been
     /// sent when there was no channel.
@@ -102,7 +105,7 @@ public:
         std::vector<consensus::Endpoint> to;
         consensus::Body body;
     };
-    /// f+1 replicas of a group speak of a later configuration: one of them is correct.
+    /// There may be a later configuration: f+1 replicas of a group speak of it, or nobody answers.
     struct AskConfig {
         std::vector<consensus::Endpoint> to;
         consensus::FetchConfig question;
@@ -193,7 +196,7 @@ private:
     void decide(const consensus::RequestId& id, Outstanding& request, TimePoint now);
     bool decide(const consensus::RequestId& id, Outstanding& request, GroupId group,
                 const std::map<Position, Vote>& votes, TimePoint now);
-    void note_config(const consensus::Reply& reply);
+    void ask_everybody(TimePoint now);
     void accept(const consensus::RequestId& id, Outstanding& request, GroupId group,
                 const std::map<Position, Vote>& votes, const Vote& vote, TimePoint now);
     void finish(const consensus::RequestId& id, Finished how, TimePoint now);
@@ -204,6 +207,7 @@ private:
     consensus::Membership membership_;  ///< as of the newest configuration here
     consensus::ConfigHistory configs_;
     std::map<std::pair<GroupId, Position>, ConfigVersion> heard_;  ///< newer than ours
+    TimePoint ask_everybody_at_{};
     ClientId self_;
     CoreOptions options_;
     ClientSeq first_;

@@ -31,6 +31,13 @@ bool for_all_replicas(const Payload& payload) {
            std::holds_alternative<consensus::Resign>(payload);
 }
 
+// What a client is told whose key is not in force.
+bool for_former(const Payload& payload) {
+    const auto* refusal = std::get_if<consensus::Rejected>(&payload);
+    return std::holds_alternative<consensus::BarrierCertPtr>(payload) ||
+           (refusal != nullptr && refusal->reason == consensus::Rejected::Reason::not_a_client);
+}
+
 }  // namespace
 
 const char* to_string(Drop drop) {
@@ -348,10 +355,8 @@ void Exchange::transmit(const Endpoint& from, consensus::Send send) {
                 gather(from, to, std::move(std::get<consensus::Reply>(message.payload)));
                 return;  // a reply is for one client
             }
-            const auto* refusal = std::get_if<consensus::Rejected>(&message.payload);
-            if (refusal != nullptr &&
-                refusal->reason == consensus::Rejected::Reason::not_a_client) {
-                tell_former(from, to, *refusal);
+            if (for_former(message.payload)) {
+                tell_former(from, to, message.payload);
                 continue;
             }
         }
@@ -365,10 +370,10 @@ void Exchange::transmit(const Endpoint& from, consensus::Send send) {
         send_out(away[i], std::make_shared<const Bytes>(std::move(frames[i])));
 }
 
-// Whoever asks with a key that is not in force hears why, and nothing else does it hear.
-void Exchange::tell_former(const Endpoint& from, const Endpoint& to,
-                           const consensus::Rejected& refusal) {
-    auto frame = std::make_shared<const Bytes>(wire::encode({from, to, refusal}));
+// Whoever asks with a key that is not in force hears why, and who may say so (CF9); nothing else
+// does it hear.
+void Exchange::tell_former(const Endpoint& from, const Endpoint& to, const Payload& payload) {
+    auto frame = std::make_shared<const Bytes>(wire::encode({from, to, payload}));
     for (const Bytes& key : directory_->peers().keys_of(to.client))
         if (links_.is_up(key)) links_.send(key, frame);
 }

@@ -143,7 +143,7 @@ private:
     void send_replies(const consensus::Endpoint& from, const consensus::Endpoint& to,
                       std::vector<consensus::Reply> replies);
     void tell_former(const consensus::Endpoint& from, const consensus::Endpoint& to,
-                     const consensus::Rejected& refusal);
+                     const consensus::Payload& payload);
     void send_signed(const consensus::Endpoint& from, const consensus::Endpoint& to,
                      const consensus::Reply& reply);
     void hand_over(const consensus::Verified& verified);

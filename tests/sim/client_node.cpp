@@ -39,6 +39,7 @@ ClientNode::ClientNode(Cluster& cluster, ClientId self, Prng prng, Bytes key)
 void ClientNode::begin(ClientSeq first) {
     core_ = std::make_unique<client::ClientCore>(cluster_.client_membership, id_, options(key_),
                                                  first, prng_.next());
+    known_ = cluster_.genesis;
 }
 
 void ClientNode::restart(Bytes key, bool quietly) {
@@ -100,11 +101,21 @@ void ClientNode::receive(const Network::Packet& packet) {
         if (heard_.size() > heard_max) heard_.erase(heard_.begin());
         core_->replied(peer, *reply, cluster_.time.now());
     } else if (const auto* barrier = std::get_if<BarrierCertPtr>(&packet->payload())) {
-        core_->configured(*barrier, cluster_.time.now());
+        show(packet, *barrier);
     } else if (const auto* rejected = std::get_if<Rejected>(&packet->payload())) {
         core_->rejected(peer, packet->from(), *rejected, cluster_.time.now());
     }
     pump();
+}
+
+void ClientNode::show(const Network::Packet& packet, const BarrierCertPtr& barrier) {
+    if (barrier->config->version <= core_->config()) return;
+    if (!Verifier(known_, cluster_.tokens).verify(packet->message())) {
+        cluster_.reach("a client is shown a barrier by somebody whom it does not know yet");
+        return core_->heard_of(packet->from(), barrier->config->version);
+    }
+    core_->configured(packet->from(), barrier, cluster_.time.now());
+    if (core_->config() == barrier->config->version) follow(known_, *barrier->config);
 }
 
 // O6: fewer than f+1 sent the answer itself; what others sent was its digest.

@@ -39,6 +39,7 @@ private:
     Prng prng_;
     Bytes key_;  ///< empty: the one in the cluster file
     std::unique_ptr<client::ClientCore> core_;
+    consensus::Membership known_;  ///< by which it judges barriers
     bool leaving_ = false;
     std::uint32_t refused_ = 0;
     std::map<std::uint64_t, TimePoint> invoked_;  ///< by token
@@ -49,6 +50,7 @@ private:
     };
     void note_acceptance(const client::Finished& done);
     void note_refusal(const client::Finished& done);
+    void show(const Network::Packet& packet, const consensus::BarrierCertPtr& barrier);
     void begin(ClientSeq first);
     std::map<consensus::RequestId, std::map<consensus::Endpoint, Heard>> heard_;
     std::uint64_t tokens_ = 0;

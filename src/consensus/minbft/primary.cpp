@@ -50,6 +50,7 @@ void Primary::follow_members() {
         progress.executed.resize(group.members.size());
         progress.low.resize(group.members.size());
         progress.view.resize(group.members.size());
+        progress.config_asked_at.resize(group.members.size());
         outstanding_entries_.try_emplace(group.id, 0);
     }
 }
@@ -305,8 +306,10 @@ void Primary::on_request(const Body& body, Now now) {
 void Primary::on_status(const Endpoint& from, const Status& status, Now now) {
     auto found = progress_.find(from.group);
     if (found == progress_.end() || from.index >= found->second.view.size()) return;
-    if (status.config > configs_.newest().version && now.mono >= config_ask_at_) {
-        config_ask_at_ = now.mono + options_.retransmit / 4;
+    TimePoint& asked_at = found->second.config_asked_at[from.index];
+    if (status.config > configs_.newest().version &&
+        now.mono - asked_at >= options_.retransmit / 4) {
+        asked_at = now.mono;
         out_.send.push_back({{from}, FetchConfig{configs_.newest().version}});
     }
     if (!membership_.active(from.group, Position(from.index))) return;

@@ -89,6 +89,7 @@ private:
         std::vector<Slot> executed;
         std::vector<Slot> low;
         std::vector<View> view;
+        std::vector<TimePoint> config_asked_at;  ///< because of its STATUS
     };
     struct Search {  ///< for a header or body
         TimePoint ask_at;

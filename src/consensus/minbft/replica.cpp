@@ -220,8 +220,14 @@ void Replica::on_status(const Endpoint& from, const Status& status) {
     auto bounded = [&](Counter seen, Counter processed) {
         return Counter(std::min(seen.value, processed.value + options_.window));
     };
-    if (!membership_.knows(status.view) && status.config > configs_.newest().version)
-        config_wanted_ = true;
+    // Its word proves nothing: whoever lies about it is asked in vain, now and then, and nobody
+    // else.
+    if (!membership_.knows(status.view) && status.config > configs_.newest().version &&
+        from.index < config_asked_at_.size() &&
+        now_ - config_asked_at_[from.index] >= options_.retransmit) {
+        config_asked_at_[from.index] = now_;
+        out_.send.push_back({{from}, FetchConfig{configs_.newest().version}});
+    }
     for (std::size_t p = 0; p < std::min(ordering_.size(), status.ordering_seen.size()); ++p) {
         auto& stream = ordering_[p].stream;
         stream.heard_of(bounded(status.ordering_seen[p], stream.processed()));

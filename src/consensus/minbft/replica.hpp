@@ -534,6 +534,7 @@ private:
     std::optional<Taking> taking_;
     std::map<Endpoint, TimePoint> handed_at_;
     TimePoint config_ask_at_{};
+    std::vector<TimePoint> config_asked_at_;  ///< by position: because of its STATUS
 
     // Evidence.
     EquivocationWatch equivocation_;

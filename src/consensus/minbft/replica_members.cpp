@@ -21,6 +21,7 @@ void Replica::follow_members() {
     accepts_.resize(std::max(accepts_.size(), places));
     asked_.resize(std::max(asked_.size(), places));
     leases_.resize(std::max(leases_.size(), places));
+    config_asked_at_.resize(std::max(config_asked_at_.size(), places));
     while (ordering_.size() < membership_.primaries.size()) {
         ordering_.emplace_back(options_.window);
         ordering_.back().track.tip_digest = genesis_header_digest(membership_.cluster);

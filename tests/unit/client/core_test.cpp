@@ -18,6 +18,7 @@ using consensus::Reply;
 constexpr ClientId self(7);
 constexpr ClientSeq first(1000);
 constexpr PartitionId home(1);
+constexpr GroupId home_group(1);
 
 // Primary on host 0; groups 1 and 2 on hosts 1..3, in different orders.
 consensus::Membership cluster(std::uint32_t f = 1) {
@@ -59,6 +60,7 @@ protected:
         core.tick(now);
         while (true) {
             auto out = core.take_output();
+            if (out.ask_config) asked.push_back(*out.ask_config);
             if (!out.sign && out.send.empty() && out.finished.empty()) return;
             if (out.sign) {
                 bundles.push_back(*out.sign);
@@ -114,6 +116,7 @@ protected:
     ClientCore core;
     std::vector<ClientCore::Bundle> bundles;
     std::vector<ClientCore::Send> sent;
+    std::vector<ClientCore::AskConfig> asked;
     std::vector<Finished> finished;
 };
 
@@ -290,6 +293,94 @@ TEST_F(ClientCoreTest, ThePrimaryCannotReject) {
                       {id, Rejected::Reason::malformed, ""}, now);
     run();
     EXPECT_TRUE(finished.empty());
+}
+
+// Seats change hands one configuration after the other: position p is replaced by p + 3.
+class ClientCoreChangingTest : public ClientCoreTest {
+protected:
+    void replace(GroupId group, std::uint32_t position) {
+        config.version = config.version.next();
+        for (consensus::Group& each : config.groups) {
+            if (each.id != group) continue;
+            each.members.resize(std::max<std::size_t>(each.members.size(), position + 4),
+                                {consensus::nobody, {}});
+            each.members[position + 3] = {newcomer, {}};
+            each.retired.clear();
+            for (std::uint32_t p = 0; p < each.members.size(); ++p)
+                if (p == position || each.members[p].host == consensus::nobody)
+                    each.retired.emplace_back(p);
+        }
+        consensus::follow(membership, config);
+        barriers.push_back(std::make_shared<const consensus::BarrierCert>(
+            consensus::BarrierCert{Slot(10 * config.version.value),
+                                   std::make_shared<const consensus::Configuration>(config),
+                                   {}}));
+    }
+    void show(const consensus::BarrierCertPtr& barrier, const Endpoint& from) {
+        core.configured(from, barrier, now);
+        run();
+    }
+    ConfigVersion known_to(const ClientCore::AskConfig& ask) { return ask.question.version; }
+
+    const HostId newcomer{9};
+    consensus::Configuration config = consensus::configuration_of(membership);
+    std::vector<consensus::BarrierCertPtr> barriers;
+};
+
+// f+1 seats: whoever was replaced may be broken, and its successor has the say.
+TEST_F(ClientCoreChangingTest, ARefusalCountsFromMembersOnly) {
+    auto id = send_one();
+    reject(id, 1, Rejected::Reason::not_a_client);
+    replace(home_group, 1);
+    show(barriers[0], Endpoint::replica(home_group, Position(0)));
+    reject(id, 0, Rejected::Reason::not_a_client);
+    EXPECT_TRUE(finished.empty()) << "position 1 was counted, which has left";
+    reject(id, 1, Rejected::Reason::not_a_client);
+    EXPECT_TRUE(finished.empty());
+    reject(id, 4, Rejected::Reason::not_a_client);
+    ASSERT_EQ(finished.size(), 1u);
+    EXPECT_EQ(finished[0].reason, Rejected::Reason::not_a_client);
+}
+
+// Members that it does not know can neither answer nor refuse it.
+TEST_F(ClientCoreChangingTest, WhoeverIsNotAnsweredAsksWhoTakesPart) {
+    send_one();
+    EXPECT_TRUE(asked.empty());
+    send_one(2, PartitionId(2));
+    advance(1200ms);
+    ASSERT_EQ(asked.size(), 1u) << "one question in T_c, however many calls wait";
+    EXPECT_EQ(asked[0].to, membership.all_replicas());
+    EXPECT_EQ(known_to(asked[0]), ConfigVersion(0));
+    // One configuration proves the next: who has shown one may have another.
+    replace(home_group, 0);
+    replace(home_group, 1);
+    const Endpoint peer = Endpoint::replica(GroupId(2), Position(0));
+    show(barriers[0], peer);
+    ASSERT_EQ(asked.size(), 2u);
+    EXPECT_EQ(asked[1].to, std::vector{peer});
+    EXPECT_EQ(known_to(asked[1]), ConfigVersion(1));
+    show(barriers[1], peer);
+    EXPECT_EQ(core.config(), ConfigVersion(2));
+    show(barriers[0], peer);
+    EXPECT_EQ(core.config(), ConfigVersion(2));
+    EXPECT_EQ(asked.size(), 3u);
+}
+
+// A barrier that does not continue what is known proves nothing, yet f+1 who show one are right.
+TEST_F(ClientCoreChangingTest, ABarrierTooFarAheadIsAReasonToAsk) {
+    send_one();
+    replace(home_group, 0);
+    replace(home_group, 1);
+    show(barriers[1], Endpoint::replica(GroupId(2), Position(0)));
+    show(barriers[1], Endpoint::replica(GroupId(2), Position(0)));
+    show(barriers[1], Endpoint::replica(home_group, Position(2)));
+    EXPECT_EQ(core.config(), ConfigVersion(0));
+    EXPECT_TRUE(asked.empty()) << "f of each group may lie";
+    core.heard_of(Endpoint::replica(GroupId(2), Position(2)), ConfigVersion(2));
+    run();
+    ASSERT_EQ(asked.size(), 1u);
+    EXPECT_EQ(asked[0].to.size(), 3u);
+    EXPECT_EQ(known_to(asked[0]), ConfigVersion(0));
 }
 
 TEST_F(ClientCoreTest, WantOfRoomIsNoFinalRejection) {

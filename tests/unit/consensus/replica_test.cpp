@@ -359,5 +359,30 @@ TEST_F(ReplicaTest, RecoversItsChainVotesAndDeliveries) {
     EXPECT_FALSE(replica_->recover(log, std::nullopt));
 }
 
+// A STATUS proves nothing. Whoever says in it that there is a later configuration is asked for the
+// proof, now and then, and that it has none is nobody else's trouble.
+TEST_F(ReplicaTest, WhoSpeaksOfALaterConfigurationIsAskedAlone) {
+    Status lie;
+    lie.view = View(std::uint64_t{7} << 32);
+    lie.config = ConfigVersion(9);
+    lie.votes_seen.resize(3);
+    lie.ordering_seen.resize(1);
+    const Duration patience = ReplicaOptions{}.retransmit;
+    for (int i = 0; i < 8; ++i) {
+        give(peer1_, lie, patience / 4 * i);
+        tick(patience / 4 * i);
+    }
+    auto asked = sent<FetchConfig>();
+    EXPECT_EQ(asked.size(), 2u) << "once in T_rx";
+    for (const auto& [to, question] : asked) EXPECT_EQ(to, std::vector{peer1_});
+    sent_.clear();
+    give(peer2_, lie, patience * 2 - 1ms);
+    ASSERT_EQ(sent<FetchConfig>().size(), 1u) << "a liar takes nobody's turn";
+    EXPECT_EQ(sent<FetchConfig>().front().first, std::vector{peer2_});
+    sent_.clear();
+    for (int i = 2; i < 10; ++i) tick(patience * i);
+    EXPECT_TRUE(sent<FetchConfig>().empty()) << "it is not asked for ever";
+}
+
 }  // namespace
 }  // namespace bft::consensus::minbft

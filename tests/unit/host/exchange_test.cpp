@@ -1,6 +1,7 @@
 #include "host/exchange.hpp"
 
 #include "../catalog/sample.hpp"
+#include "consensus/configuration.hpp"
 #include "consensus/signed_bytes.hpp"
 #include "crypto/signing_key.hpp"
 #include "crypto/tls.hpp"
@@ -253,6 +254,28 @@ TEST_F(ExchangeTest, AHostThatTakesAnothersPlaceIsKnownFromThenOn) {
     // What it said as a replica is of slots that were its own.
     send(peer, Message{peer_replica, replica, status()});
     run_until([&] { return handed.size() == 2; });
+}
+
+// With a key that is not in force any more a client hears that it is refused, and who may say so.
+TEST_F(ExchangeTest, AFormerKeyHearsOfRefusalsAndOfMembers) {
+    start();
+    membership.newest_keys[client_id] = {};
+    exchange->know(directory());
+    const Endpoint to = Endpoint::of_client(client_id);
+    auto barrier = std::make_shared<consensus::BarrierCert>();
+    barrier->slot = Slot(8);
+    auto config = consensus::configuration_of(membership);
+    config.version = config.version.next();
+    barrier->groups.emplace_back().config = consensus::configuration_digest(config);
+    barrier->config = std::make_shared<const consensus::Configuration>(std::move(config));
+    exchange->transmit(replica, {{to}, consensus::FetchConfig{}});
+    exchange->transmit(replica, {{to}, consensus::Reply{}});
+    exchange->transmit(replica, {{to}, consensus::BarrierCertPtr(barrier)});
+    exchange->transmit(
+        replica, {{to}, consensus::Rejected{{}, consensus::Rejected::Reason::not_a_client, "no"}});
+    run_until([&] { return client.received.size() == 2; });
+    EXPECT_TRUE(std::holds_alternative<consensus::BarrierCertPtr>(client.received[0].payload));
+    EXPECT_TRUE(std::holds_alternative<consensus::Rejected>(client.received[1].payload));
 }
 
 // What proves itself and is for all of them costs a host one check, however many groups it has.
