@@ -9,8 +9,8 @@
 #   deploy/cluster.sh kill-host DIR HOST      kill -9 of every process of one host, database and TPM too
 #   deploy/cluster.sh kill-daemons DIR HOST   kill -9 of its daemons only; database and TPM stay up
 #   deploy/cluster.sh start-host DIR HOST     start whatever of one host does not run
-#   deploy/cluster.sh prepare-host DIR NEW OLD   a new host with its own TPM and empty database, to replace
-#                                             one that is lost: `bftctl member prepare`; start-host starts it
+#   deploy/cluster.sh prepare-host DIR NEW OLD   a new host with its own TPM, and an empty database if OLD has
+#                                             one, to replace it: `bftctl member prepare`; start-host starts it
 #   deploy/cluster.sh status DIR [OPTIONS]    `bftctl status`
 #   deploy/cluster.sh sockets DIR             the database servers' sockets, one a line
 #   deploy/cluster.sh pids DIR                every process: PID; daemon, usig, tpm or database; host
@@ -78,6 +78,8 @@ check_host() { # HOST
 
 has_database() { case " $database_hosts " in *" $1 "*) ;; *) return 1 ;; esac; }
 
+has_replicas() { case " $replica_hosts " in *" $1 "*) ;; *) return 1 ;; esac; }
+
 start_tpm() { # HOST
     local home=$dir/hosts/$1
     [ -z "$software" ] || return 0
@@ -111,10 +113,11 @@ start_daemons() { # HOST
     local home=$dir/hosts/$1 bftnode more roles
     bftnode=$(program bftnode)
     mapfile -t more < <(extra_arguments "$1")
-    case " $replica_hosts " in
-        *" $1 "*) if has_database "$1"; then roles=replica,voter; else roles=replica; fi ;;
-        *) roles=primary ;;
-    esac
+    roles=primary
+    if has_replicas "$1"; then
+        roles=replica
+        ! has_database "$1" || roles=replica,voter
+    fi
     mkdir -p "$home/run" "$home/log"
     if ! process_alive "$home/run/usig.pid"; then
         process_start "$home/run/usig.pid" "$home/log/usig.log" \
@@ -160,7 +163,8 @@ prepare_host() { # NEW OLD
         sed -i "s/^database_hosts=.*/& $1/" "$dir/cluster.env"
         options=(--database-socket "$home/mariadb/mysqld.sock" --database-user root --database-name "$database")
     fi
-    sed -i "s/^hosts=.*/& $1/; s/^replica_hosts=.*/& $1/" "$dir/cluster.env"
+    sed -i "s/^hosts=.*/& $1/" "$dir/cluster.env"
+    ! has_replicas "$2" || sed -i "s/^replica_hosts=.*/& $1/" "$dir/cluster.env"
     read_cluster "$dir"
     mkdir -p "$home"
     start_tpm "$1"
@@ -266,7 +270,7 @@ write_topology() {
             printf 'database = { socket = "%s", user = "root", name = "%s", workers = %d }\n' \
                 "$dir/hosts/$host/mariadb/mysqld.sock" "$(basename "$app")" "$workers"
         else
-            case " $replica_hosts " in *" $host "*) echo 'roles = ["replica"]' ;; *) echo 'roles = ["primary"]' ;; esac
+            if has_replicas "$host"; then echo 'roles = ["replica"]'; else echo 'roles = ["primary"]'; fi
         fi
         number=$((number + 1))
     done

@@ -2,6 +2,7 @@
 
 #include "base/sha256.hpp"
 #include "consensus/config_codec.hpp"
+#include "consensus/reign.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -334,12 +335,8 @@ Result<void> replace_voters(Configuration& next, const ConfigChange& change) {
 // CF11. Views of the epochs before keep their primaries, so this ends no view by itself.
 Result<void> replace_primaries(Configuration& next, const ConfigChange& change) {
     if (change.primaries.empty()) return {};
-    if (next.reigns.empty()) {
-        next.reigns.emplace_back();
-        for (std::uint32_t p = 0; p < next.primaries.size(); ++p)
-            next.reigns.back().push_back(PrimaryId(p));
-    }
-    std::vector<PrimaryId> reign = next.reigns.back();
+    std::vector<PrimaryId> reign = reign_of(next);
+    if (next.reigns.empty()) next.reigns.push_back(reign);
     for (const ReplacePrimary& each : change.primaries) {
         const std::string who = "primary " + std::to_string(each.primary.value);
         auto turn = std::find(reign.begin(), reign.end(), each.primary);

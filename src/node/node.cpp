@@ -54,8 +54,7 @@ std::map<UsigId, usig::PublicIdentity> own_identities(const ClusterFile& cluster
                                                       const std::optional<JoinFile>& join) {
     std::map<UsigId, usig::PublicIdentity> own;
     if (join) {
-        for (const JoinFile::Counter& counter : join->counters)
-            own.emplace(counter.id, counter.usig);
+        for (const JoinFile::Counter& counter : join->all()) own.emplace(counter.id, counter.usig);
         return own;
     }
     std::vector<usig::PublicIdentity> all = cluster.usig_identities();
@@ -394,6 +393,7 @@ Result<void> Node::open_engines() {
 Result<void> Node::open_primary(PrimaryId id) {
     auto log = open_log("primary");
     if (!log) return log.error();
+    if (auto done = begin_log(**log, Endpoint::primary(id)); !done) return done;
     auto last = standing(membership_.primaries[id.value].usig);
     if (!last || stopping_) return last ? Result<void>() : last.error();
     auto role = roles::PrimaryRole::create(*environment_, id, config_.primary, *counters_, **log,

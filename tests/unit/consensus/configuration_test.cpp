@@ -1,4 +1,5 @@
 #include "consensus/config_change.hpp"
+#include "consensus/reign.hpp"
 
 #include <gtest/gtest.h>
 
@@ -308,6 +309,8 @@ TEST(ReplacePrimary, LeadsFromTheNextEpochOn) {
     EXPECT_EQ(membership.after(View(7)), later);
     EXPECT_EQ(membership.after(later), later.next());
     EXPECT_EQ(membership.usig_of(Endpoint::primary(PrimaryId(2))), UsigId(901));
+    EXPECT_EQ(reign_of(three_groups()), (std::vector{PrimaryId(0), PrimaryId(1)}));
+    EXPECT_EQ(reign_of(membership), (std::vector{PrimaryId(2), PrimaryId(1)}));
     EXPECT_EQ(membership.all_primaries().size(), 3u);
     auto again = decode_configuration(encode(*next));
     ASSERT_TRUE(again);

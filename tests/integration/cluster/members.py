@@ -1,0 +1,41 @@
+"""What tests do with `bftctl member`."""
+import json
+
+import harness
+
+
+def member(cluster, *words):
+    cluster_file = cluster.dir / "hosts" / "host2" / "cluster.toml"
+    return harness.run(harness.BFTCTL, "member", *words, "--client", cluster.dir / "clients" / "admin", "--cluster", cluster_file)
+
+
+def replace(cluster, old, new, *words):
+    return member(cluster, "replace", old, "--by", cluster.dir / "hosts" / new / f"{new}.join", "--key",
+                  cluster.dir / "admins" / "admin.key", *words)
+
+
+def replaced(cluster, old, new):
+    """The answer of a replacement that went well."""
+    done = replace(cluster, old, new, "--format", "json")
+    if done.returncode != 0:
+        raise AssertionError(done.stdout + done.stderr)
+    print(done.stdout.strip(), flush=True)
+    answer = json.loads(done.stdout)
+    if not answer["caught_up"]:
+        raise AssertionError(f"{new} has not caught up")
+    return answer
+
+
+def members(cluster):
+    """Name -> what it does, as f+1 replicas say."""
+    done = member(cluster, "list", "--format", "json")
+    if done.returncode != 0:
+        raise AssertionError(done.stdout + done.stderr)
+    return {each["name"]: each for each in json.loads(done.stdout)["members"]}
+
+
+def prepare(cluster, new, old):
+    cluster.script("prepare-host", new, old)
+    cluster.script("start-host", new)
+    harness.wait_until(lambda: "not_a_member_yet" in cluster.log(new), f"{new} waits")
+    harness.run(harness.BFTNODE, "--check-config", "--config", cluster.dir / "hosts" / new / "node.toml", check=True)
