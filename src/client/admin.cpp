@@ -126,9 +126,6 @@ void Admin::on_frame(ByteView key, const Bytes& frame) {
     auto message = wire::decode(frame);
     if (!host || !message) return;
     if (message->to != Endpoint::of_client(config_.id)) return;
-    if (message->from.role != Endpoint::Role::replica &&
-        message->from.role != Endpoint::Role::primary)
-        return;
     if (membership_.host_of(message->from) != host) return;
     note(*message);
 }

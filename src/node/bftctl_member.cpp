@@ -231,16 +231,28 @@ Result<void> check_others(const Cluster& cluster, const consensus::ConfigChange&
     return {};
 }
 
+// In nobody's place: one more database.
+Result<consensus::ConfigChange> change_of(const Cluster& cluster, const JoinFile& join) {
+    if (auto good = check_newcomer(cluster, join); !good) return good.error();
+    if (!join.database) return refused(join.name + " was prepared without a database");
+    consensus::ConfigChange change;
+    const HostId host = next_host(cluster);
+    change.hosts.push_back({host, {join.name, join.address, join.key}});
+    change.voters.push_back({VoterId(static_cast<std::uint32_t>(cluster.now.voters.size())), host});
+    change.held = consensus::held_by(cluster.now, change);
+    return change;
+}
+
 json::object to_json(const Options& options, const consensus::ConfigChange& change) {
     json::array seats;
     for (const consensus::ReplaceReplica& each : change.replacements)
         seats.emplace_back(json::object{{"group", each.group.value},
                                         {"position", each.position.value},
                                         {"counter", each.by.usig.value}});
-    json::object document{{"replaces", options.old},
-                          {"by", change.hosts.front().joined.name},
+    json::object document{{"by", change.hosts.front().joined.name},
                           {"address", change.hosts.front().joined.address},
                           {"seats", std::move(seats)}};
+    if (!options.old.empty()) document["replaces"] = options.old;
     if (!change.primaries.empty()) document["primary"] = change.primaries.front().primary.value;
     if (!change.voters.empty()) document["database"] = change.voters.front().voter.value;
     return document;
@@ -262,13 +274,14 @@ std::vector<std::string> lines_of(const Options& options, const consensus::Confi
     return lines;
 }
 
-// The new host's engines say so themselves, and its replicas only once its database is there, too.
+// The new host's engines say so themselves, its database only when it has executed the change.
 Result<void> wait_for(const Options& options, Cluster& cluster, HostId host,
                       const std::string& name, json::object& document) {
     auto now = cluster.admin->current(options.patience());
     if (!now) return now.error();
     std::vector<Endpoint> engines = seats_of(*now, host);
     if (auto primary = primary_of(*now, host)) engines.push_back(Endpoint::primary(*primary));
+    if (auto voter = voter_of(*now, host)) engines.push_back(Endpoint::voter(*voter));
     const auto began = std::chrono::steady_clock::now();
     const bool all = cluster.admin->caught_up(engines, options.patience()).size() == engines.size();
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -287,7 +300,8 @@ Result<void> wait_for(const Options& options, Cluster& cluster, HostId host,
     return {};
 }
 
-int replace(const Options& options) {
+// With OLD, in its place; else as one more.
+int let_join(const Options& options) {
     auto join = load_join_file(options.by);
     if (!join) {
         std::fprintf(stderr, "bftctl: %s\n", join.error().what.c_str());
@@ -295,9 +309,10 @@ int replace(const Options& options) {
     }
     auto cluster = look_at(options);
     if (!cluster) return say_failed(cluster.error());
-    auto old = cluster->host(options.old);
-    if (!old) return say_failed(refused("there is no host '" + options.old + "'"));
-    auto change = change_of(*cluster, *old, *join);
+    const auto old = cluster->host(options.old);
+    if (!old && !options.old.empty())
+        return say_failed(refused("there is no host '" + options.old + "'"));
+    auto change = old ? change_of(*cluster, *old, *join) : change_of(*cluster, *join);
     if (!change) return say_failed(change.error());
     return bring(options, *cluster, *change, lines_of(options, *change), to_json(options, *change),
                  {[&] { return check_others(*cluster, *change); },
@@ -346,6 +361,19 @@ Command add_member(CLI::App& app) {
         "Example:\n"
         "  bftctl member replace host1 --by host4.join --client cluster/clients/admin \\\n"
         "    --cluster cluster/hosts/host2/cluster.toml --key cluster/admins/admin.key");
+    CLI::App* adds =
+        command->add_subcommand("add", "One more database, beyond 2f_D+1, while the cluster runs");
+    add_changing(*adds, *options);
+    add_cluster(*adds, *options);
+    adds->add_option("JOIN", options->by, "NAME.join of `bftctl member prepare`")->required();
+    adds->footer(
+        "f_D+1 equal answers are what counts, as before; one more may be away for each one that "
+        "comes. It is\nloaded from the others. Ends when it has executed the change. Exit status: "
+        "0 it has; 1 refused,\nnothing changed; 2 wrong command line or file; 4 not known in "
+        "time.\n"
+        "Example:\n"
+        "  bftctl member add host4.join --client cluster/clients/admin \\\n"
+        "    --cluster cluster/hosts/host2/cluster.toml --key cluster/admins/admin.key");
     command->footer(
         "A dead host is replaced in two commands: `bftctl member prepare` on the new one, and "
         "`bftctl member\nreplace` by an admin. Exit status: 0 done; others: each command's --help "
@@ -353,7 +381,7 @@ Command add_member(CLI::App& app) {
         "Example:\n  bftctl member list --client cluster/clients/admin --cluster cluster.toml");
     return [options, prepare, command, lists] {
         if (lists->parsed()) return list(*options);
-        return command->got_subcommand("prepare") ? prepare() : replace(*options);
+        return command->got_subcommand("prepare") ? prepare() : let_join(*options);
     };
 }
 

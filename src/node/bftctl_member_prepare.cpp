@@ -50,8 +50,10 @@ struct Work {
     [[nodiscard]] std::size_t counters() const { return seats + (orders ? 1 : 0); }
 };
 
-/// As the cluster file says; of a host that joined later, whatever it may have.
+/// As the cluster file says; of a host that joined later, whatever it may have; in nobody's place,
+/// none.
 Work work_of(const ClusterFile& cluster, const std::string& host) {
+    if (host.empty()) return {};
     if (!cluster.host_id(host)) return {cluster.groups.size(), true};
     auto is_host = [&](const ClusterIdentity& each) { return each.host == host; };
     Work work;
@@ -104,9 +106,11 @@ Result<void> stage(const Options& options, const ClusterFile& cluster, const Wor
             join.ordering = counter;
         tokens.emplace(counter.id, *token);
     }
-    const auto token_file = staging.place("usig.tokens");
-    if (!token_file) return token_file.error();
-    if (auto done = usig::protocol::save_tokens(*token_file, tokens); !done) return done;
+    if (!tokens.empty()) {
+        const auto token_file = staging.place("usig.tokens");
+        if (!token_file) return token_file.error();
+        if (auto done = usig::protocol::save_tokens(*token_file, tokens); !done) return done;
+    }
     if (!options.password_file.empty())
         if (auto done = staging.copy_secret(options.password_file, "database.password"); !done)
             return done;
@@ -123,6 +127,11 @@ std::string wrong(const Options& options, const ClusterFile& cluster) {
     if (cluster.host_id(options.name))
         return "the cluster has a host '" + options.name + "': a new one needs a new name";
     if (auto address = net::parse_address(options.address); !address) return address.error().what;
+    if (options.replaces.empty() && options.database_socket.empty())
+        return "without --replaces the host brings one more database: --database-socket says where "
+               "it is";
+    if (!options.replaces.empty() && options.tcti.empty())
+        return "--tcti is missing: it says where the host's TPM is";
     if (options.tcti.starts_with("software:") && !options.software_usig)
         return "tcti = \"" + options.tcti +
                "\" is no TPM: anybody who breaks into the host can forge its certificates. For "
@@ -143,7 +152,7 @@ int prepare(const Options& options) {
     if (const std::string what = wrong(options, cluster); !what.empty())
         return failed(what, exit_usage);
     const Work work = work_of(cluster, options.replaces);
-    if (work.counters() == 0)
+    if (work.counters() == 0 && !options.replaces.empty())
         return failed(options.replaces + " has no seat in any group, and cannot order requests");
     Options named = options;
     if (named.database_name.empty()) named.database_name = cluster.application.name;
@@ -153,8 +162,9 @@ int prepare(const Options& options) {
     if (!key_file) return failed(key_file.error().what);
     const crypto::SigningKey key = crypto::SigningKey::generate();
     if (auto saved = key.save(*key_file); !saved) return failed(saved.error().what);
-    auto tpm =
-        make_counters(host_of(named), work.counters(), cluster.id, options.force, *staging, "");
+    auto tpm = work.counters() == 0 ? Result<HostTpm>(HostTpm())
+                                    : make_counters(host_of(named), work.counters(), cluster.id,
+                                                    options.force, *staging, "");
     if (!tpm) return failed(tpm.error().what);
     auto done = stage(named, cluster, work, *tpm, key, *staging);
     if (done && !options.force && !staging->conflicts().empty())
@@ -166,12 +176,17 @@ int prepare(const Options& options) {
             std::fprintf(stderr, "bftctl: %s\n", removed.error().what.c_str());
         return failed(done.error().what);
     }
+    const std::string counters = work.counters() == 0 ? std::string()
+                                                      : " and " + std::to_string(work.counters()) +
+                                                            " counter(s) in " + tpm->tcti;
+    const std::string change =
+        options.replaces.empty() ? "add" : "replace " + options.replaces + " --by";
     std::printf(
-        "%s has a key and %zu counter(s) in %s\n"
+        "%s has a key%s\n"
         "start it now (bftnode --config %s): it waits until an admin has run\n"
-        "  bftctl member replace %s --by %s ...\n",
-        options.name.c_str(), work.counters(), tpm->tcti.c_str(),
-        (fs::path(options.dir) / "node.toml").string().c_str(), options.replaces.c_str(),
+        "  bftctl member %s %s ...\n",
+        options.name.c_str(), counters.c_str(),
+        (fs::path(options.dir) / "node.toml").string().c_str(), change.c_str(),
         (fs::path(options.dir) / (options.name + ".join")).string().c_str());
     return exit_done;
 }
@@ -186,12 +201,13 @@ Command add_member_prepare(CLI::App& member) {
     command->add_option("--cluster", options->cluster, "cluster.toml of the cluster, beside app/")
         ->required()
         ->check(CLI::ExistingFile);
-    command->add_option("--replaces", options->replaces, "the host whose work it takes over")
-        ->required();
+    command->add_option("--replaces", options->replaces,
+                        "the host whose work it takes over; without: it brings one more database");
     command->add_option("--dir", options->dir, "where the host's files go")->required();
     command->add_option("--address", options->address, "host:port where the others reach it")
         ->required();
-    command->add_option("--tcti", options->tcti, "its TPM, as its daemon opens it")->required();
+    command->add_option("--tcti", options->tcti,
+                        "its TPM, as its daemon opens it; a database alone needs none");
     command->add_option("--provision-tcti", options->provision_tcti,
                         "the same TPM as it is reached now; default: the same");
     command->add_option("--metrics", options->metrics, "host:port of its Prometheus metrics");

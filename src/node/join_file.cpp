@@ -97,8 +97,8 @@ Result<JoinFile> parse_join_file(std::string_view text) {
         if (!counter) return counter.error();
         join.counters.push_back(std::move(*counter));
     }
-    if (join.counters.empty() && !join.ordering)
-        return malformed("it has no counter, so there is nothing that it can do");
+    if (join.counters.empty() && !join.ordering && !join.database)
+        return malformed("it has neither a counter nor a database: nothing that it could do");
     return join;
 }
 
@@ -120,8 +120,10 @@ std::filesystem::path join_file_of(const NodeConfig& config) {
 }
 
 std::set<Role> roles_of_newcomer(const NodeConfig& config) {
-    std::set<Role> roles{Role::usig};
+    std::set<Role> roles;
     const auto join = load_join_file(join_file_of(config));
+    // Where the file cannot be read the daemon says so.
+    if (!join || !join->all().empty()) roles.insert(Role::usig);
     if (!join || !join->counters.empty()) roles.insert(Role::replica);
     if (join && join->ordering) roles.insert(Role::primary);
     if (config.database) roles.insert(Role::voter);

@@ -300,8 +300,9 @@ Result<void> Node::open_newcomer() {
 
 // The service manager hears that all is well: a host may wait for its admin for days.
 Result<void> Node::await_membership() {
-    log::warn("not_a_member_yet host={} what=\"an admin runs `bftctl member replace OLD --by {}`\"",
-              config_.host, join_file_of(config_).string());
+    log::warn(
+        "not_a_member_yet host={} what=\"an admin runs `bftctl member replace` or `add` with {}\"",
+        config_.host, join_file_of(config_).string());
     status_server_ = std::make_unique<StatusServer>(
         loop_, [this] { return json::serialize(status_of_newcomer()); });
     if (auto done = status_server_->listen(config_.status_socket); !done) return done;
@@ -318,9 +319,9 @@ json::object Node::status_of_newcomer() const {
             {"cluster", hex(membership_.cluster)},
             {"ready", false},
             {"draining", false},
-            {"not_ready", json::array{"not a member yet: an admin runs `bftctl member replace "
-                                      "OLD --by " +
-                                      config_.host + ".join`"}}};
+            {"not_ready", json::array{"not a member yet: an admin runs `bftctl member replace` or "
+                                      "`add` with " +
+                                      config_.host + ".join"}}};
 }
 
 Result<void> Node::open_exchange() {

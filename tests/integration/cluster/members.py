@@ -16,7 +16,16 @@ def replace(cluster, old, new, *words):
 
 def replaced(cluster, old, new):
     """The answer of a replacement that went well."""
-    done = replace(cluster, old, new, "--format", "json")
+    return joined(replace(cluster, old, new, "--format", "json"), new)
+
+
+def added(cluster, new):
+    """As of replaced(): `new` brings one more database."""
+    return joined(member(cluster, "add", cluster.dir / "hosts" / new / f"{new}.join", "--key", cluster.dir / "admins" / "admin.key",
+                         "--format", "json"), new)
+
+
+def joined(done, new):
     if done.returncode != 0:
         raise AssertionError(done.stdout + done.stderr)
     print(done.stdout.strip(), flush=True)
@@ -34,8 +43,8 @@ def members(cluster):
     return {each["name"]: each for each in json.loads(done.stdout)["members"]}
 
 
-def prepare(cluster, new, old):
-    cluster.script("prepare-host", new, old)
+def prepare(cluster, new, *old):
+    cluster.script("prepare-host", new, *old)
     cluster.script("start-host", new)
     harness.wait_until(lambda: "not_a_member_yet" in cluster.log(new), f"{new} waits")
     harness.run(harness.BFTNODE, "--check-config", "--config", cluster.dir / "hosts" / new / "node.toml", check=True)

@@ -59,6 +59,8 @@ TEST(JoinFile, AHostMayHaveACounterToOrderWith) {
     EXPECT_EQ(read->ordering->usig, join.ordering->usig);
     EXPECT_EQ(read->all().size(), 1u);
     join.ordering.reset();
+    EXPECT_TRUE(parse_join_file(render(join))) << "it has a database";
+    join.database = false;
     EXPECT_FALSE(parse_join_file(render(join))) << "nothing that it could do";
 }
 
