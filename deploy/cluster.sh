@@ -9,8 +9,9 @@
 #   deploy/cluster.sh kill-host DIR HOST      kill -9 of every process of one host, database and TPM too
 #   deploy/cluster.sh kill-daemons DIR HOST   kill -9 of its daemons only; database and TPM stay up
 #   deploy/cluster.sh start-host DIR HOST     start whatever of one host does not run
-#   deploy/cluster.sh prepare-host DIR NEW OLD   a new host with its own TPM and empty database, to replace
-#                                             one that is lost: `bftctl member prepare`; start-host starts it
+#   deploy/cluster.sh prepare-host DIR NEW [OLD]   a new host with its own TPM, and an empty database if OLD has
+#                                             one, to replace it; without OLD, with one more database:
+#                                             `bftctl member prepare`; start-host starts it
 #   deploy/cluster.sh status DIR [OPTIONS]    `bftctl status`
 #   deploy/cluster.sh sockets DIR             the database servers' sockets, one a line
 #   deploy/cluster.sh pids DIR                every process: PID; daemon, usig, tpm or database; host
@@ -78,6 +79,8 @@ check_host() { # HOST
 
 has_database() { case " $database_hosts " in *" $1 "*) ;; *) return 1 ;; esac; }
 
+has_replicas() { case " $replica_hosts " in *" $1 "*) ;; *) return 1 ;; esac; }
+
 start_tpm() { # HOST
     local home=$dir/hosts/$1
     [ -z "$software" ] || return 0
@@ -111,12 +114,16 @@ start_daemons() { # HOST
     local home=$dir/hosts/$1 bftnode more roles
     bftnode=$(program bftnode)
     mapfile -t more < <(extra_arguments "$1")
-    case " $replica_hosts " in
-        *" $1 "*) if has_database "$1"; then roles=replica,voter; else roles=replica; fi ;;
-        *) roles=primary ;;
-    esac
+    if has_replicas "$1"; then
+        roles=replica
+        ! has_database "$1" || roles=replica,voter
+    elif has_database "$1"; then
+        roles=voter
+    else
+        roles=primary
+    fi
     mkdir -p "$home/run" "$home/log"
-    if ! process_alive "$home/run/usig.pid"; then
+    if [ -e "$home/usig.tokens" ] && ! process_alive "$home/run/usig.pid"; then
         process_start "$home/run/usig.pid" "$home/log/usig.log" \
             "$bftnode" --role=usig --config "$home/node.toml" $software
     fi
@@ -151,16 +158,20 @@ kill_host() { # HOST
     process_kill "$run/node.pid" "$run/usig.pid" "$run/tpm.pid"
 }
 
-prepare_host() { # NEW OLD
-    local home=$dir/hosts/$1 tcti ports options=()
+prepare_host() { # NEW [OLD]
+    local home=$dir/hosts/$1 tcti ports options=() like=${2:-${database_hosts%% *}}
     [[ $1 =~ ^[A-Za-z0-9-]+$ ]] || fail "a host's name has letters, digits and dashes, not '$1'"
     [ ! -e "$home/node.toml" ] || fail "$home is a host already"
-    check_host "$2"
-    if has_database "$2"; then
+    check_host "$like"
+    if has_database "$like"; then
         sed -i "s/^database_hosts=.*/& $1/" "$dir/cluster.env"
         options=(--database-socket "$home/mariadb/mysqld.sock" --database-user root --database-name "$database")
     fi
-    sed -i "s/^hosts=.*/& $1/; s/^replica_hosts=.*/& $1/" "$dir/cluster.env"
+    sed -i "s/^hosts=.*/& $1/" "$dir/cluster.env"
+    if [ -n "${2:-}" ]; then
+        options+=(--replaces "$2")
+        ! has_replicas "$2" || sed -i "s/^replica_hosts=.*/& $1/" "$dir/cluster.env"
+    fi
     read_cluster "$dir"
     mkdir -p "$home"
     start_tpm "$1"
@@ -169,7 +180,7 @@ prepare_host() { # NEW OLD
     tcti=swtpm:path=$home/tpm.sock
     [ -z "$software" ] || tcti=software:usig.software
     mapfile -t ports < <(free_ports 2)
-    "$(program bftctl)" member prepare "$1" --replaces "$2" --cluster "$dir/hosts/$2/cluster.toml" --dir "$home" \
+    "$(program bftctl)" member prepare "$1" --cluster "$dir/hosts/$like/cluster.toml" --dir "$home" \
         --address "127.0.0.1:${ports[0]}" --metrics "127.0.0.1:${ports[1]}" --tcti "$tcti" $software "${options[@]}"
 }
 
@@ -179,6 +190,7 @@ find_dead_daemon() {
     for host in $hosts; do
         for name in usig node; do
             process_alive "$dir/hosts/$host/run/$name.pid" && continue
+            [ $name != usig ] || [ -e "$dir/hosts/$host/usig.tokens" ] || continue
             echo "--- $host: the daemon '$name' has ended; the end of $dir/hosts/$host/log/$name.log:" >&2
             tail -n 5 "$dir/hosts/$host/log/$name.log" >&2 || true
             return 0
@@ -266,7 +278,7 @@ write_topology() {
             printf 'database = { socket = "%s", user = "root", name = "%s", workers = %d }\n' \
                 "$dir/hosts/$host/mariadb/mysqld.sock" "$(basename "$app")" "$workers"
         else
-            case " $replica_hosts " in *" $host "*) echo 'roles = ["replica"]' ;; *) echo 'roles = ["primary"]' ;; esac
+            if has_replicas "$host"; then echo 'roles = ["replica"]'; else echo 'roles = ["primary"]'; fi
         fi
         number=$((number + 1))
     done
@@ -377,7 +389,7 @@ case "$command" in
         check_host "${2:?which host?}"
         process_kill "$dir/hosts/$2/run/node.pid" "$dir/hosts/$2/run/usig.pid"
         ;;
-    prepare-host) read_cluster "$1"; prepare_host "${2:?which new host?}" "${3:?in place of which?}" ;;
+    prepare-host) read_cluster "$1"; prepare_host "${2:?which new host?}" ${3+"$3"} ;;
     start-host) read_cluster "$1"; check_host "${2:?which host?}"; start_host "$2" ;;
     status) read_cluster "$1"; shift; "$(program bftctl)" status "$dir" "$@" ;;
     sockets)

@@ -137,9 +137,6 @@ void Admin::on_frame(ByteView key, const Bytes& frame) {
     auto message = wire::decode(frame);
     if (!host || !message) return;
     if (message->to != Endpoint::of_client(config_.id)) return;
-    if (message->from.role != Endpoint::Role::replica &&
-        message->from.role != Endpoint::Role::primary)
-        return;
     if (membership_.host_of(message->from) != host) return;
     note(*message);
 }
@@ -147,9 +144,10 @@ void Admin::on_frame(ByteView key, const Bytes& frame) {
 void Admin::note(const consensus::Message& message) {
     const GroupId coordinators = *history_.newest().owner(PartitionId(0));
     const Position position(message.from.index);
-    if (const auto* known = std::get_if<consensus::FetchConfig>(&message.payload);
-        known != nullptr && known->features > 0)
-        features_[message.from] = known->features;
+    if (const auto* known = std::get_if<consensus::FetchConfig>(&message.payload)) {
+        if (known->features > 0) features_[message.from] = known->features;
+        if (known->version == history_.newest().version) up_to_date_.insert(message.from);
+    }
     if (message.from.role != Endpoint::Role::replica) return;
     if (const auto* barrier = std::get_if<consensus::BarrierCertPtr>(&message.payload)) {
         if (!*barrier || (*barrier)->config->version <= history_.newest().version) return;
@@ -159,8 +157,6 @@ void Admin::note(const consensus::Message& message) {
             if (auto dialled = links_->dial(host.key, host.address); !dialled)
                 log::warn("host_not_dialled host={} what=\"{}\"", host.name, dialled.error().what);
         ask();
-    } else if (const auto* known = std::get_if<consensus::FetchConfig>(&message.payload)) {
-        if (known->version == history_.newest().version) up_to_date_.insert(message.from);
     } else if (message.from.group != coordinators) {
         return;
     } else if (const auto* rejected = std::get_if<consensus::Rejected>(&message.payload)) {
@@ -191,7 +187,7 @@ std::size_t Admin::coordinators_up_to_date() const {
     const GroupId coordinators = *history_.newest().owner(PartitionId(0));
     return static_cast<std::size_t>(
         std::count_if(up_to_date_.begin(), up_to_date_.end(), [&](const Endpoint& each) {
-            return each.group == coordinators &&
+            return each.role == Endpoint::Role::replica && each.group == coordinators &&
                    membership_.active(each.group, Position(each.index));
         }));
 }

@@ -2,6 +2,7 @@
 
 #include "base/sha256.hpp"
 #include "consensus/config_codec.hpp"
+#include "consensus/reign.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -15,6 +16,7 @@ constexpr std::uint32_t format_of_moves = 1;
 constexpr std::uint32_t format_of_all = 2;
 constexpr std::uint32_t positions_max = 64;  // a voter's bit mask
 constexpr std::size_t primaries_max = 64;    // what a STATUS tells of
+constexpr std::size_t voters_max = 64;       // a slot's answers and each other's roots
 constexpr std::size_t key_size = 32;         // Ed25519
 constexpr std::size_t web_key_size = 65;     // P-256, a browser's
 constexpr std::size_t text_max = 255;
@@ -323,13 +325,21 @@ Result<void> add_hosts(Configuration& next, const ConfigChange& change) {
 
 // f_D+1 databases stay, so whoever comes finds the state, and f_D+1 equal answers.
 Result<void> replace_voters(Configuration& next, const ConfigChange& change) {
-    if (change.voters.size() > next.f_database) return refused("more than f databases at once");
+    const std::size_t before = next.voters.size();
+    auto replaced = std::count_if(change.voters.begin(), change.voters.end(),
+                                  [&](const auto& each) { return each.voter.value < before; });
+    if (replaced > static_cast<std::ptrdiff_t>(next.f_database))
+        return refused("more than f databases at once");
     for (const ReplaceVoter& each : change.voters) {
-        if (each.voter.value >= next.voters.size())
+        if (before == 0) return refused("the cluster has no databases");
+        if (each.voter.value > next.voters.size())
             return refused("database " + std::to_string(each.voter.value) + " does not exist");
+        if (next.voters.size() >= voters_max && each.voter.value >= before)
+            return refused("too many databases");
         if (!known_host(next, each.by)) return refused(name(each.by) + " is not known");
         if (std::find(next.voters.begin(), next.voters.end(), each.by) != next.voters.end())
             return refused(name(each.by) + " has a database already");
+        if (each.voter.value == next.voters.size()) next.voters.emplace_back();
         next.voters[each.voter.value] = each.by;
     }
     return {};
@@ -338,12 +348,8 @@ Result<void> replace_voters(Configuration& next, const ConfigChange& change) {
 // CF11. Views of the epochs before keep their primaries, so this ends no view by itself.
 Result<void> replace_primaries(Configuration& next, const ConfigChange& change) {
     if (change.primaries.empty()) return {};
-    if (next.reigns.empty()) {
-        next.reigns.emplace_back();
-        for (std::uint32_t p = 0; p < next.primaries.size(); ++p)
-            next.reigns.back().push_back(PrimaryId(p));
-    }
-    std::vector<PrimaryId> reign = next.reigns.back();
+    std::vector<PrimaryId> reign = reign_of(next);
+    if (next.reigns.empty()) next.reigns.push_back(reign);
     for (const ReplacePrimary& each : change.primaries) {
         const std::string who = "primary " + std::to_string(each.primary.value);
         auto turn = std::find(reign.begin(), reign.end(), each.primary);

@@ -46,7 +46,7 @@ struct ReplacePrimary {
     bool operator==(const ReplacePrimary&) const = default;
 };
 
-/// Another host's database answers as `voter`. It begins empty, and is loaded from the others.
+/// Another host's database answers as `voter`, or as one more: the next one. It begins empty.
 struct ReplaceVoter {
     VoterId voter{};
     HostId by{};

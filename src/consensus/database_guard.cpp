@@ -70,7 +70,10 @@ DatabaseGuard::DatabaseGuard(const Membership& membership, VoterId self, GuardOp
 }
 
 void DatabaseGuard::receive(const Verified& message, Now now) {
-    if (message.from().role != Endpoint::Role::voter || message.from() == self()) return;
+    // One that has come with a configuration that is not known here says it again.
+    if (message.from().role != Endpoint::Role::voter || message.from() == self() ||
+        !peers_.contains(VoterId(message.from().index)))
+        return;
     const Payload& payload = message.payload();
     if (const auto* checkpoint = std::get_if<DbCheckpoint>(&payload))
         on_checkpoint(*checkpoint, now);
@@ -111,13 +114,13 @@ void DatabaseGuard::scanned(Scan scan, Now now) {
 }
 
 // An empty database is as good as none here; whether the others are new is theirs to say.
-void DatabaseGuard::replaced(VoterId voter) {
-    auto peer = peers_.find(voter);
-    if (peer == peers_.end()) return;
-    Peer fresh;
-    fresh.cut_credit = options_.cut_interval * options_.cut_burst;
-    fresh.exports = peer->second.exports;
-    peer->second = std::move(fresh);
+void DatabaseGuard::joined(VoterId voter) {
+    if (voter == self_) return;
+    Peer& peer = peers_[voter];
+    const std::uint32_t exports = peer.exports;
+    peer = Peer();
+    peer.cut_credit = options_.cut_interval * options_.cut_burst;
+    peer.exports = exports;
     stop_reading(voter);
 }
 
@@ -189,7 +192,7 @@ void DatabaseGuard::compare(Slot slot, Now now) {
     if (!root) {
         std::size_t votes = own != own_.end() ? 1 : 0;
         for (const auto& [voter, peer] : peers_) votes += peer.checkpoints.contains(slot) ? 1 : 0;
-        if (votes == membership_.voters.size())
+        if (votes == peers_.size() + 1)
             note(Event::Kind::nondeterminism, {}, slot, 0, "no f_D+1 databases have one root");
         return;
     }
@@ -363,8 +366,9 @@ bool DatabaseGuard::behind() const {
     return false;
 }
 
-// V10. What f+1 replicas ask for goes on below where this database stands, and f_D+1 others are
-// there: it never executed what it takes for executed. A sound one that is ahead has executed what
+// V10. What f+1 replicas ask for goes on below where this database stands, and so do all but f_D
+// databases: it never executed what it takes for executed. (Of 2f_D+1 these are f_D+1. One more may
+// be new, and empty.) A sound one that is ahead has executed what
 // f+1 replicas asked for, so they go on above it, or not at all.
 bool DatabaseGuard::ahead(Now now) {
     for (const auto& [partition, order] : asked_again_) {
@@ -376,7 +380,7 @@ bool DatabaseGuard::ahead(Now now) {
                        claim->second < mine->second;
             });
         if (mine == next_.end() || order.next() >= mine->second ||
-            lower < static_cast<std::ptrdiff_t>(membership_.database_quorum())) {
+            lower < static_cast<std::ptrdiff_t>(peers_.size() + 1 - membership_.f_database)) {
             ahead_.erase(partition);
             continue;
         }

@@ -97,8 +97,9 @@ public:
     void exported(const ChunkExport& asked, std::optional<Bytes> rows, Now now);
     /// The server or the executor says that the database is not what it was.
     void damaged(const std::string& why, Now now);
-    /// Another host's database answers as `voter` from now on: what the old one said is nobody's.
-    void replaced(VoterId voter);
+    /// Another host's database answers as `voter` from now on, and what the old one said is
+    /// nobody's; or it is one more.
+    void joined(VoterId voter);
 
     void ready_to_load(Now now);
     void loaded(Now now);

@@ -58,7 +58,6 @@ Voter::Voter(const Membership& membership, VoterId self, VoterOptions options,
                   ? std::move(config)
                   : std::make_shared<const Configuration>(consensus::configuration_of(membership))),
       answers_(options.answers_kept, options.answer_bytes) {
-    invariant(self.value < membership.voters.size(), "the voter is a member");
     membership_.clients.clear();
     follow_config();
     invariant(options.workers > 0, "somebody executes");

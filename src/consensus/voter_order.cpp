@@ -263,9 +263,11 @@ void Voter::executed(const std::vector<Executed>& results, Now now) {
     schedule(now);
 }
 
-// V4, O6: f_D+1 databases, another set for each slot, send results; the others their digests.
+// V4, O6: all but f_D databases, another set for each slot, send results; the others their digests.
+// Of 2f_D+1 these are f_D+1; each one more may be away.
 bool Voter::in_rotation(Slot slot) const {
-    return (slot.value + self_.value) % membership_.voters.size() < membership_.database_quorum();
+    const std::size_t n = membership_.voters.size();
+    return (slot.value + self_.value) % n < n - membership_.f_database;
 }
 
 void Voter::drop_passed_claims(PartitionId partition, Lane& lane) {

@@ -1,5 +1,7 @@
 #include "host/directory.hpp"
 
+#include "consensus/reign.hpp"
+
 #include <algorithm>
 
 namespace bft::host {
@@ -18,8 +20,10 @@ std::string Directory::name_of(HostId host) const {
 
 bool Directory::takes_part(HostId host) const {
     const consensus::Membership& m = membership_;
-    auto is_host = [host](const consensus::Member& member) { return member.host == host; };
-    if (std::any_of(m.primaries.begin(), m.primaries.end(), is_host)) return true;
+    const std::vector<PrimaryId> reign = consensus::reign_of(m);
+    if (std::any_of(reign.begin(), reign.end(),
+                    [&](PrimaryId each) { return m.primaries[each.value].host == host; }))
+        return true;
     if (std::find(m.voters.begin(), m.voters.end(), host) != m.voters.end()) return true;
     return std::any_of(m.groups.begin(), m.groups.end(), [&](const consensus::Group& group) {
         for (std::uint32_t p = 0; p < group.members.size(); ++p)

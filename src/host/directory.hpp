@@ -32,7 +32,7 @@ public:
     [[nodiscard]] const consensus::Verifier& verifier() const { return verifier_; }
     /// "host 7" where nobody knows its name.
     [[nodiscard]] std::string name_of(HostId host) const;
-    /// It leads, votes or has a database; false: it was replaced, or has no part yet.
+    /// It leads in its turn, votes or has a database; false: it was replaced, or has no part yet.
     [[nodiscard]] bool takes_part(HostId host) const;
 
 private:

@@ -38,53 +38,74 @@ int say_failed(const Error& why) {
     return why.code == Errc::unavailable ? exit_unknown : exit_failed;
 }
 
-Result<Running> look(const ChangeOptions& options) {
+namespace {
+
+Result<Running> look_as(const ChangeOptions& options,
+                        std::optional<consensus::Membership> membership) {
     log::start("bftctl", "warn");  // standard output is for the answer
     auto config = client::load_config(options.client);
     if (!config) return config.error();
-    auto admin = client::Admin::open(*config);
+    auto admin = membership ? client::Admin::open(*config, std::move(*membership))
+                            : client::Admin::open(*config);
     if (!admin) return admin.error();
     auto now = (*admin)->current(options.patience());
     if (!now) return now.error();
     return Running{std::move(*config), std::move(*admin), std::move(*now)};
 }
 
+std::int64_t since(std::chrono::steady_clock::time_point began) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                                 began)
+        .count();
+}
+
+}  // namespace
+
+Result<Running> look(const ChangeOptions& options) {
+    return look_as(options, {});
+}
+
+Result<Running> look(const ChangeOptions& options, consensus::Membership membership) {
+    return look_as(options, std::move(membership));
+}
+
 int bring(const ChangeOptions& options, Running& running, consensus::ConfigChange change,
-          const std::vector<std::string>& lines, json::object document,
-          const std::function<Result<void>()>& in_force) {
+          const std::vector<std::string>& lines, json::object document, const ChangeSteps& steps) {
     change.version = running.now.version.next();
     if (auto next = consensus::apply(running.now, change); !next) return say_failed(next.error());
     auto keys = client::load_keys(options.keys);
     if (!keys) return say_failed(keys.error());
     auto request = client::sign_change(running.config.cluster, running.now.admins, change, *keys);
-    auto conclude = [&](const std::string& line) {
-        std::printf("%s\n", options.json() ? json::serialize(document).c_str() : line.c_str());
+    auto say = [&](const std::string& line) {
+        if (!options.json()) std::printf("%s\n", line.c_str());
+        std::fflush(stdout);
+    };
+    auto conclude = [&] {
+        if (options.json()) std::printf("%s\n", json::serialize(document).c_str());
     };
     document["version"] = change.version.value;
-    if (!options.json())
-        for (const std::string& line : lines) std::printf("%s\n", line.c_str());
-    std::fflush(stdout);
+    for (const std::string& line : lines) say(line);
+    Result<void> allowed = request ? Result<void>() : request.error();
+    if (allowed && steps.allowed) allowed = steps.allowed();
     if (options.dry_run) {
-        document["allowed"] = request.has_value();
-        if (!request) document["why_not"] = request.error().what;
-        conclude(request ? "allowed; nothing was changed"
-                         : "not allowed: " + request.error().what + "; nothing was changed");
-        return request ? exit_done : exit_failed;
+        document["allowed"] = allowed.has_value();
+        if (!allowed) document["why_not"] = allowed.error().what;
+        say(allowed ? "allowed; nothing was changed"
+                    : "not allowed: " + allowed.error().what + "; nothing was changed");
+        conclude();
+        return allowed ? exit_done : exit_failed;
     }
-    if (!request) return say_failed(request.error());
+    if (!allowed) return say_failed(allowed.error());
     const auto began = std::chrono::steady_clock::now();
     auto barrier = running.admin->order(*request, options.patience());
     if (!barrier) return say_failed(barrier.error());
-    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
-                          std::chrono::steady_clock::now() - began)
-                          .count();
-    if (in_force)
-        if (auto done = in_force(); !done) return say_failed(done.error());
     document["slot"] = (*barrier)->slot.value;
-    document["milliseconds"] = took;
-    conclude("configuration " + std::to_string(change.version.value) + " is in force behind slot " +
-             std::to_string((*barrier)->slot.value) + ", after " + std::to_string(took) + " ms");
-    return exit_done;
+    document["milliseconds"] = since(began);
+    say("configuration " + std::to_string(change.version.value) + " is in force behind slot " +
+        std::to_string((*barrier)->slot.value) + ", after " + std::to_string(since(began)) + " ms");
+    Result<void> done = steps.in_force ? steps.in_force(document) : Result<void>();
+    conclude();
+    return done ? exit_done : say_failed(done.error());
 }
 
 }  // namespace bft::node

@@ -35,12 +35,21 @@ struct Running {
     consensus::Configuration now;
 };
 [[nodiscard]] Result<Running> look(const ChangeOptions& options);
+/// By somebody who has the cluster file, whose members `membership` are.
+[[nodiscard]] Result<Running> look(const ChangeOptions& options, consensus::Membership membership);
+
+/// What a change needs besides its signatures; both may be empty.
+struct ChangeSteps {
+    /// Before it is ordered: refused, and nothing is changed.
+    std::function<Result<void>()> allowed;
+    /// When it is in force: what remains to be done or waited for, and said in the document.
+    std::function<Result<void>(boost::json::object& document)> in_force;
+};
 
 /// Signs `change` with the keys of `options` and has it ordered; with --dry-run only says whether
-/// that is allowed. `lines` and `document` say what it changes; `in_force` runs at the end, before
-/// anything is said. Gives the exit status.
+/// that is allowed. `lines` and `document` say what it changes. Gives the exit status.
 int bring(const ChangeOptions& options, Running& running, consensus::ConfigChange change,
           const std::vector<std::string>& lines, boost::json::object document,
-          const std::function<Result<void>()>& in_force = {});
+          const ChangeSteps& steps = {});
 
 }  // namespace bft::node

@@ -179,7 +179,8 @@ int rotate(const Options& options) {
         return staging->commit(folder / "replaced");
     };
     const int status = bring(options, *running, change, {name_of(*id) + " has another key"},
-                             {{"id", id->value}, {"key", hex(key->public_key)}}, take_key);
+                             {{"id", id->value}, {"key", hex(key->public_key)}},
+                             {{}, [&](boost::json::object&) { return take_key(); }});
     std::error_code ignored;
     if (status == exit_failed && !options.dry_run && fs::exists(next, ignored))
         std::fprintf(stderr, "bftctl: the key that was made is in %s\n", next.c_str());

@@ -28,7 +28,7 @@ Result<std::vector<usig::PublicIdentity>> identities_of(const Target& target) {
     if (!target.cluster.host_id(target.config.host)) {
         auto join = load_join_file(join_file_of(target.config));
         if (!join) return join.error();
-        for (const JoinFile::Counter& counter : join->counters) own.push_back(counter.usig);
+        for (const JoinFile::Counter& counter : join->all()) own.push_back(counter.usig);
     }
     for (const usig::PublicIdentity& identity : own)
         if (identity.key != own.front().key)

@@ -1,8 +1,8 @@
 // bftctl member: who takes part, and how a host that is lost makes room for another.
 #include "node/bftctl_member.hpp"
 
-#include "base/log.hpp"
-#include "client/admin.hpp"
+#include "consensus/reign.hpp"
+#include "node/bftctl_change.hpp"
 #include "node/cluster_file.hpp"
 #include "node/join_file.hpp"
 
@@ -19,35 +19,19 @@ namespace {
 namespace json = boost::json;
 using consensus::Endpoint;
 
-struct Options {
-    std::string client;
+struct Options : ChangeOptions {
     std::string cluster;
     std::string old;
     std::string by;
-    std::vector<std::string> keys;
-    double timeout_s = 60;
-    bool dry_run = false;
-    std::string format = "table";
 
-    [[nodiscard]] bool json() const { return format == "json"; }
-    [[nodiscard]] Duration patience() const {
-        return std::chrono::milliseconds(static_cast<std::int64_t>(timeout_s * 1000));
-    }
+    Options() { timeout_s = 60; }
 };
 
 constexpr Duration caught_up_patience = 5s;
 
-int failed(const Error& why) {
-    std::fprintf(stderr, "bftctl: %s\n", why.what.c_str());
-    return why.code == Errc::unavailable ? exit_unknown : exit_failed;
-}
-
 /// What the cluster began with, and what it has in force.
-struct Cluster {
+struct Cluster : Running {
     ClusterFile file;
-    client::Config config;
-    std::unique_ptr<client::Admin> admin;
-    consensus::Configuration now;
 
     [[nodiscard]] std::map<HostId, consensus::JoinedHost> hosts() const {
         std::map<HostId, consensus::JoinedHost> all = now.hosts;
@@ -67,28 +51,18 @@ struct Cluster {
     }
 };
 
-Result<Cluster> look(const Options& options) {
-    log::start("bftctl", "warn");  // standard output is for the answer
-    Cluster cluster;
+Result<Cluster> look_at(const Options& options) {
     auto file = load_cluster_file(options.cluster);
     std::string wrong;
     for (const Diagnostic& each : file.errors)
         wrong += (wrong.empty() ? "" : "\n") + to_string(each);
     if (!file.value) return error(Errc::malformed, wrong);
-    cluster.file = std::move(*file.value);
-    auto config = client::load_config(options.client);
-    if (!config) return config.error();
-    cluster.config = std::move(*config);
     // Of the clients an admin needs to know nothing.
-    consensus::Membership membership = cluster.file.membership();
+    consensus::Membership membership = file.value->membership();
     membership.clients.clear();
-    auto admin = client::Admin::open(cluster.config, std::move(membership));
-    if (!admin) return admin.error();
-    cluster.admin = std::move(*admin);
-    auto now = cluster.admin->current(options.patience());
-    if (!now) return now.error();
-    cluster.now = std::move(*now);
-    return cluster;
+    auto running = look(options, std::move(membership));
+    if (!running) return running.error();
+    return Cluster{std::move(*running), std::move(*file.value)};
 }
 
 /// The active seats of a host.
@@ -107,9 +81,10 @@ std::optional<VoterId> voter_of(const consensus::Configuration& config, HostId h
     return std::nullopt;
 }
 
-bool leads(const consensus::Configuration& config, HostId host) {
-    return std::any_of(config.primaries.begin(), config.primaries.end(),
-                       [host](const consensus::Member& m) { return m.host == host; });
+std::optional<PrimaryId> primary_of(const consensus::Configuration& config, HostId host) {
+    for (PrimaryId each : consensus::reign_of(config))
+        if (config.primaries[each.value].host == host) return each;
+    return std::nullopt;
 }
 
 // --- list
@@ -119,11 +94,12 @@ json::object describe(const Cluster& cluster, HostId id, const consensus::Joined
     for (const Endpoint& seat : seats_of(cluster.now, id))
         seats.emplace_back(json::object{{"group", seat.group.value}, {"position", seat.index}});
     const auto voter = voter_of(cluster.now, id);
-    const bool part = !seats.empty() || voter || leads(cluster.now, id);
+    const auto primary = primary_of(cluster.now, id);
+    const bool part = !seats.empty() || voter || primary;
     json::object document{{"name", host.name},
                           {"id", id.value},
                           {"address", host.address},
-                          {"primary", leads(cluster.now, id)},
+                          {"primary", primary.has_value()},
                           {"seats", std::move(seats)},
                           {"joined", cluster.now.hosts.contains(id)},
                           {"member", part}};
@@ -136,7 +112,7 @@ std::string roles_text(const Cluster& cluster, HostId id) {
     const auto add = [&text](const std::string& what) {
         text += (text.empty() ? "" : ", ") + what;
     };
-    if (leads(cluster.now, id)) add("can order");
+    if (primary_of(cluster.now, id)) add("can order");
     for (const Endpoint& seat : seats_of(cluster.now, id))
         add("group " + std::to_string(seat.group.value) + " position " +
             std::to_string(seat.index));
@@ -145,8 +121,8 @@ std::string roles_text(const Cluster& cluster, HostId id) {
 }
 
 int list(const Options& options) {
-    auto cluster = look(options);
-    if (!cluster) return failed(cluster.error());
+    auto cluster = look_at(options);
+    if (!cluster) return say_failed(cluster.error());
     json::array all;
     if (!options.json())
         std::printf("configuration %llu\n%-16s %-24s %s\n",
@@ -177,37 +153,49 @@ HostId next_host(const Cluster& cluster) {
     return HostId(next);
 }
 
-Result<consensus::ConfigChange> change_of(const Cluster& cluster, HostId old,
-                                          const JoinFile& join) {
-    const std::string name = cluster.name_of(old);
-    if (leads(cluster.now, old))
-        return refused(name + " can order requests: such a host cannot be replaced");
+Bytes key_of(const JoinFile::Counter& counter) {
+    const std::string identity = usig::encode(counter.usig);
+    return Bytes(identity.begin(), identity.end());
+}
+
+Result<void> check_newcomer(const Cluster& cluster, const JoinFile& join) {
     if (join.cluster != cluster.config.cluster)
         return refused(join.name + " was prepared for another cluster");
     for (const auto& [id, host] : cluster.hosts())
         if (host.name == join.name || host.key == join.key)
             return refused(join.name + " has the name or the key of " + host.name +
                            ", which is or was a member: a new host needs new ones");
+    return {};
+}
+
+Result<consensus::ConfigChange> change_of(const Cluster& cluster, HostId old,
+                                          const JoinFile& join) {
+    if (auto good = check_newcomer(cluster, join); !good) return good.error();
+    const std::string name = cluster.name_of(old);
     const std::vector<Endpoint> seats = seats_of(cluster.now, old);
     const auto voter = voter_of(cluster.now, old);
-    if (seats.empty() && !voter) return refused(name + " takes no part: it was replaced already");
+    const auto primary = primary_of(cluster.now, old);
+    if (seats.empty() && !voter && !primary)
+        return refused(name + " takes no part: it was replaced already");
     if (join.counters.size() < seats.size())
         return refused(name + " has " + std::to_string(seats.size()) + " seats, and " + join.name +
                        " has " + std::to_string(join.counters.size()) +
                        " counter(s): prepare it for this host");
+    if (primary && !join.ordering)
+        return refused(name + " can order requests, and " + join.name +
+                       " was prepared without a counter for that: prepare it for this host");
     if (voter && !join.database)
         return refused(name + " has a database, and " + join.name + " was prepared without one");
     consensus::ConfigChange change;
-    change.version = cluster.now.version.next();
     const HostId host = next_host(cluster);
     change.hosts.push_back({host, {join.name, join.address, join.key}});
-    for (std::size_t s = 0; s < seats.size(); ++s) {
-        const std::string identity = usig::encode(join.counters[s].usig);
+    for (std::size_t s = 0; s < seats.size(); ++s)
         change.replacements.push_back({seats[s].group,
                                        Position(seats[s].index),
                                        {host, join.counters[s].id},
-                                       Bytes(identity.begin(), identity.end())});
-    }
+                                       key_of(join.counters[s])});
+    if (primary)
+        change.primaries.push_back({*primary, {host, join.ordering->id}, key_of(*join.ordering)});
     if (voter) change.voters.push_back({*voter, host});
     change.held = consensus::held_by(cluster.now, change);
     return change;
@@ -243,113 +231,101 @@ Result<void> check_others(const Cluster& cluster, const consensus::ConfigChange&
     return {};
 }
 
+// In nobody's place: one more database.
+Result<consensus::ConfigChange> change_of(const Cluster& cluster, const JoinFile& join) {
+    if (auto good = check_newcomer(cluster, join); !good) return good.error();
+    if (!join.database) return refused(join.name + " was prepared without a database");
+    consensus::ConfigChange change;
+    const HostId host = next_host(cluster);
+    change.hosts.push_back({host, {join.name, join.address, join.key}});
+    change.voters.push_back({VoterId(static_cast<std::uint32_t>(cluster.now.voters.size())), host});
+    change.held = consensus::held_by(cluster.now, change);
+    return change;
+}
+
 json::object to_json(const Options& options, const consensus::ConfigChange& change) {
     json::array seats;
     for (const consensus::ReplaceReplica& each : change.replacements)
         seats.emplace_back(json::object{{"group", each.group.value},
                                         {"position", each.position.value},
                                         {"counter", each.by.usig.value}});
-    json::object document{{"version", change.version.value},
-                          {"replaces", options.old},
-                          {"by", change.hosts.front().joined.name},
+    json::object document{{"by", change.hosts.front().joined.name},
                           {"address", change.hosts.front().joined.address},
                           {"seats", std::move(seats)}};
+    if (!options.old.empty()) document["replaces"] = options.old;
+    if (!change.primaries.empty()) document["primary"] = change.primaries.front().primary.value;
     if (!change.voters.empty()) document["database"] = change.voters.front().voter.value;
     return document;
 }
 
-void tell(const Options& options, const consensus::ConfigChange& change) {
-    if (options.json()) return;
-    const char* by = change.hosts.front().joined.name.c_str();
+std::vector<std::string> lines_of(const Options& options, const consensus::ConfigChange& change) {
+    const std::string& by = change.hosts.front().joined.name;
+    std::vector<std::string> lines;
+    for (const consensus::ReplacePrimary& each : change.primaries)
+        lines.push_back("orders requests: " + by + " in its turn, instead of " + options.old +
+                        " (primary " + std::to_string(each.primary.value) + ")");
     for (const consensus::ReplaceReplica& each : change.replacements)
-        std::printf("group %u: the seat of %s at position %u goes to %s\n", each.group.value,
-                    options.old.c_str(), each.position.value, by);
+        lines.push_back("group " + std::to_string(each.group.value) + ": the seat of " +
+                        options.old + " at position " + std::to_string(each.position.value) +
+                        " goes to " + by);
     for (const consensus::ReplaceVoter& each : change.voters)
-        std::printf("database %u: that of %s, which begins empty\n", each.voter.value, by);
-    std::fflush(stdout);
+        lines.push_back("database " + std::to_string(each.voter.value) + ": that of " + by +
+                        ", which begins empty");
+    return lines;
 }
 
-void conclude(const Options& options, const json::object& document, const std::string& line) {
-    std::printf("%s\n", options.json() ? json::serialize(document).c_str() : line.c_str());
-    std::fflush(stdout);
-}
-
-std::int64_t since(std::chrono::steady_clock::time_point began) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
-                                                                 began)
-        .count();
-}
-
-int order(const Options& options, const Cluster& cluster, const consensus::ConfigChange& change,
-          const consensus::Body& request) {
-    json::object document = to_json(options, change);
-    tell(options, change);
+// The new host's engines say so themselves, its database only when it has executed the change.
+Result<void> wait_for(const Options& options, Cluster& cluster, HostId host,
+                      const std::string& name, json::object& document) {
+    auto now = cluster.admin->current(options.patience());
+    if (!now) return now.error();
+    std::vector<Endpoint> engines = seats_of(*now, host);
+    if (auto primary = primary_of(*now, host)) engines.push_back(Endpoint::primary(*primary));
+    if (auto voter = voter_of(*now, host)) engines.push_back(Endpoint::voter(*voter));
     const auto began = std::chrono::steady_clock::now();
-    auto barrier = cluster.admin->order(request, options.patience());
-    if (!barrier) return failed(barrier.error());
-    document["slot"] = (*barrier)->slot.value;
-    document["milliseconds"] = since(began);
-    if (!options.json())
-        conclude(options, document,
-                 "configuration " + std::to_string(change.version.value) +
-                     " is in force behind slot " + std::to_string((*barrier)->slot.value) +
-                     ", after " + std::to_string(since(began)) + " ms; " +
-                     change.hosts.front().joined.name + " catches up ...");
-    const std::vector<Endpoint> seats = seats_of(*(*barrier)->config, change.hosts.front().host);
-    const bool all = cluster.admin->caught_up(seats, options.patience()).size() == seats.size();
+    const bool all = cluster.admin->caught_up(engines, options.patience()).size() == engines.size();
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
+                          std::chrono::steady_clock::now() - began)
+                          .count();
     document["caught_up"] = all;
-    document["caught_up_milliseconds"] = since(began);
-    conclude(options, document,
-             all ? change.hosts.front().joined.name + " has caught up, after " +
-                       std::to_string(since(began)) + " ms"
-                 : "it has not caught up in time, and goes on; `bftctl member replace` refuses "
-                   "another one until it has");
-    return all ? exit_done : exit_unknown;
+    document["caught_up_milliseconds"] = took;
+    if (!all)
+        return error(Errc::unavailable,
+                     name +
+                         " has not caught up in time, and goes on; `bftctl member replace` "
+                         "refuses another one until it has");
+    if (!options.json())
+        std::printf("%s has caught up, after %lld ms more\n", name.c_str(),
+                    static_cast<long long>(took));
+    return {};
 }
 
-int replace(const Options& options) {
+// With OLD, in its place; else as one more.
+int let_join(const Options& options) {
     auto join = load_join_file(options.by);
     if (!join) {
         std::fprintf(stderr, "bftctl: %s\n", join.error().what.c_str());
         return exit_usage;
     }
-    auto keys = client::load_keys(options.keys);
-    if (!keys) return failed(keys.error());
-    auto cluster = look(options);
-    if (!cluster) return failed(cluster.error());
-    auto old = cluster->host(options.old);
-    if (!old) return failed(refused("there is no host '" + options.old + "'"));
-    auto change = change_of(*cluster, *old, *join);
-    if (!change) return failed(change.error());
-    if (auto next = consensus::apply(cluster->now, *change); !next) return failed(next.error());
-    auto request =
-        client::sign_change(cluster->config.cluster, cluster->now.admins, *change, *keys);
-    Result<void> allowed = request ? check_others(*cluster, *change) : request.error();
-    if (options.dry_run) {
-        json::object document = to_json(options, *change);
-        tell(options, *change);
-        document["allowed"] = allowed.has_value();
-        if (!allowed) document["why_not"] = allowed.error().what;
-        conclude(options, document,
-                 allowed ? "allowed; nothing was changed"
-                         : "not allowed: " + allowed.error().what + "; nothing was changed");
-        return allowed ? exit_done : exit_failed;
-    }
-    if (!allowed) return failed(allowed.error());
-    return order(options, *cluster, *change, *request);
+    auto cluster = look_at(options);
+    if (!cluster) return say_failed(cluster.error());
+    const auto old = cluster->host(options.old);
+    if (!old && !options.old.empty())
+        return say_failed(refused("there is no host '" + options.old + "'"));
+    auto change = old ? change_of(*cluster, *old, *join) : change_of(*cluster, *join);
+    if (!change) return say_failed(change.error());
+    return bring(options, *cluster, *change, lines_of(options, *change), to_json(options, *change),
+                 {[&] { return check_others(*cluster, *change); },
+                  [&](json::object& document) {
+                      return wait_for(options, *cluster, change->hosts.front().host, join->name,
+                                      document);
+                  }});
 }
 
-void add_common(CLI::App& command, const std::shared_ptr<Options>& options) {
-    command.add_option("--client", options->client, "a client's folder, made by init")->required();
-    command.add_option("--cluster", options->cluster, "cluster.toml, as init made it")
+void add_cluster(CLI::App& command, Options& options) {
+    command.add_option("--cluster", options.cluster, "cluster.toml, as init made it")
         ->required()
         ->check(CLI::ExistingFile);
-    command.add_option("--timeout", options->timeout_s, "give up after so many seconds")
-        ->check(CLI::Range(0.1, 86400.0))
-        ->capture_default_str();
-    command.add_option("--format", options->format, "table, or json for programs")
-        ->check(CLI::IsMember({"table", "json"}))
-        ->capture_default_str();
 }
 
 }  // namespace
@@ -360,30 +336,43 @@ Command add_member(CLI::App& app) {
     command->require_subcommand(1);
     auto options = std::make_shared<Options>();
     CLI::App* lists = command->add_subcommand("list", "Each host and what it does");
-    add_common(*lists, options);
+    add_looking(*lists, *options);
+    add_cluster(*lists, *options);
     lists->footer(
         "Exit status: 0 done; 1 it did not work; 2 wrong command line; 4 no f+1 replicas said in "
         "time what\nis in force.\nExample:\n"
         "  bftctl member list --client cluster/clients/admin --cluster "
         "cluster/hosts/host1/cluster.toml");
     auto prepare = add_member_prepare(*command);
-    CLI::App* replaces = command->add_subcommand(
-        "replace",
-        "Gives the seats and the database of a host to a new one, while the cluster runs");
-    add_common(*replaces, options);
+    CLI::App* replaces =
+        command->add_subcommand("replace",
+                                "Gives what a host does to a new one, while the cluster runs: "
+                                "seats, database, its turn to order");
+    add_changing(*replaces, *options);
+    add_cluster(*replaces, *options);
     replaces->add_option("OLD", options->old, "the host that is lost, or shall go")->required();
     replaces->add_option("--by", options->by, "NAME.join of `bftctl member prepare`")->required();
-    replaces->add_option("--key", options->keys, "an admin's key; as often as keys must sign")
-        ->required();
-    replaces->add_flag("--dry-run", options->dry_run,
-                       "only say what would change, and whether it is allowed");
     replaces->footer(
         "No request fails and nothing pauses. OLD takes no part from then on, for good, also when "
-        "it comes\nback. Ends when the new host has caught up, its database included. Exit status: "
+        "it comes\nback; if it is the one that orders requests now, it does until it stops or is "
+        "suspected. Ends when\nthe new host has caught up, its database included. Exit status: "
         "0 it has; 1 refused,\nnothing changed; 2 wrong command line or file; 4 not known in "
         "time.\n"
         "Example:\n"
         "  bftctl member replace host1 --by host4.join --client cluster/clients/admin \\\n"
+        "    --cluster cluster/hosts/host2/cluster.toml --key cluster/admins/admin.key");
+    CLI::App* adds =
+        command->add_subcommand("add", "One more database, beyond 2f_D+1, while the cluster runs");
+    add_changing(*adds, *options);
+    add_cluster(*adds, *options);
+    adds->add_option("JOIN", options->by, "NAME.join of `bftctl member prepare`")->required();
+    adds->footer(
+        "f_D+1 equal answers are what counts, as before; one more may be away for each one that "
+        "comes. It is\nloaded from the others. Ends when it has executed the change. Exit status: "
+        "0 it has; 1 refused,\nnothing changed; 2 wrong command line or file; 4 not known in "
+        "time.\n"
+        "Example:\n"
+        "  bftctl member add host4.join --client cluster/clients/admin \\\n"
         "    --cluster cluster/hosts/host2/cluster.toml --key cluster/admins/admin.key");
     command->footer(
         "A dead host is replaced in two commands: `bftctl member prepare` on the new one, and "
@@ -392,7 +381,7 @@ Command add_member(CLI::App& app) {
         "Example:\n  bftctl member list --client cluster/clients/admin --cluster cluster.toml");
     return [options, prepare, command, lists] {
         if (lists->parsed()) return list(*options);
-        return command->got_subcommand("prepare") ? prepare() : replace(*options);
+        return command->got_subcommand("prepare") ? prepare() : let_join(*options);
     };
 }
 

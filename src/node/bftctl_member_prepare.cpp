@@ -42,14 +42,25 @@ int failed(const std::string& what, int status = exit_failed) {
     return status;
 }
 
-/// Seats of `host` in the groups of the cluster file; of a host that joined later, one in each.
-std::size_t seats_of(const ClusterFile& cluster, const std::string& host) {
-    if (!cluster.host_id(host)) return cluster.groups.size();
-    return static_cast<std::size_t>(
-        std::count_if(cluster.groups.begin(), cluster.groups.end(), [&](const auto& group) {
-            return std::any_of(group.members.begin(), group.members.end(),
-                               [&](const ClusterIdentity& m) { return m.host == host; });
-        }));
+/// Of what a host does in a cluster, that for which it needs counters.
+struct Work {
+    std::size_t seats = 0;
+    bool orders = false;
+
+    [[nodiscard]] std::size_t counters() const { return seats + (orders ? 1 : 0); }
+};
+
+/// As the cluster file says; of a host that joined later, whatever it may have; in nobody's place,
+/// none.
+Work work_of(const ClusterFile& cluster, const std::string& host) {
+    if (host.empty()) return {};
+    if (!cluster.host_id(host)) return {cluster.groups.size(), true};
+    auto is_host = [&](const ClusterIdentity& each) { return each.host == host; };
+    Work work;
+    work.orders = std::any_of(cluster.primaries.begin(), cluster.primaries.end(), is_host);
+    for (const ClusterGroup& group : cluster.groups)
+        if (std::any_of(group.members.begin(), group.members.end(), is_host)) ++work.seats;
+    return work;
 }
 
 TopologyHost host_of(const Options& options) {
@@ -79,21 +90,27 @@ std::string node_toml(const TopologyHost& host) {
     return text.insert(at + name.size(), "listen = " + node::quoted(host.address) + "\n");
 }
 
-Result<void> stage(const Options& options, const ClusterFile& cluster, const HostTpm& tpm,
-                   const crypto::SigningKey& key, Staging& staging) {
+Result<void> stage(const Options& options, const ClusterFile& cluster, const Work& work,
+                   const HostTpm& tpm, const crypto::SigningKey& key, Staging& staging) {
     const TopologyHost host = host_of(options);
-    JoinFile join{cluster.digest(), host.name, host.address,
-                  key.public_key(), {},        host.database.has_value()};
+    JoinFile join{cluster.digest(),         host.name, host.address, key.public_key(), {}, {},
+                  host.database.has_value()};
     usig::protocol::Tokens tokens;
     for (const usig::PublicIdentity& identity : tpm.identities) {
         auto token = usig::protocol::new_token();
         if (!token) return token.error();
-        join.counters.push_back({newcomer_id(identity), identity});
-        tokens.emplace(newcomer_id(identity), *token);
+        const JoinFile::Counter counter{newcomer_id(identity), identity};
+        if (join.counters.size() < work.seats)
+            join.counters.push_back(counter);
+        else
+            join.ordering = counter;
+        tokens.emplace(counter.id, *token);
     }
-    const auto token_file = staging.place("usig.tokens");
-    if (!token_file) return token_file.error();
-    if (auto done = usig::protocol::save_tokens(*token_file, tokens); !done) return done;
+    if (!tokens.empty()) {
+        const auto token_file = staging.place("usig.tokens");
+        if (!token_file) return token_file.error();
+        if (auto done = usig::protocol::save_tokens(*token_file, tokens); !done) return done;
+    }
     if (!options.password_file.empty())
         if (auto done = staging.copy_secret(options.password_file, "database.password"); !done)
             return done;
@@ -110,6 +127,11 @@ std::string wrong(const Options& options, const ClusterFile& cluster) {
     if (cluster.host_id(options.name))
         return "the cluster has a host '" + options.name + "': a new one needs a new name";
     if (auto address = net::parse_address(options.address); !address) return address.error().what;
+    if (options.replaces.empty() && options.database_socket.empty())
+        return "without --replaces the host brings one more database: --database-socket says where "
+               "it is";
+    if (!options.replaces.empty() && options.tcti.empty())
+        return "--tcti is missing: it says where the host's TPM is";
     if (options.tcti.starts_with("software:") && !options.software_usig)
         return "tcti = \"" + options.tcti +
                "\" is no TPM: anybody who breaks into the host can forge its certificates. For "
@@ -129,11 +151,9 @@ int prepare(const Options& options) {
     const ClusterFile& cluster = *loaded.value;
     if (const std::string what = wrong(options, cluster); !what.empty())
         return failed(what, exit_usage);
-    for (const ClusterIdentity& primary : cluster.primaries)
-        if (primary.host == options.replaces)
-            return failed(options.replaces + " can order requests: such a host cannot be replaced");
-    const std::size_t seats = seats_of(cluster, options.replaces);
-    if (seats == 0) return failed(options.replaces + " has no seat in any group");
+    const Work work = work_of(cluster, options.replaces);
+    if (work.counters() == 0 && !options.replaces.empty())
+        return failed(options.replaces + " has no seat in any group, and cannot order requests");
     Options named = options;
     if (named.database_name.empty()) named.database_name = cluster.application.name;
     auto staging = Staging::open(options.dir);
@@ -142,9 +162,11 @@ int prepare(const Options& options) {
     if (!key_file) return failed(key_file.error().what);
     const crypto::SigningKey key = crypto::SigningKey::generate();
     if (auto saved = key.save(*key_file); !saved) return failed(saved.error().what);
-    auto tpm = make_counters(host_of(named), seats, cluster.id, options.force, *staging, "");
+    auto tpm = work.counters() == 0 ? Result<HostTpm>(HostTpm())
+                                    : make_counters(host_of(named), work.counters(), cluster.id,
+                                                    options.force, *staging, "");
     if (!tpm) return failed(tpm.error().what);
-    auto done = stage(named, cluster, *tpm, key, *staging);
+    auto done = stage(named, cluster, work, *tpm, key, *staging);
     if (done && !options.force && !staging->conflicts().empty())
         done = error(Errc::refused, staging->conflicts().front().string() +
                                         " exists already; --force moves it aside");
@@ -154,12 +176,17 @@ int prepare(const Options& options) {
             std::fprintf(stderr, "bftctl: %s\n", removed.error().what.c_str());
         return failed(done.error().what);
     }
+    const std::string counters = work.counters() == 0 ? std::string()
+                                                      : " and " + std::to_string(work.counters()) +
+                                                            " counter(s) in " + tpm->tcti;
+    const std::string change =
+        options.replaces.empty() ? "add" : "replace " + options.replaces + " --by";
     std::printf(
-        "%s has a key and %zu counter(s) in %s\n"
+        "%s has a key%s\n"
         "start it now (bftnode --config %s): it waits until an admin has run\n"
-        "  bftctl member replace %s --by %s ...\n",
-        options.name.c_str(), seats, tpm->tcti.c_str(),
-        (fs::path(options.dir) / "node.toml").string().c_str(), options.replaces.c_str(),
+        "  bftctl member %s %s ...\n",
+        options.name.c_str(), counters.c_str(),
+        (fs::path(options.dir) / "node.toml").string().c_str(), change.c_str(),
         (fs::path(options.dir) / (options.name + ".join")).string().c_str());
     return exit_done;
 }
@@ -174,12 +201,13 @@ Command add_member_prepare(CLI::App& member) {
     command->add_option("--cluster", options->cluster, "cluster.toml of the cluster, beside app/")
         ->required()
         ->check(CLI::ExistingFile);
-    command->add_option("--replaces", options->replaces, "the host whose seats it takes")
-        ->required();
+    command->add_option("--replaces", options->replaces,
+                        "the host whose work it takes over; without: it brings one more database");
     command->add_option("--dir", options->dir, "where the host's files go")->required();
     command->add_option("--address", options->address, "host:port where the others reach it")
         ->required();
-    command->add_option("--tcti", options->tcti, "its TPM, as its daemon opens it")->required();
+    command->add_option("--tcti", options->tcti,
+                        "its TPM, as its daemon opens it; a database alone needs none");
     command->add_option("--provision-tcti", options->provision_tcti,
                         "the same TPM as it is reached now; default: the same");
     command->add_option("--metrics", options->metrics, "host:port of its Prometheus metrics");

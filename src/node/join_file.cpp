@@ -47,17 +47,21 @@ UsigId newcomer_id(const usig::PublicIdentity& identity) {
     return UsigId(id | ids_of_newcomers);
 }
 
+std::vector<JoinFile::Counter> JoinFile::all() const {
+    std::vector<Counter> found = counters;
+    if (ordering) found.push_back(*ordering);
+    return found;
+}
+
 std::string render(const JoinFile& join) {
     json::array counters;
     for (const JoinFile::Counter& counter : join.counters)
         counters.emplace_back(usig::encode(counter.usig));
-    return json::serialize(json::object{{"cluster", hex(join.cluster)},
-                                        {"name", join.name},
-                                        {"address", join.address},
-                                        {"key", hex(join.key)},
-                                        {"counters", std::move(counters)},
-                                        {"database", join.database}}) +
-           "\n";
+    json::object document{{"cluster", hex(join.cluster)},    {"name", join.name},
+                          {"address", join.address},         {"key", hex(join.key)},
+                          {"counters", std::move(counters)}, {"database", join.database}};
+    if (join.ordering) document["ordering"] = usig::encode(join.ordering->usig);
+    return json::serialize(document) + "\n";
 }
 
 Result<JoinFile> parse_join_file(std::string_view text) {
@@ -80,15 +84,21 @@ Result<JoinFile> parse_join_file(std::string_view text) {
     join.cluster = *digest;
     if (const json::value* database = object.if_contains("database"))
         join.database = database->is_bool() && database->get_bool();
+    if (const json::value* ordering = object.if_contains("ordering")) {
+        auto counter = read_counter(*ordering);
+        if (!counter) return counter.error();
+        join.ordering = std::move(*counter);
+    }
     const json::value* counters = object.if_contains("counters");
-    if (counters == nullptr || !counters->is_array() || counters->get_array().empty() ||
-        counters->get_array().size() > counters_max)
+    if (counters == nullptr || !counters->is_array() || counters->get_array().size() > counters_max)
         return malformed("counters are missing");
     for (const json::value& each : counters->get_array()) {
         auto counter = read_counter(each);
         if (!counter) return counter.error();
         join.counters.push_back(std::move(*counter));
     }
+    if (join.counters.empty() && !join.ordering && !join.database)
+        return malformed("it has neither a counter nor a database: nothing that it could do");
     return join;
 }
 
@@ -110,7 +120,12 @@ std::filesystem::path join_file_of(const NodeConfig& config) {
 }
 
 std::set<Role> roles_of_newcomer(const NodeConfig& config) {
-    std::set<Role> roles{Role::usig, Role::replica};
+    std::set<Role> roles;
+    const auto join = load_join_file(join_file_of(config));
+    // Where the file cannot be read the daemon says so.
+    if (!join || !join->all().empty()) roles.insert(Role::usig);
+    if (!join || !join->counters.empty()) roles.insert(Role::replica);
+    if (join && join->ordering) roles.insert(Role::primary);
     if (config.database) roles.insert(Role::voter);
     return roles;
 }

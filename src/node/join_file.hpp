@@ -9,6 +9,7 @@
 #include "usig/public_identity.hpp"
 
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -23,10 +24,13 @@ struct JoinFile {
     };
     Digest cluster;  ///< whose cluster file it was made with
     std::string name;
-    std::string address;  ///< "host:port" where other nodes reach it
-    Bytes key;            ///< Ed25519, its identity
-    std::vector<Counter> counters;
-    bool database = false;  ///< it has a server for a voter
+    std::string address;              ///< "host:port" where other nodes reach it
+    Bytes key;                        ///< Ed25519, its identity
+    std::vector<Counter> counters;    ///< one for each seat that it can take
+    std::optional<Counter> ordering;  ///< with which it can order requests
+    bool database = false;            ///< it has a server for a voter
+
+    [[nodiscard]] std::vector<Counter> all() const;
 };
 
 std::string render(const JoinFile& join);
@@ -36,7 +40,7 @@ Result<JoinFile> load_join_file(const std::filesystem::path& file);
 
 /// Beside node.toml, by the host's name.
 std::filesystem::path join_file_of(const NodeConfig& config);
-/// What a host does that the cluster file does not know.
+/// What a host can do that the cluster file does not know; what it does, the members say.
 std::set<Role> roles_of_newcomer(const NodeConfig& config);
 
 /// Follows from the counter, so that it is known before the order has heard of it; above all ids

@@ -54,8 +54,7 @@ std::map<UsigId, usig::PublicIdentity> own_identities(const ClusterFile& cluster
                                                       const std::optional<JoinFile>& join) {
     std::map<UsigId, usig::PublicIdentity> own;
     if (join) {
-        for (const JoinFile::Counter& counter : join->counters)
-            own.emplace(counter.id, counter.usig);
+        for (const JoinFile::Counter& counter : join->all()) own.emplace(counter.id, counter.usig);
         return own;
     }
     std::vector<usig::PublicIdentity> all = cluster.usig_identities();
@@ -301,8 +300,9 @@ Result<void> Node::open_newcomer() {
 
 // The service manager hears that all is well: a host may wait for its admin for days.
 Result<void> Node::await_membership() {
-    log::warn("not_a_member_yet host={} what=\"an admin runs `bftctl member replace OLD --by {}`\"",
-              config_.host, join_file_of(config_).string());
+    log::warn(
+        "not_a_member_yet host={} what=\"an admin runs `bftctl member replace` or `add` with {}\"",
+        config_.host, join_file_of(config_).string());
     status_server_ = std::make_unique<StatusServer>(
         loop_, [this] { return json::serialize(status_of_newcomer()); });
     if (auto done = status_server_->listen(config_.status_socket); !done) return done;
@@ -319,9 +319,9 @@ json::object Node::status_of_newcomer() const {
             {"cluster", hex(membership_.cluster)},
             {"ready", false},
             {"draining", false},
-            {"not_ready", json::array{"not a member yet: an admin runs `bftctl member replace "
-                                      "OLD --by " +
-                                      config_.host + ".join`"}}};
+            {"not_ready", json::array{"not a member yet: an admin runs `bftctl member replace` or "
+                                      "`add` with " +
+                                      config_.host + ".join"}}};
 }
 
 Result<void> Node::open_exchange() {
@@ -394,6 +394,7 @@ Result<void> Node::open_engines() {
 Result<void> Node::open_primary(PrimaryId id) {
     auto log = open_log("primary");
     if (!log) return log.error();
+    if (auto done = begin_log(**log, Endpoint::primary(id)); !done) return done;
     auto last = standing(membership_.primaries[id.value].usig);
     if (!last || stopping_) return last ? Result<void>() : last.error();
     auto role = roles::PrimaryRole::create(*environment_, id, config_.primary, *counters_, **log,

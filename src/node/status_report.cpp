@@ -1,6 +1,7 @@
 #include "node/status_report.hpp"
 
 #include "base/log_level.hpp"
+#include "consensus/reign.hpp"
 
 #include <boost/json/array.hpp>
 
@@ -63,10 +64,6 @@ void add_missing_links(std::vector<std::string>& all, const StatusSource& source
             up.insert(*peer->host);
     }
     const consensus::Membership& members = source.membership;
-    auto count = [&](const std::vector<consensus::Member>& list) {
-        return std::count_if(list.begin(), list.end(),
-                             [&](const consensus::Member& m) { return up.contains(m.host); });
-    };
     auto count_active = [&](const consensus::Group& group) {
         std::ptrdiff_t active = 0;
         for (std::uint32_t p = 0; p < group.members.size(); ++p)
@@ -79,7 +76,11 @@ void add_missing_links(std::vector<std::string>& all, const StatusSource& source
                           " are linked");
     auto voters = std::count_if(members.voters.begin(), members.voters.end(),
                                 [&](HostId host) { return up.contains(host); });
-    if (count(members.primaries) == 0) all.emplace_back("no primary-capable host is linked");
+    const std::vector<PrimaryId> reign = consensus::reign_of(members);
+    if (std::none_of(reign.begin(), reign.end(), [&](PrimaryId each) {
+            return up.contains(members.primaries[each.value].host);
+        }))
+        all.emplace_back("no primary-capable host is linked");
     if (!members.orders_only() && voters < static_cast<std::ptrdiff_t>(members.database_quorum()))
         all.emplace_back("fewer than f_D+1 databases' voters are linked");
 }

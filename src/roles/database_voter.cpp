@@ -17,7 +17,7 @@ DatabaseVoterRole::DatabaseVoterRole(Environment& environment, VoterId self,
     : environment_(environment),
       self_(self),
       told_(environment.genesis.version),
-      voter_hosts_(environment.membership.voters),
+      voter_hosts_(environment.genesis.voters),
       options_(options),
       executor_options_(std::move(executor_options)),
       application_(application),
@@ -184,13 +184,23 @@ void DatabaseVoterRole::on_deadline() {
 
 void DatabaseVoterRole::receive(const consensus::Verified& message) {
     consensus::Now now = environment_.clock.now();
-    if (message.from().role == Endpoint::Role::voter) {
+    if (const auto* fetch = std::get_if<consensus::FetchConfig>(&message.payload())) {
+        answer_config(message.from(), *fetch);
+    } else if (message.from().role == Endpoint::Role::voter) {
         if (guard_) guard_->receive(message, now);
     } else if (engine_ && !halted_) {
         asked(message, now.mono);
         engine_->receive(message, now);
     }
     pump();
+}
+
+// An admin hears when the database has executed the configuration that it asks about.
+void DatabaseVoterRole::answer_config(const Endpoint& from, const consensus::FetchConfig& fetch) {
+    if (from.role != Endpoint::Role::client || !engine_ || halted_) return;
+    if (engine_->config().version < fetch.version) return;
+    environment_.exchange.transmit(Endpoint::voter(self_),
+                                   {{from}, consensus::FetchConfig{engine_->config().version}});
 }
 
 // A database that is away or full is retried by the executor; one that is not what it should be is
@@ -321,8 +331,9 @@ void DatabaseVoterRole::follow_config() {
 
 void DatabaseVoterRole::note_replaced() {
     const auto& hosts = environment_.membership.voters;
+    voter_hosts_.resize(hosts.size(), consensus::nobody);
     for (std::uint32_t d = 0; guard_ && d < hosts.size(); ++d)
-        if (voter_hosts_[d] != hosts[d]) guard_->replaced(VoterId(d));
+        if (voter_hosts_[d] != hosts[d]) guard_->joined(VoterId(d));
     voter_hosts_ = hosts;
 }
 

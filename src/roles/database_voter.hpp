@@ -69,6 +69,7 @@ private:
     void pump_voter();
     void follow_config();
     void note_replaced();
+    void answer_config(const consensus::Endpoint& from, const consensus::FetchConfig& fetch);
     void pump_guard();
     void give_to_executor();
     void asked(const consensus::Verified& message, TimePoint now);

@@ -260,10 +260,7 @@ void HttpFront::pass_on(const Endpoint& replica, const Body& body) {
     const consensus::Membership& membership = environment_.membership;
     std::uint64_t n = membership.replicas_per_group();
     if ((body->id.cseq.value + replica.index) % n >= membership.quorum()) return;
-    std::vector<Endpoint> primaries;
-    for (std::uint32_t p = 0; p < membership.primaries.size(); ++p)
-        primaries.push_back(Endpoint::primary(PrimaryId(p)));
-    environment_.exchange.transmit(replica, {std::move(primaries), body});
+    environment_.exchange.transmit(replica, {membership.all_primaries(), body});
 }
 
 // --- answers out ---

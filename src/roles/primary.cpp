@@ -56,7 +56,7 @@ PrimaryRole::PrimaryRole(Environment& environment, PrimaryId self,
       log_(log),
       engine_(environment.genesis, self, options, environment.signer),
       host_(environment.loop, environment.clock, engine_, Endpoint::primary(self),
-            environment.genesis.primaries.at(self.value).usig, certifier, log,
+            environment.membership.primaries.at(self.value).usig, certifier, log,
             hooks(environment, counter_patience)),
       fetches_(environment.loop, environment.genesis, log, engine_hooks(environment).transmit) {
     environment.exchange.attach(host_.self(), [this](const consensus::Verified& message) {

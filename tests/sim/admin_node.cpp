@@ -125,10 +125,13 @@ void AdminNode::replace_someone(ConfigChange& change) {
 }
 
 // One that is being rebuilt comes to an end first: f_D of them at most are not as they should be.
+// Beyond 2f_D+1 each comes once, one after the other.
 void AdminNode::replace_database(ConfigChange& change) {
     for (std::uint32_t voter : cluster_.plan.databases_replaced) {
+        const std::size_t now = history_.newest().voters.size();
+        if (voter > now || (voter >= cluster_.plan.voters() && voter < now)) continue;
         if (!prng_.chance(300)) continue;
-        HostId host(cluster_.plan.machines() * (1 + hosts_) + voter);
+        HostId host(cluster_.plan.machines() * (1 + hosts_) + voter % cluster_.plan.machines());
         ++hosts_;
         introduce(host, change);
         change.voters.push_back({VoterId(voter), host});

@@ -441,6 +441,14 @@ Plan make_changing_plan(std::uint64_t seed, std::optional<Plot::Kind> plot) {
         plan.databases_replaced.insert(static_cast<std::uint32_t>(prng.below(plan.voters())));
         plan.chaos += 3s;
     }
+    // Beyond 2f_D+1: those who were there are enough, as many of them bad as ever.
+    Prng of_databases(seed ^ 0xdbadd);
+    if (plan.checkpoint_slots != 0 && !plan.long_away && !plan.long_outage &&
+        of_databases.chance(300)) {
+        for (std::uint64_t more = 1 + of_databases.below(2); more > 0; --more)
+            plan.databases_replaced.insert(plan.voters() + static_cast<std::uint32_t>(more) - 1);
+        plan.chaos += 3s;
+    }
     return plan;
 }
 

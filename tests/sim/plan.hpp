@@ -163,7 +163,7 @@ struct Plan {
     std::uint32_t multi_permille = 200;  ///< calls that touch several partitions
     Duration think{};                    ///< between two calls of a client
     Duration moves_every{};              ///< between two configurations; zero: the first one stays
-    std::set<std::uint32_t> databases_replaced;  ///< voters whose place another host takes
+    std::set<std::uint32_t> databases_replaced;  ///< voters that other hosts become, or are new
     std::uint32_t client_changes = 0;            ///< of clients, admin keys and features, at most
     bool forgets_clients = false;    ///< Byzantine primaries order who is no client any more
     std::uint32_t replacements = 0;  ///< members that make room for others, at most

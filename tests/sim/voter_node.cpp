@@ -160,8 +160,12 @@ void VoterNode::tamper(SimDatabase::Tampering how) {
     if (restart) boot();
 }
 
+void VoterNode::join() {
+    cluster_.log(self_, "joins");
+    cluster_.time.after(Duration(prng_.below(500'000'000)) + 20ms, [this] { boot(); });
+}
+
 void VoterNode::move_to(HostId host) {
-    cluster_.reach("a database is replaced");
     cluster_.log(self_, "host " + std::to_string(host.value) + " takes its place");
     cluster_.checker.tampered(id_);
     crash();

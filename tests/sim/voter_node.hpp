@@ -34,7 +34,9 @@ public:
     void tamper(SimDatabase::Tampering how);
     /// Its place is given to another host with an empty database.
     void move_to(HostId host);
-    void note_replaced(VoterId other) { guard_->replaced(other); }
+    /// It is one more, and empty.
+    void join();
+    void note_replaced(VoterId other) { guard_->joined(other); }
     /// G9.
     void full_until(TimePoint when) { database_.full_until(when); }
 

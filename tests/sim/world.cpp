@@ -154,9 +154,17 @@ EngineNode* World::replica(std::uint32_t group, std::uint32_t position) {
 void World::welcome(const BarrierCertPtr& barrier) {
     const std::vector<HostId> databases = cluster.membership.voters;
     if (!cluster.configured(barrier)) return;
-    for (std::uint32_t d = 0; d < databases.size(); ++d) {
-        if (cluster.membership.voters[d] == databases[d]) continue;
-        voters[d]->move_to(cluster.membership.voters[d]);
+    for (std::uint32_t d = 0; d < cluster.membership.voters.size(); ++d) {
+        const HostId host = cluster.membership.voters[d];
+        if (d < databases.size() && host == databases[d]) continue;
+        if (d < databases.size()) {
+            cluster.reach("a database is replaced");
+            voters[d]->move_to(host);
+        } else {
+            cluster.reach("a database is added");
+            voters.push_back(std::make_unique<VoterNode>(cluster, VoterId(d), prng.split()));
+            voters.back()->join();
+        }
         for (auto& other : voters)
             if (other->guard() != nullptr) other->note_replaced(VoterId(d));
     }

@@ -183,6 +183,9 @@ std::optional<TimePoint> GroupExecutor::next_deadline() const {
 // --------------------------------------------------------------------------
 
 void GroupExecutor::receive(const Verified& message, Now now) {
+    // One that has come with a configuration that is not known here says it again.
+    if (message.from().role == Endpoint::Role::voter && message.from().index >= voters_.size())
+        return;
     if (const auto* reply = std::get_if<DbReply>(&message.payload()))
         on_reply(*reply, now);
     else if (const auto* status = std::get_if<VoterStatus>(&message.payload()))
@@ -339,11 +342,15 @@ void GroupExecutor::on_fetch(const FetchDbItems& fetch) {
 
 void GroupExecutor::note_config(ConfigVersion version, Now now) {
     if (std::exchange(config_, version) == version) return;
+    voters_.resize(membership_.voters.size());
+    voter_hosts_.resize(voters_.size(), nobody);
     for (std::uint32_t d = 0; d < voters_.size(); ++d) {
         if (voter_hosts_[d] == membership_.voters[d]) continue;
         for (auto& [slot, state] : slots_) {
-            for (Item& item : state.items)
+            for (Item& item : state.items) {
+                item.answers.resize(voters_.size());
                 if (!item.decided) item.answers[d].reset();
+            }
             if (state.undecided == 0) continue;
             state.unanswered.insert(VoterId(d));
             voters_[d].unanswered.insert(slot);

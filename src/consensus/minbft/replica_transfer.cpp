@@ -207,7 +207,8 @@ void Replica::on_state(const Endpoint& from, const StatePartPtr& part, Now now) 
 }
 
 void Replica::note_voter(const VoterStatus& status) {
-    if (status.voter.value >= voters_next_.size()) return;
+    if (status.voter.value >= membership_.voters.size()) return;
+    voters_next_.resize(membership_.voters.size());
     auto& next = voters_next_[status.voter.value];
     next.clear();
     for (const PartitionSeq& each : status.next) next[each.partition] = each.seq;

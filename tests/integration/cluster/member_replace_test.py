@@ -6,6 +6,7 @@ import signal
 import unittest
 
 import harness
+import members
 
 
 class ReplaceMember(unittest.TestCase):
@@ -17,63 +18,32 @@ class ReplaceMember(unittest.TestCase):
         harness.wait_until(lambda: cluster.executed("host2") > 20, "the run has begun")
         return driver
 
-    @staticmethod
-    def member(cluster, *words):
-        cluster_file = cluster.dir / "hosts" / "host2" / "cluster.toml"
-        return harness.run(harness.BFTCTL, "member", *words, "--client", cluster.dir / "clients" / "admin",
-                           "--cluster", cluster_file)
-
-    def replace(self, cluster, old, new, *words):
-        return self.member(cluster, "replace", old, "--by", cluster.dir / "hosts" / new / f"{new}.join", "--key",
-                           cluster.dir / "admins" / "admin.key", *words)
-
-    def members(self, cluster):
-        done = self.member(cluster, "list", "--format", "json")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return {member["name"]: member for member in json.loads(done.stdout)["members"]}
-
     def refused(self, done, text, status=1):
         self.assertEqual(done.returncode, status, done.stdout + done.stderr)
         self.assertIn(text, done.stdout + done.stderr)
 
     def check_refusals(self, cluster):
-        before = self.members(cluster)
-        self.refused(self.replace(cluster, "primary1", "host4"), "can order requests")
-        self.refused(self.replace(cluster, "host9", "host4"), "there is no host 'host9'")
+        before = members.members(cluster)
+        self.refused(members.replace(cluster, "primary1", "host4"), "prepared without a counter for that")
+        self.refused(members.replace(cluster, "host9", "host4"), "there is no host 'host9'")
         # With host1 dead as well, a member without anything would be one too many.
-        self.refused(self.replace(cluster, "host3", "host4", "--dry-run"), "host1 of group 1 is away")
-        dry = self.replace(cluster, "host1", "host4", "--dry-run")
+        self.refused(members.replace(cluster, "host3", "host4", "--dry-run"), "host1 of group 1 is away")
+        dry = members.replace(cluster, "host1", "host4", "--dry-run")
         self.assertEqual(dry.returncode, 0, dry.stdout + dry.stderr)
         self.assertIn("group 2: the seat of host1 at position 0 goes to host4", dry.stdout)
-        self.assertEqual(self.members(cluster), before)
-
-    def prepare(self, cluster, new, old):
-        cluster.script("prepare-host", new, old)
-        home = cluster.dir / "hosts" / new
-        (home / "settings.json").write_text(json.dumps({"folder": str(home), "programs": str(harness.BFTNODE.parent)}))
-        for words in (["start"], ["status"]):
-            done = harness.run(harness.BFTCTL, "host", *words, new, "--by", harness.ROOT / "deploy" / "provision" / "local",
-                               "--cluster", cluster.dir / "hosts" / "host2" / "cluster.toml", "--settings", home / "settings.json")
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            self.assertIn(f"{new} is running", done.stdout)
-        harness.wait_until(lambda: "not_a_member_yet" in cluster.log(new), f"{new} waits")
-        self.assertEqual(harness.run(harness.BFTNODE, "--check-config", "--config",
-                                     cluster.dir / "hosts" / new / "node.toml").returncode, 0)
+        self.assertEqual(members.members(cluster), before)
 
     def test_a_lost_host_is_replaced_under_load(self):
         with harness.Cluster(groups=2, partitions=4) as cluster:
             driver = self.begin(cluster)
             cluster.script("kill-host", "host1")
-            self.prepare(cluster, "host4", "host1")
+            members.prepare(cluster, "host4", "host1")
             self.check_refusals(cluster)
-            done = self.replace(cluster, "host1", "host4", "--format", "json")
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            print(done.stdout.strip(), flush=True)
-            self.assertTrue(json.loads(done.stdout)["caught_up"])
-            members = self.members(cluster)
-            self.assertFalse(members["host1"]["member"])
-            self.assertEqual([seat["position"] for seat in members["host4"]["seats"]], [3, 3])
-            self.assertEqual(members["host4"]["database"], 0)
+            members.replaced(cluster, "host1", "host4")
+            now = members.members(cluster)
+            self.assertFalse(now["host1"]["member"])
+            self.assertEqual([seat["position"] for seat in now["host4"]["seats"]], [3, 3])
+            self.assertEqual(now["host4"]["database"], 0)
             groups = harness.run(harness.BFTCTL, "group", "list", "--format", "json", "--client", cluster.dir / "clients" / "admin", check=True)
             for group in json.loads(groups.stdout)["groups"]:
                 self.assertEqual(sorted(group["hosts"]), ["host2", "host3", "host4"])
@@ -103,8 +73,8 @@ class ReplaceMember(unittest.TestCase):
         cluster.script("start-host", "host1")
         harness.wait_until(lambda: "host_replaced" in cluster.log("host1"), "the old host says that it was replaced")
         cluster.requests_flow("requests flow beside it", more=100)
-        self.refused(self.replace(cluster, "host1", "host4"), "has the name or the key of host4")
-        self.assertFalse(self.members(cluster)["host1"]["member"])
+        self.refused(members.replace(cluster, "host1", "host4"), "has the name or the key of host4")
+        self.assertFalse(members.members(cluster)["host1"]["member"])
         cluster.script("kill-host", "host1")
 
 

@@ -1,4 +1,5 @@
 #include "consensus/config_change.hpp"
+#include "consensus/reign.hpp"
 
 #include <gtest/gtest.h>
 
@@ -274,15 +275,48 @@ TEST(ReplaceVoter, AnotherHostAnswersAndEveryPartitionNotices) {
         auto applied = apply(now, spoilt);
         return applied ? std::string() : applied.error().what;
     };
-    EXPECT_NE(why([](auto& c) { c.voters[0].voter = VoterId(3); }).find("does not exist"),
+    EXPECT_NE(why([](auto& c) { c.voters[0].voter = VoterId(4); }).find("does not exist"),
               std::string::npos);
     EXPECT_NE(why([](auto& c) { c.voters[0].by = HostId(0); }).find("has a database"),
               std::string::npos);
     EXPECT_NE(why([](auto& c) { c.hosts.clear(); }).find("not known"), std::string::npos);
     EXPECT_NE(why([](auto& c) {
-                  c.voters.push_back({VoterId(3), HostId(77)});
+                  c.voters.insert(c.voters.begin(), {VoterId(1), HostId(77)});
               }).find("more than f"),
               std::string::npos);
+}
+
+TEST(ReplaceVoter, TheNumberOfDatabasesIsThePlaceOfOneMore) {
+    Configuration now = configuration_of(three_groups());
+    ConfigChange change = nothing_yet(now);
+    change.hosts = {new_host(77), new_host(78)};
+    change.voters = {{VoterId(3), HostId(77)}, {VoterId(4), HostId(78)}};
+    change.held = held_by(now, change);
+    EXPECT_EQ(change.held.size(), 6u);
+    auto next = apply(now, change);
+    ASSERT_TRUE(next) << next.error().what;
+    EXPECT_EQ(next->voters.size(), 5u);
+    Membership membership = three_groups();
+    follow(membership, *next);
+    EXPECT_EQ(membership.database_quorum(), 2u) << "one of two that agree is correct, as before";
+    EXPECT_EQ(membership.host_of(Endpoint::voter(VoterId(4))), HostId(78));
+    EXPECT_EQ(membership.all_voters().size(), 5u);
+    auto back = decode_configuration(encode(*next));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->voters, next->voters);
+    change.voters[0].voter = VoterId(5);
+    std::swap(change.voters[0], change.voters[1]);
+    auto gap = apply(now, change);
+    ASSERT_FALSE(gap);
+    EXPECT_NE(gap.error().what.find("does not exist"), std::string::npos);
+    // As many places change hands as before.
+    change.voters = {{VoterId(0), HostId(77)}, {VoterId(3), HostId(78)}};
+    EXPECT_TRUE(apply(now, change));
+    now.voters.clear();
+    change.voters = {{VoterId(0), HostId(77)}};
+    auto none = apply(now, change);
+    ASSERT_FALSE(none);
+    EXPECT_NE(none.error().what.find("no databases"), std::string::npos);
 }
 
 TEST(ReplacePrimary, LeadsFromTheNextEpochOn) {
@@ -308,6 +342,8 @@ TEST(ReplacePrimary, LeadsFromTheNextEpochOn) {
     EXPECT_EQ(membership.after(View(7)), later);
     EXPECT_EQ(membership.after(later), later.next());
     EXPECT_EQ(membership.usig_of(Endpoint::primary(PrimaryId(2))), UsigId(901));
+    EXPECT_EQ(reign_of(three_groups()), (std::vector{PrimaryId(0), PrimaryId(1)}));
+    EXPECT_EQ(reign_of(membership), (std::vector{PrimaryId(2), PrimaryId(1)}));
     EXPECT_EQ(membership.all_primaries().size(), 3u);
     auto again = decode_configuration(encode(*next));
     ASSERT_TRUE(again);

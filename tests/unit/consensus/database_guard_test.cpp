@@ -132,7 +132,7 @@ protected:
     void step() {
         time_ += 500ms;
         slot_ = slot_ + kEvery;
-        for (std::uint32_t d = 0; d < 3; ++d) {
+        for (std::uint32_t d = 0; d < nodes_.size(); ++d) {
             Node& n = node(d);
             if (n.down) continue;
             if (n.scan_done && n.snapshot && *n.scan_done <= time_) finish_scan(d);
@@ -141,7 +141,7 @@ protected:
             VoterStatus status{VoterId(d), {}, n.lost_place ? Slot(0) : n.passed};
             for (auto& [p, s] : n.next) status.next.push_back({p, s});
             if (n.running)
-                for (std::uint32_t to = 0; to < 3; ++to)
+                for (std::uint32_t to = 0; to < nodes_.size(); ++to)
                     if (to != d)
                         wire_.push_back(
                             {Endpoint::voter(VoterId(d)), Endpoint::voter(VoterId(to)), status});
@@ -527,6 +527,27 @@ TEST_F(GuardTest, AnEmptyDatabaseBeginsAndIsLoadedWhereThatIsInVain) {
     ASSERT_TRUE(healed(2));
     step();
     all_equal();
+}
+
+// One more than 2f_D+1: the others' roots and cuts are for it, too, and its own count.
+TEST_F(GuardTest, OneMoreDatabaseIsLoadedAndCounts) {
+    for (int i = 0; i < 3; ++i) step();
+    m_.voters.push_back(HostId(0));
+    nodes_.push_back(
+        std::make_unique<Node>(m_, VoterId(3), options_, DatabaseGuard::Condition::half_built));
+    wire_.push_back({Endpoint::voter(VoterId(3)), Endpoint::voter(VoterId(0)),
+                     DbCut{VoterId(3), slot_ + kEvery * 4, true}});
+    deliver();
+    EXPECT_TRUE(node(0).cuts.empty()) << "nobody yet";
+    for (std::uint32_t d = 0; d < 3; ++d) node(d).guard.joined(VoterId(3));
+    perform(3);
+    ASSERT_TRUE(healed(3));
+    step();
+    all_equal();
+    // Two of four are f_D+1.
+    node(0).down = node(1).down = true;
+    const Slot before = node(3).guard.report().stable;
+    EXPECT_TRUE(steps_until([&] { return node(3).guard.report().stable > before; }, 40));
 }
 
 // One other is ahead, and who would confirm it is gone for good: it must not wait for ever.

@@ -285,6 +285,47 @@ TEST_F(ReplicaTest, RepliesOnceDatabasesAgreeAndNamesTheOther) {
     EXPECT_TRUE(sent<Reply>()[0].second.answer.has_result);
 }
 
+TEST(GroupExecutor, OneMoreDatabaseOwesAnswersFromThenOn) {
+    Membership m = small_cluster();
+    Membership later = m;
+    later.voters.push_back(HostId(0));
+    HashChecker checker;
+    Verifier verifier(later, checker);
+    GroupExecutor executor(m, GroupId(0), Position(0), {});
+    const Now now{TimePoint{} + 1h, 0};
+    const Body body = make_request(m, 1);
+    DbItem item;
+    item.rid = body->id;
+    item.rd = body->rd;
+    item.seqs = {{PartitionId(1), Seq(1)}};
+    executor.deliver({Slot(1), {{item, body}}}, now);
+    auto answer = [&](std::uint32_t voter) {
+        ItemResult result;
+        result.rid = body->id;
+        result.rdig = result_digest(result.outcome, 0, {});
+        result.has_result = true;
+        auto verified = verifier.verify({Endpoint::voter(VoterId(voter)),
+                                         Endpoint::replica(GroupId(0), Position(0)),
+                                         DbReply{VoterId(voter), GroupId(0), Slot(1), {result}}});
+        ASSERT_TRUE(verified) << verified.error().what;
+        executor.receive(*verified, now);
+    };
+    answer(3);  // of a configuration that is not known here
+    EXPECT_EQ(executor.report().unanswered.size(), 3u);
+    m.voters = later.voters;
+    executor.note_config(ConfigVersion(2), now);
+    EXPECT_EQ(executor.report().unanswered.size(), 4u) << "of what is not decided yet";
+    answer(0);
+    EXPECT_EQ(executor.report().replied, 0u);
+    answer(3);
+    EXPECT_EQ(executor.report().replied, 1u) << "f_D+1 of four";
+    answer(1);
+    EXPECT_EQ(executor.report().waiting_slots, 1u);
+    answer(2);
+    EXPECT_EQ(executor.report().waiting_slots, 0u) << "all four";
+    EXPECT_EQ(executor.answered(), Slot(1));
+}
+
 TEST_F(ReplicaTest, ThreeDifferentAnswersAreAnAlarmAndNoReply) {
     Body body = make_request(m_, 1);
     give(client_, body);

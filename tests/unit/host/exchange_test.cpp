@@ -236,7 +236,8 @@ TEST_F(ExchangeTest, AHostThatTakesAnothersPlaceIsKnownFromThenOn) {
     group.retired = {Position(1), Position(3)};
     membership.groups[1].retired = {Position(1)};
     membership.voters[1] = HostId(3);
-    membership.primaries[0].host = HostId(2);
+    membership.primaries.push_back({HostId(2), {}});
+    membership.reigns = {{PrimaryId(0)}, {PrimaryId(1)}};
     membership.host_keys[HostId(3)] = newcomer.key.public_key();
     hosts[HostId(3)] = {"host4", "no address"};  // told, and no more
     exchange->know(directory());

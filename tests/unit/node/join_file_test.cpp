@@ -37,11 +37,31 @@ TEST(JoinFile, IsReadAsItWasWritten) {
     EXPECT_EQ(read->address, join.address);
     EXPECT_EQ(read->key, join.key);
     EXPECT_TRUE(read->database);
+    EXPECT_FALSE(read->ordering);
     ASSERT_EQ(read->counters.size(), 2u);
     for (std::size_t i = 0; i < 2; ++i) {
         EXPECT_EQ(read->counters[i].id, join.counters[i].id);
         EXPECT_EQ(read->counters[i].usig, join.counters[i].usig);
     }
+}
+
+// A host that only orders requests needs one counter, and that is not for a seat.
+TEST(JoinFile, AHostMayHaveACounterToOrderWith) {
+    JoinFile join = sample();
+    EXPECT_EQ(join.all().size(), 2u);
+    join.ordering = join.counters[1];
+    join.counters.clear();
+    const auto read = parse_join_file(render(join));
+    ASSERT_TRUE(read) << read.error().what;
+    EXPECT_TRUE(read->counters.empty());
+    ASSERT_TRUE(read->ordering);
+    EXPECT_EQ(read->ordering->id, join.ordering->id);
+    EXPECT_EQ(read->ordering->usig, join.ordering->usig);
+    EXPECT_EQ(read->all().size(), 1u);
+    join.ordering.reset();
+    EXPECT_TRUE(parse_join_file(render(join))) << "it has a database";
+    join.database = false;
+    EXPECT_FALSE(parse_join_file(render(join))) << "nothing that it could do";
 }
 
 // Ids follow from the counters, and are never those that a cluster file counts from 0.
