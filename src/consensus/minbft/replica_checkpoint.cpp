@@ -210,12 +210,18 @@ void Replica::rebase_log(std::uint64_t turn) {
         if (each && stays(each->position) && me < each->votes.size()) best.push_back(*each);
     std::size_t quorum = rules::vouch_quorum(membership_);
     if (best.size() < quorum || own_log_.empty()) return;
-    std::rotate(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(turn % best.size()),
-                best.end());
-    std::stable_sort(best.begin(), best.end(),
-                     [&](const Vouch& a, const Vouch& b) { return a.votes[me] > b.votes[me]; });
+    // At first those who vouch for most. In later turns a liar that leaves must not be everybody's
+    // choice because it says most: all prefer the same ones then, others in each turn.
+    std::erase_if(best, [&](const Vouch& v) { return turn > 0 && v.votes[me] < vouched_.base; });
+    if (best.size() < quorum) return;
+    std::stable_sort(best.begin(), best.end(), [&](const Vouch& a, const Vouch& b) {
+        if (turn == 0) return a.votes[me] > b.votes[me];
+        std::size_t places = vouches_.size();
+        return (a.position.value + turn) % places < (b.position.value + turn) % places;
+    });
     best.resize(quorum);
-    Counter vouched = quorum == 0 ? own().processed : best.back().votes[me];
+    Counter vouched = own().processed;
+    for (const Vouch& each : best) vouched = std::min(vouched, each.votes[me]);
     auto base = std::find_if(own_log_.rbegin(), own_log_.rend(),
                              [&](const VoteEntry& e) { return e.ui.cv <= vouched; });
     // Those who let the log begin where it does may have left: others do in their place.
