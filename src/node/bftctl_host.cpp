@@ -115,7 +115,7 @@ Command add_host(CLI::App& app) {
     }
     command->footer(
         "A provisioner is a program: three come along, and docs/provisioning.md says how others "
-        "are made. Exit\nstatus: 0 done; 1 it did not work; 2 wrong command line or file.\n"
+        "are made.\nExit status: 0 done; 1 it did not work; 2 wrong command line or file.\n"
         "Example:\n"
         "  bftctl host start host4 --by systemd --cluster cluster.toml --settings host4.json");
     return [options, command] {

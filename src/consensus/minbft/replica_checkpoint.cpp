@@ -220,7 +220,7 @@ void Replica::rebase_log(std::uint64_t turn) {
         return (a.position.value + turn) % places < (b.position.value + turn) % places;
     });
     best.resize(quorum);
-    Counter vouched = own().processed;
+    Counter vouched = quorum == 0 ? own().processed : best.front().votes[me];
     for (const Vouch& each : best) vouched = std::min(vouched, each.votes[me]);
     auto base = std::find_if(own_log_.rbegin(), own_log_.rend(),
                              [&](const VoteEntry& e) { return e.ui.cv <= vouched; });
