@@ -78,11 +78,7 @@ class ClientKeys(unittest.TestCase):
     def test_they_change_under_load(self):
         with harness.Cluster(groups=2, partitions=2) as self.cluster:
             cluster = self.cluster
-            cluster.start_loaded(warehouses=2)
-            driver = cluster.drive()
-            self.addCleanup(driver.wait)
-            self.addCleanup(driver.kill)
-            harness.wait_until(lambda: cluster.executed("host1") > 20, "the run has begun")
+            driver = cluster.begin_load(self)
             ann = self.check_clients()
             cluster.script("kill-host", "host2")
             keys = self.check_admin_keys()

@@ -9,17 +9,9 @@ import members
 
 
 class AddDatabase(unittest.TestCase):
-    def begin(self, cluster):
-        cluster.start_loaded(warehouses=2)
-        driver = cluster.drive()
-        self.addCleanup(driver.wait)
-        self.addCleanup(driver.kill)
-        harness.wait_until(lambda: cluster.executed("host2") > 20, "the run has begun")
-        return driver
-
     def test_one_more_database_counts(self):
         with harness.Cluster(groups=2, partitions=2) as cluster:
-            driver = self.begin(cluster)
+            driver = cluster.begin_load(self, seen_by="host2")
             members.prepare(cluster, "host4")
             refused = members.replace(cluster, "host1", "host4")
             self.assertEqual(refused.returncode, 1, refused.stdout + refused.stderr)

@@ -148,6 +148,15 @@ class Cluster:
         self.begin = acknowledged.Begin(lambda sql: self.query("host1", sql))
         self.start()
 
+    def begin_load(self, test, warehouses=2, seen_by="host1"):
+        """Starts all, and the TPC-C driver, which ends with `test` at the latest."""
+        self.start_loaded(warehouses=warehouses)
+        driver = self.drive()
+        test.addCleanup(driver.wait)
+        test.addCleanup(driver.kill)
+        wait_until(lambda: self.executed(seen_by) > 20, "the run has begun")
+        return driver
+
     def socket(self, host):
         return self.dir / "hosts" / host / "mariadb" / "mysqld.sock"
 

@@ -23,14 +23,6 @@ def cluster(*timing):
 
 
 class KillPrimary(unittest.TestCase):
-    def begin(self, cluster):
-        cluster.start_loaded(warehouses=2)
-        driver = cluster.drive()
-        self.addCleanup(driver.wait)
-        self.addCleanup(driver.kill)
-        harness.wait_until(lambda: cluster.executed("host1") > 20, "the run has begun")
-        return driver
-
     def kill_leader(self, cluster, command):
         """Returns who it was and how long it took until requests were executed again."""
         victim = harness.wait_until(cluster.leader, "somebody leads")
@@ -54,7 +46,7 @@ class KillPrimary(unittest.TestCase):
 
     def test_leading_host_dies_with_its_tpm(self):
         with cluster() as c:
-            driver = self.begin(c)
+            driver = c.begin_load(self)
             victim, seconds = self.kill_leader(c, "kill-host")
             print(f"{victim}: {seconds:.1f} s until requests flowed again", flush=True)
             self.assertLess(seconds, TAKE_OVER_S)
@@ -65,7 +57,7 @@ class KillPrimary(unittest.TestCase):
 
     def test_whoever_leads_dies_again_and_again(self):
         with cluster() as c:
-            driver = self.begin(c)
+            driver = c.begin_load(self)
             worst, began = 0.0, time.monotonic()
             for round_ in itertools.count():
                 if round_ >= KILLS and time.monotonic() - began >= KILL_S:
@@ -87,7 +79,7 @@ class KillPrimary(unittest.TestCase):
         with harness.Cluster(groups=2, partitions=2,
                              timing=["silence_patience_ms = 30000", "order_patience_ms = 30000",
                                      "tpm_patience_ms = 500"]) as c:
-            driver = self.begin(c)
+            driver = c.begin_load(self)
             leader = harness.wait_until(c.leader, "somebody leads")
             c.signal(leader, "tpm", signal.SIGSTOP)
             harness.wait_until(lambda: c.leader() not in (None, leader), "another one leads")
@@ -99,7 +91,7 @@ class KillPrimary(unittest.TestCase):
 
     def test_a_leader_that_sleeps_is_replaced_and_joins_when_it_wakes(self):
         with cluster() as c:
-            driver = self.begin(c)
+            driver = c.begin_load(self)
             for _ in range(2):
                 leader = harness.wait_until(c.leader, "somebody leads")
                 c.signal(leader, "node", signal.SIGSTOP)
@@ -112,7 +104,7 @@ class KillPrimary(unittest.TestCase):
 
     def test_a_replica_host_comes_back_in_a_later_view_and_votes(self):
         with cluster() as c:
-            driver = self.begin(c)
+            driver = c.begin_load(self)
             c.script("kill-daemons", "host3")
             victim, _ = self.kill_leader(c, "kill-daemons")
             c.script("start-host", victim)
@@ -128,7 +120,7 @@ class KillPrimary(unittest.TestCase):
     def test_all_hosts_die_at_once(self):
         """Everything that was acknowledged is there afterwards, and everything else ends well, too."""
         with cluster() as c:
-            driver = self.begin(c)
+            driver = c.begin_load(self)
             for _ in range(2):
                 c.script_everywhere("kill-daemons")
                 c.script_everywhere("start-host")

@@ -10,14 +10,6 @@ import members
 
 
 class ReplaceMember(unittest.TestCase):
-    def begin(self, cluster):
-        cluster.start_loaded(warehouses=4)
-        driver = cluster.drive()
-        self.addCleanup(driver.wait)
-        self.addCleanup(driver.kill)
-        harness.wait_until(lambda: cluster.executed("host2") > 20, "the run has begun")
-        return driver
-
     def refused(self, done, text, status=1):
         self.assertEqual(done.returncode, status, done.stdout + done.stderr)
         self.assertIn(text, done.stdout + done.stderr)
@@ -35,7 +27,7 @@ class ReplaceMember(unittest.TestCase):
 
     def test_a_lost_host_is_replaced_under_load(self):
         with harness.Cluster(groups=2, partitions=4) as cluster:
-            driver = self.begin(cluster)
+            driver = cluster.begin_load(self, warehouses=4, seen_by="host2")
             cluster.script("kill-host", "host1")
             members.prepare(cluster, "host4", "host1")
             self.check_refusals(cluster)

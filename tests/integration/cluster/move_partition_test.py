@@ -39,14 +39,6 @@ def percentile(values, share):
 
 
 class MovePartition(unittest.TestCase):
-    def begin(self, cluster, warehouses=4):
-        cluster.start_loaded(warehouses=warehouses)
-        driver = cluster.drive()
-        self.addCleanup(driver.wait)
-        self.addCleanup(driver.kill)
-        harness.wait_until(lambda: cluster.executed("host1") > 20, "the run has begun")
-        return driver
-
     def finish(self, cluster, driver):
         driver.send_signal(signal.SIGINT)
         result = cluster.finished(driver)
@@ -68,7 +60,7 @@ class MovePartition(unittest.TestCase):
 
     def test_back_and_forth_under_load(self):
         with harness.Cluster(groups=2, partitions=4) as cluster:
-            driver = self.begin(cluster)
+            driver = cluster.begin_load(self, warehouses=4)
             self.check_refusals(cluster)
             chance = random.Random(1)
             moves = []
@@ -118,7 +110,7 @@ class MovePartition(unittest.TestCase):
 
     def test_hosts_die_in_the_middle(self):
         with harness.Cluster(groups=2, partitions=4, timing=["silence_patience_ms = 1000"]) as cluster:
-            driver = self.begin(cluster)
+            driver = cluster.begin_load(self, warehouses=4)
             chance = random.Random(2)
             for round_, victim in enumerate(["host2", None, "host1", "host3", None]):
                 partitions, to = self.some_move(cluster, chance)

@@ -12,14 +12,6 @@ EPOCH = 1 << 32  # views count within an epoch, which is theirs in the upper hal
 
 
 class ReplacePrimary(unittest.TestCase):
-    def begin(self, cluster):
-        cluster.start_loaded(warehouses=2)
-        driver = cluster.drive()
-        self.addCleanup(driver.wait)
-        self.addCleanup(driver.kill)
-        harness.wait_until(lambda: cluster.executed("host1") > 20, "the run has begun")
-        return driver
-
     def kill_leader(self, cluster, expected, next_one, command="kill-host"):
         self.assertEqual(harness.wait_until(cluster.leader, "somebody leads"), expected)
         cluster.script(command, expected)
@@ -38,7 +30,7 @@ class ReplacePrimary(unittest.TestCase):
 
     def test_a_lost_primary_is_replaced_under_load(self):
         with harness.Cluster(groups=2, partitions=2, timing=[f"silence_patience_ms = {SILENCE_MS}"]) as cluster:
-            driver = self.begin(cluster)
+            driver = cluster.begin_load(self)
             self.kill_leader(cluster, "primary1", "primary2")
             members.prepare(cluster, "primary3", "primary1")
             # Whoever has no counter for that cannot order; and nothing has changed.

@@ -1,9 +1,9 @@
 #include "node/provisioner.hpp"
 
+#include "fixtures.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <fstream>
 
 namespace bft::node {
 namespace {
@@ -14,16 +14,8 @@ namespace fs = std::filesystem;
 
 class Provisioner : public testing::Test {
 protected:
-    void SetUp() override {
-        std::string name = (fs::temp_directory_path() / "bft-provisioner-XXXXXX").string();
-        ASSERT_NE(::mkdtemp(name.data()), nullptr);
-        folder_ = name;
-    }
-    void TearDown() override { fs::remove_all(folder_); }
-
     fs::path program(const std::string& script) {
-        const fs::path path = folder_ / "provisioner";
-        std::ofstream(path) << "#!/bin/sh\n" << script << "\n";
+        const fs::path path = folder_.write("provisioner", "#!/bin/sh\n" + script + "\n");
         fs::permissions(path, fs::perms::owner_all);
         return path;
     }
@@ -32,22 +24,21 @@ protected:
                    patience);
     }
 
-    fs::path folder_;
+    TempFolder folder_;
 };
 
 TEST_F(Provisioner, GetsTheRequestAndIsUnderstood) {
     const auto answer = start(
-        "cat >" + (folder_ / "request").string() +
+        "cat >" + (folder_.path() / "request").string() +
         R"(; echo '{"version":1,"ok":true,"host":"host4","state":"running","changed":true,"pids":{}}')");
     ASSERT_TRUE(answer) << answer.error().what;
     EXPECT_EQ(answer->state, "running");
     EXPECT_TRUE(answer->changed);
     EXPECT_TRUE(answer->document.contains("pids"));
-    std::ifstream in(folder_ / "request");
-    std::string request;
-    std::getline(in, request);
-    EXPECT_EQ(request, R"({"version":1,"action":"start","cluster":"demo","host":"host4",)"
-                       R"("settings":{"folder":"/etc/bftnode"}})");
+    EXPECT_EQ(read_file(folder_.path() / "request"),
+              R"({"version":1,"action":"start","cluster":"demo","host":"host4",)"
+              R"("settings":{"folder":"/etc/bftnode"}})"
+              "\n");
 }
 
 TEST_F(Provisioner, SaysWhetherAskingAgainMayHelp) {
@@ -70,7 +61,7 @@ TEST_F(Provisioner, ThatNeverEndsIsEnded) {
 }
 
 TEST_F(Provisioner, ThatIsNoneIsRefused) {
-    const auto answer = ask(folder_ / "nothing", {"start", "demo", "host4", {}}, 1s);
+    const auto answer = ask(folder_.path() / "nothing", {"start", "demo", "host4", {}}, 1s);
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().code, Errc::refused);
     EXPECT_THAT(answer.error().what, HasSubstr("cannot be run"));
