@@ -114,7 +114,10 @@ void ClientCore::bundle_signed(const Bundle& bundle, const Bytes& signature, Tim
 // afterwards: the view hint may be wrong, so every primary-capable node.
 void ClientCore::send(Outstanding& request, TimePoint now) {
     std::vector<Endpoint> to = membership_.replicas(request.group);
-    if (request.moved) to = membership_.all_replicas();
+    if (request.moved) {
+        to = membership_.all_replicas();
+        for (const Endpoint& each : membership_.removed_replicas()) to.push_back(each);
+    }
     if (request.attempts == 0 && membership_.knows(view_)) {
         to.push_back(Endpoint::primary(membership_.primary_of(view_)));
     } else {
@@ -216,7 +219,9 @@ bool ClientCore::decide(const RequestId& id, Outstanding& request, GroupId group
         const Vote* full = nullptr;
         for (const auto& [other, vote] : votes) {
             if (vote.lied || !vote.agrees(candidate)) continue;
-            if (!membership_.active(group, other)) continue;  // replaced: another has its seat
+            // Replaced: another has its seat. Members of a removed group are who they were last.
+            const consensus::Group* members = configs_.standing(group);
+            if (members == nullptr || !members->active(other)) continue;
             ++equal;
             if (vote.answer.has_result) full = &vote;
         }

@@ -2,6 +2,7 @@
 
 #include "base/sha256.hpp"
 #include "consensus/config_codec.hpp"
+#include "consensus/config_rules.hpp"
 #include "consensus/reign.hpp"
 
 #include <algorithm>
@@ -82,6 +83,7 @@ void put_content(ConfigWriter& out, const ConfigChange& change) {
     out.u32(change.parameters.size());
     for (const SetParameter& each : change.parameters)
         out.u32(static_cast<std::uint32_t>(each.parameter)).u64(each.value);
+    put_groups(out, change);
 }
 
 void read_members(ConfigReader& in, ConfigChange& change) {
@@ -137,6 +139,7 @@ bool read_rest(ConfigReader& in, ConfigChange& change) {
         each.parameter = Parameter{in.u32()};
         each.value = in.u64();
     }
+    read_groups(in, change);
     return has_admins <= 1;
 }
 
@@ -153,14 +156,17 @@ bool in_order(const ConfigChange& change) {
            increasing(change.voters, by([](const auto& v) { return v.voter; })) &&
            increasing(change.primaries, by([](const auto& p) { return p.primary; })) &&
            increasing(change.clients, by([](const auto& c) { return c.client; })) &&
-           increasing(change.parameters, by([](const auto& p) { return p.parameter; }));
+           increasing(change.parameters, by([](const auto& p) { return p.parameter; })) &&
+           increasing(change.groups_added, by([](const auto& g) { return g.group; })) &&
+           increasing(change.groups_removed, std::less<>());
 }
 
 }  // namespace
 
 std::size_t ConfigChange::changes() const {
     return moves.size() + replacements.size() + hosts.size() + voters.size() + primaries.size() +
-           clients.size() + (admins ? 1 : 0) + parameters.size();
+           clients.size() + (admins ? 1 : 0) + parameters.size() + groups_added.size() +
+           groups_removed.size();
 }
 
 bool moves_only(const ConfigChange& change) {
@@ -238,8 +244,6 @@ Request config_request(const ConfigChange& change) {
     return request;
 }
 
-namespace {
-
 bool used(const Configuration& config, UsigId usig) {
     auto has = [&](const std::vector<Member>& members) {
         return std::any_of(members.begin(), members.end(),
@@ -260,6 +264,8 @@ bool known_host(const Configuration& config, HostId host) {
            std::any_of(config.groups.begin(), config.groups.end(),
                        [&](const Group& group) { return has(group.members); });
 }
+
+namespace {
 
 // CF1. The counter is new for good, no host holds two seats of a group, and f+1 members stay.
 Result<void> replace(Configuration& next, const ReplaceReplica& change) {
@@ -428,9 +434,9 @@ Result<Configuration> apply(const Configuration& current, const ConfigChange& ch
             return refused("partition 0 stays with the group that orders configurations");
         auto owner = next.owners.find(move.partition);
         if (owner == next.owners.end()) return refused(name(move.partition) + " does not exist");
-        bool exists = std::any_of(next.groups.begin(), next.groups.end(),
-                                  [&](const Group& group) { return group.id == move.to; });
-        if (!exists) return refused(name(move.to) + " does not exist");
+        const Group* to = next.group(move.to);
+        if (to == nullptr) return refused(name(move.to) + " does not exist");
+        if (to->removed()) return refused(name(move.to) + " was removed");
         if (owner->second == move.to)
             return refused(name(move.partition) + " is with " + name(move.to) + " already");
         owner->second = move.to;
@@ -445,6 +451,8 @@ Result<Configuration> apply(const Configuration& current, const ConfigChange& ch
     if (change.admins)
         if (auto done = set_admins(next, *change.admins); !done) return done.error();
     if (auto done = set_parameters(current, next, change); !done) return done.error();
+    if (auto done = add_groups(next, change); !done) return done.error();
+    if (auto done = remove_groups(current, next, change); !done) return done.error();
     return next;
 }
 

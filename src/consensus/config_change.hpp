@@ -69,6 +69,21 @@ struct SetParameter {
     bool operator==(const SetParameter&) const = default;
 };
 
+struct NewMember {
+    Member by;
+    Bytes usig_key;  ///< the counter's public identity
+
+    bool operator==(const NewMember&) const = default;
+};
+
+/// A group that owns nothing yet: 2f+1 members on as many hosts, by seat.
+struct AddGroup {
+    GroupId group{};
+    std::vector<NewMember> members;
+
+    bool operator==(const AddGroup&) const = default;
+};
+
 struct AdminSignature {
     std::uint32_t key = 0;  ///< index in AdminKeys
     Bytes signature;
@@ -93,6 +108,8 @@ struct ConfigChange {
     std::vector<SetClient> clients{};
     std::optional<AdminKeys> admins{};
     std::vector<SetParameter> parameters{};
+    std::vector<AddGroup> groups_added{};
+    std::vector<GroupId> groups_removed{};  ///< they own nothing, before the change and after it
 
     bool operator==(const ConfigChange&) const = default;
     /// Of all kinds.

@@ -21,6 +21,19 @@ const Configuration& ConfigHistory::at(Slot slot) const {
     return later == all_.begin() ? *later->second.config : *std::prev(later)->second.config;
 }
 
+Slot ConfigHistory::began(GroupId group) const {
+    for (const auto& [slot, era] : all_)
+        if (era.config->group(group) != nullptr) return slot;
+    return all_.rbegin()->first;
+}
+
+const Group* ConfigHistory::standing(GroupId id) const {
+    for (auto era = all_.rbegin(); era != all_.rend(); ++era)
+        if (const Group* group = era->second.config->group(id); group && !group->removed())
+            return group;
+    return nullptr;
+}
+
 Slot ConfigHistory::since(Slot slot) const {
     auto later = all_.lower_bound(slot);
     return later == all_.begin() ? later->first : std::prev(later)->first;

@@ -115,7 +115,9 @@ void know_keys(Membership& membership, const Configuration& configuration) {
 Bytes encode(const Configuration& c) {
     ConfigWriter out;
     bool owners_only = c.hosts.empty() && c.usigs.empty() && c.clients.empty() &&
-                       c.parameters.empty() && c.former_admins.empty();
+                       c.parameters.empty() && c.former_admins.empty() &&
+                       std::all_of(c.groups.begin(), c.groups.end(),
+                                   [](const Group& group) { return group.retired.empty(); });
     out.u32(owners_only ? format_of_owners : format_of_all);
     out.u64(c.version.value).u32(c.f).u32(c.f_database);
     put(out, c.primaries);
@@ -133,6 +135,7 @@ Bytes encode(const Configuration& c) {
     for (const Group& group : c.groups) {
         out.u32(group.retired.size());
         for (Position position : group.retired) out.u32(position.value);
+        out.u64(group.added.value);
     }
     out.u32(c.hosts.size());
     for (const auto& [host, joined] : c.hosts)
@@ -184,6 +187,7 @@ Result<Configuration> decode_configuration(ByteView bytes) {
         for (Group& group : c.groups) {
             group.retired.resize(in.count(4));
             for (Position& position : group.retired) position = Position(in.u32());
+            group.added = ConfigVersion(in.u64());
         }
         for (std::size_t n = in.count(16); n > 0; --n) {
             JoinedHost& joined = c.hosts[HostId(in.u32())];

@@ -65,6 +65,11 @@ struct Configuration {
     [[nodiscard]] std::optional<GroupId> owner(PartitionId partition) const;
     [[nodiscard]] const Group* group(GroupId id) const;
     [[nodiscard]] bool active(GroupId group, Position position) const;
+    /// It was there before this configuration and stays: its members say that the change was
+    /// delivered (CF3).
+    [[nodiscard]] bool signs_barrier(const Group& each) const {
+        return !each.removed() && each.added != version;
+    }
 };
 
 /// Members, hosts and their keys become those of `configuration`; all who ever were stay known, and
@@ -108,6 +113,10 @@ public:
     [[nodiscard]] const Configuration& newest() const { return *all_.rbegin()->second.config; }
     /// Of the newest configuration; null: it is the first one.
     [[nodiscard]] BarrierCertPtr barrier() const { return all_.rbegin()->second.barrier; }
+    /// As it is now, or was before it was removed; null: it is not known.
+    [[nodiscard]] const Group* standing(GroupId group) const;
+    /// The slot after which `group` takes part; 0: from the beginning.
+    [[nodiscard]] Slot began(GroupId group) const;
     /// The slot after which the configuration of `slot` is in force.
     [[nodiscard]] Slot since(Slot slot) const;
     /// The last slot for which it is; nullopt: it is the newest one.

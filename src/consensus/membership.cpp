@@ -92,6 +92,14 @@ std::vector<Endpoint> Membership::all_replicas() const {
     return all;
 }
 
+std::vector<Endpoint> Membership::removed_replicas() const {
+    std::vector<Endpoint> all;
+    for (const Group& g : groups)
+        for (std::uint32_t j = 0; g.removed() && j < g.members.size(); ++j)
+            if (g.members[j].host != nobody) all.push_back(Endpoint::replica(g.id, Position(j)));
+    return all;
+}
+
 std::vector<Endpoint> Membership::all_voters() const {
     std::vector<Endpoint> all;
     for (std::uint32_t d = 0; d < voters.size(); ++d) all.push_back(Endpoint::voter(VoterId(d)));

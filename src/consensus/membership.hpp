@@ -27,10 +27,13 @@ struct Group {
     GroupId id{};
     std::vector<Member> members;      ///< by position, those who were replaced included
     std::vector<Position> retired{};  ///< sorted: replaced, or never held
+    ConfigVersion added{};            ///< by the change that made this version; 0: by none
 
     bool operator==(const Group&) const = default;
     /// A member now.
     [[nodiscard]] bool active(Position position) const;
+    /// All its members have left. It stays known for what they signed, and never comes back.
+    [[nodiscard]] bool removed() const { return retired.size() >= members.size(); }
 };
 
 /// In the place of a member at a position that nobody has held.
@@ -125,6 +128,8 @@ struct Membership {
     [[nodiscard]] std::vector<Endpoint> replicas(GroupId group,
                                                  std::optional<Position> except = {}) const;
     [[nodiscard]] std::vector<Endpoint> all_replicas() const;
+    /// Members of groups that were removed: some answers only they have.
+    [[nodiscard]] std::vector<Endpoint> removed_replicas() const;
     [[nodiscard]] std::vector<Endpoint> all_voters() const;
     /// Those of the newest epoch, and of the one before it, whose view may still go on.
     [[nodiscard]] std::vector<Endpoint> all_primaries() const;

@@ -230,6 +230,14 @@ inline constexpr bool joint_quorum = false;
 inline constexpr bool joint_quorum = true;
 #endif
 
+#ifdef MUT_new_group_early
+inline constexpr bool coordinators_go_first = false;
+#else
+/// A group that was added commits nothing before the coordinators have, in its view or an earlier
+/// one (docs/adr/0026).
+inline constexpr bool coordinators_go_first = true;
+#endif
+
 #ifdef MUT_member_check_off
 inline constexpr bool members_by_slot = false;
 #else

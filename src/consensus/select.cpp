@@ -41,6 +41,17 @@ std::vector<ViewChangePtr> members_of(const Configuration& config,
     return members;
 }
 
+// Where what it shows begins: its checkpoint, or the barrier beyond that. Each proves itself, and a
+// group that was added has no other beginning.
+Slot begins(const ViewChange& change) {
+    Slot slot = change.stable_slot();
+    return change.barrier ? std::max(slot, change.barrier->slot) : slot;
+}
+
+bool at_barrier(const ViewChange& change) {
+    return change.barrier && change.barrier->slot > change.stable_slot();
+}
+
 // f+1 of every group: whatever a group has committed is known to one of them (D4).
 bool enough(const Membership& membership, const Configuration& config,
             const std::vector<ViewChangePtr>& set) {
@@ -50,7 +61,8 @@ bool enough(const Membership& membership, const Configuration& config,
     auto quorate = [&](const Group& group) {
         return seats[group.id].size() >= rules::view_change_quorum(membership);
     };
-    const auto& groups = config.groups;
+    std::vector<Group> groups = config.groups;
+    std::erase_if(groups, [](const Group& group) { return group.removed(); });
     return rules::every_group ? std::all_of(groups.begin(), groups.end(), quorate)
                               : std::any_of(groups.begin(), groups.end(), quorate);
 }
@@ -77,13 +89,14 @@ Judgement find_shared(const ViewChange& change, const Selected& selected,
                       const HeaderStore& headers, Claims& claims) {
     claims.nullset = &nullset_of(change);
     claims.counts = rules::claims_of_all_views || change.last.view == selected.tip->last.view;
-    if (change.last.to <= change.stable_slot()) return {};
-    auto found = headers.segment(change.stable_slot(), change.last.to, change.last.hd);
+    const Slot from = begins(change);
+    if (change.last.to <= from) return {};
+    auto found = headers.segment(from, change.last.to, change.last.hd);
     if (found.broken) return invalid("a broken chain");
     if (found.missing) return {std::nullopt, found.missing};
     const auto& digests = found.segment->digests;
     for (std::size_t i = digests.size(); i > 0; --i) {
-        Slot slot = change.stable_slot() + i;
+        Slot slot = from + i;
         if (slot > selected.slot || slot <= selected.low) continue;
         if (digests[i - 1] == selected.chain.digests[slot - selected.low - 1]) {
             claims.shared = slot;
@@ -161,11 +174,11 @@ std::size_t headers_needed(const std::vector<ViewChangePtr>& changes, std::size_
     Slot low(~std::uint64_t{0}), high{};
     std::map<Digest, std::uint64_t> longest;
     for (const ViewChangePtr& change : changes) {
-        low = std::min(low, change->stable_slot());
+        low = std::min(low, begins(*change));
         high = std::max(high, change->last.to);
-        if (change->last.to <= change->stable_slot()) continue;
+        if (change->last.to <= begins(*change)) continue;
         std::uint64_t& length = longest[change->last.hd];
-        length = std::max(length, change->last.to - change->stable_slot());
+        length = std::max(length, change->last.to - begins(*change));
     }
     std::uint64_t total = high <= low ? 0 : std::min(high - low, headers_max);
     for (const auto& [hd, length] : longest) total += std::min(length, headers_max);
@@ -175,17 +188,21 @@ std::size_t headers_needed(const std::vector<ViewChangePtr>& changes, std::size_
 
 Judgement judge_headers(const Membership& membership, const ViewChange& change,
                         const HeaderStore& headers) {
-    if (change.last.to <= change.stable_slot()) return {};
-    Slot from = change.stable_slot();
+    const Slot from = begins(change);
+    if (change.last.to <= from) return {};
     auto found = headers.segment(from, change.last.to, change.last.hd);
     if (found.broken) return invalid("a broken chain");
     if (found.missing) return {std::nullopt, found.missing};
     Digest hd = change.stable ? change.stable->hd : genesis_header_digest(membership.cluster);
     UnixMillis ts_ms = change.stable ? change.stable->ts_ms : 0;
+    if (at_barrier(change)) {
+        hd = change.barrier->groups.front().hd;
+        ts_ms = change.barrier->groups.front().ts_ms;
+    }
     // A chain that leaves the stable one was given up: its sender has followed a later view, on the
     // votes of others. Whoever committed the checkpoint did so in a later view than `last`, so this
     // chain is never chosen, and what it would claim is decided. Its headers do not matter.
-    if (change.stable && found.segment->below != hd) return {};
+    if (from.value > 0 && found.segment->below != hd) return {};
     if (auto why = why_invalid(membership, from, hd, ts_ms, *found.segment)) return {why, {}};
     // VC3 g: a kept CONFIG is the last slot of whoever does not prove its barrier.
     for (const HeaderPtr& header : found.segment->headers) {
@@ -236,7 +253,11 @@ void join(const Membership& membership, const ConfigHistory& configs, const Conf
         chosen.config = EntryRef{chosen.slot, 0};
     }
     // Without a valid body it is nobody's configuration: no correct replica commits it (R4).
-    if (next) chosen.joint_quorum = enough(membership, *next, members_of(*next, set));
+    if (!next) return;
+    // A group that it adds has committed nothing yet, or the set would show the barrier: its
+    // members wait for the coordinators (docs/adr/0026).
+    std::erase_if(next->groups, [&](const Group& each) { return base.group(each.id) == nullptr; });
+    chosen.joint_quorum = enough(membership, *next, members_of(*next, set));
 }
 
 }  // namespace
@@ -260,9 +281,11 @@ Selection select(const Membership& membership, const ConfigHistory& configs,
         if (anchor.slot < change->stable->slot) anchor = {change->stable->slot, change->stable->hd};
     }
     if (chosen.base) {
-        for (const StableCert& cert : chosen.base->groups) {
-            Anchor& anchor = stable[cert.group];
-            if (anchor.slot < cert.slot) anchor = {cert.slot, cert.hd};
+        // What lies before it is decided in every group; who came by it has nothing there.
+        for (const Group& group : base.groups) {
+            Anchor& anchor = stable[group.id];
+            if (anchor.slot < chosen.base->slot)
+                anchor = {chosen.base->slot, chosen.base->groups.front().hd};
         }
     }
     Digest genesis = genesis_header_digest(membership.cluster);
@@ -270,6 +293,7 @@ Selection select(const Membership& membership, const ConfigHistory& configs,
     chosen.hd = chosen.tip->last.none() ? genesis : chosen.tip->last.hd;
     chosen.low = chosen.slot;
     for (const Group& group : base.groups) {
+        if (group.removed()) continue;
         auto anchor = stable.find(group.id);
         Slot slot = anchor == stable.end() ? Slot(0) : anchor->second.slot;
         if (slot > chosen.slot) {

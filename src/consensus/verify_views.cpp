@@ -37,13 +37,15 @@ bool distinct_seats(const Membership& membership, const std::vector<T>& items) {
     return true;
 }
 
-// `after` may come later than `before`: positions keep their identities, and who left stays away.
+// `after` may come later than `before`: groups and positions keep their identities, and who left
+// stays away.
 bool extends(const std::vector<Group>& before, const std::vector<Group>& after) {
-    if (before.size() != after.size()) return false;
-    for (std::size_t g = 0; g < before.size(); ++g) {
-        const Group& old = before[g];
-        const Group& next = after[g];
-        if (old.id != next.id || old.members.size() > next.members.size()) return false;
+    for (const Group& old : before) {
+        auto same = std::find_if(after.begin(), after.end(),
+                                 [&](const Group& group) { return group.id == old.id; });
+        if (same == after.end() || same->added != old.added) return false;
+        const Group& next = *same;
+        if (old.members.size() > next.members.size()) return false;
         for (std::size_t p = 0; p < old.members.size(); ++p) {
             Position position(static_cast<std::uint32_t>(p));
             bool hole = old.members[p].host == nobody;
@@ -159,8 +161,10 @@ Result<void> Verifier::check_barrier(const BarrierCert& m) const {
     const bool newer = extends(membership_.groups, m.config->groups);
     if (!newer && !extends(m.config->groups, membership_.groups))
         return malformed("a configuration of other groups");
-    if (m.groups.empty() ||
-        (rules::barrier_waited_for && m.groups.size() != m.config->groups.size()))
+    const auto signing = static_cast<std::size_t>(
+        std::count_if(m.config->groups.begin(), m.config->groups.end(),
+                      [&](const Group& group) { return m.config->signs_barrier(group); }));
+    if (m.groups.empty() || (rules::barrier_waited_for && m.groups.size() != signing))
         return malformed("a barrier of some groups");
     if (!increasing(m.groups, [](const auto& a, const auto& b) { return a.group < b.group; }))
         return malformed("groups not distinct");
@@ -169,6 +173,9 @@ Result<void> Verifier::check_barrier(const BarrierCert& m) const {
         if (cert.slot != m.slot || cert.hd != m.groups.front().hd ||
             cert.ts_ms != m.groups.front().ts_ms || cert.config != digest)
             return malformed("groups that did not deliver the same configuration");
+        const Group* group = m.config->group(cert.group);
+        if (group == nullptr || !m.config->signs_barrier(*group))
+            return malformed("a barrier signed by a group that is not there around it");
         for (const PositionSignature& s : cert.signers)
             if (rules::replaced_excluded &&
                 (!m.config->active(cert.group, s.position) ||

@@ -46,9 +46,10 @@ ConfigChange AdminNode::some_change() {
     const Configuration& now = history_.newest();
     ConfigChange change;
     change.version = now.version.next();
+    const std::vector<Group> there = groups();
     for (const auto& [partition, owner] : now.owners) {
         if (partition.value == 0 || !prng_.chance(change.moves.empty() ? 500 : 250)) continue;
-        const Group& to = now.groups[prng_.below(now.groups.size())];
+        const Group& to = there[prng_.below(there.size())];
         if (to.id != owner) change.moves.push_back({partition, to.id});
     }
     if (replaced_ < cluster_.plan.replacements && prng_.chance(600)) {
@@ -59,7 +60,52 @@ ConfigChange AdminNode::some_change() {
         change.held = held_by(now, change);
     }
     if (client_changes_ < cluster_.plan.client_changes && prng_.chance(600)) change_clients(change);
+    if (group_changes_ < cluster_.plan.group_changes && prng_.chance(600)) change_groups(change);
     return change;
+}
+
+std::vector<Group> AdminNode::groups() const {
+    std::vector<Group> there = history_.newest().groups;
+    std::erase_if(there, [](const Group& group) { return group.removed(); });
+    return there;
+}
+
+// A group comes; one that owns nothing goes; or one gives away what it has, to go next time.
+void AdminNode::change_groups(ConfigChange& change) {
+    const Configuration& now = history_.newest();
+    if (prng_.chance(500)) return add_group(change);
+    std::vector<Group> there = groups();
+    std::erase_if(there, [&](const Group& group) { return group.id == now.owner(PartitionId(0)); });
+    if (there.empty()) return;
+    const Group& out = there[prng_.below(there.size())];
+    auto theirs = [&](const auto& owned) { return owned.second == out.id; };
+    std::erase_if(change.moves, [&](const MovePartition& move) {
+        return move.to == out.id || now.owner(move.partition) == out.id;
+    });
+    if (std::none_of(now.owners.begin(), now.owners.end(), theirs)) {
+        std::erase_if(change.replacements, [&](const auto& each) { return each.group == out.id; });
+        change.groups_removed = {out.id};
+    } else {
+        for (const auto& owned : now.owners)
+            if (theirs(owned)) change.moves.push_back({owned.first, *now.owner(PartitionId(0))});
+        std::sort(change.moves.begin(), change.moves.end());
+    }
+    change.held = held_by(now, change);
+}
+
+// On hosts that are there, or on new ones beside them.
+void AdminNode::add_group(ConfigChange& change) {
+    AddGroup added{GroupId(newest_group_++), {}};
+    for (std::uint32_t j = 0; j < cluster_.plan.replicas(); ++j) {
+        HostId host(j);
+        if (prng_.chance(500)) {
+            host = HostId(cluster_.plan.machines() * (1 + hosts_) + j);
+            ++hosts_;
+            introduce(host, change);
+        }
+        added.members.push_back({{host, UsigId(newest_usig_++)}, {1}});
+    }
+    change.groups_added.push_back(std::move(added));
 }
 
 // CF12. Clients of the cluster file stay what they are; the others come, change their key while
@@ -93,6 +139,12 @@ void AdminNode::tell_clients(const Configuration& before) {
         const Bytes had = old == before.clients.end() ? Bytes{} : old->second;
         if (had != key) on_client(client, had, key);
     }
+    for (const Group& group : now.groups) {
+        const Group* old = before.group(group.id);
+        if (old == nullptr) cluster_.reach("a group is added");
+        if (group.removed() && old != nullptr && !old->removed())
+            cluster_.reach("a group is removed");
+    }
     if (before.admins != now.admins) cluster_.reach("admin keys are replaced");
     if (before.features() != now.features()) cluster_.reach("a feature level is switched on");
 }
@@ -108,7 +160,8 @@ bool AdminNode::faulty(const Endpoint& member) const {
 // caught up, no more than f seats of the group are.
 void AdminNode::replace_someone(ConfigChange& change) {
     const Configuration& now = history_.newest();
-    const Group& group = now.groups[prng_.below(now.groups.size())];
+    const std::vector<Group> there = groups();
+    const Group& group = there[prng_.below(there.size())];
     std::vector<Position> members;
     for (std::uint32_t p = 0; p < group.members.size(); ++p)
         if (group.active(Position(p))) members.push_back(Position(p));
@@ -190,6 +243,11 @@ void AdminNode::change_something() {
     }
     for (const ReplacePrimary& each : change.primaries)
         if (prng_.chance(400)) strike_dead(Endpoint::primary(each.primary));
+    if (!change.groups_added.empty() || !change.groups_removed.empty()) ++group_changes_;
+    for (GroupId removed : change.groups_removed)
+        if (prng_.chance(300))
+            for (const Endpoint& member : cluster_.membership.replicas(removed))
+                if (prng_.chance(600)) strike_dead(member);
     wanted_ = change.version;
     request_ = sign(std::move(change));
     rival_ = nullptr;

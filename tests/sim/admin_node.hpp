@@ -37,6 +37,10 @@ private:
     void replace_someone(consensus::ConfigChange& change);
     void replace_database(consensus::ConfigChange& change);
     void replace_primary(consensus::ConfigChange& change);
+    void change_groups(consensus::ConfigChange& change);
+    void add_group(consensus::ConfigChange& change);
+    /// In force, and not removed.
+    [[nodiscard]] std::vector<consensus::Group> groups() const;
     void introduce(HostId host, consensus::ConfigChange& change);
     void change_clients(consensus::ConfigChange& change);
     void tell_clients(const consensus::Configuration& before);
@@ -54,6 +58,8 @@ private:
     std::uint32_t newest_usig_ = 10'000;
     std::uint32_t hosts_ = 0;  ///< new ones
     std::uint32_t client_changes_ = 0;
+    std::uint32_t group_changes_ = 0;
+    std::uint32_t newest_group_ = 100;
     std::uint64_t newest_key_ = 0;
     std::uint64_t newest_client_ = 500;
 };

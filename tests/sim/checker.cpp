@@ -185,8 +185,8 @@ void Checker::configured(const Endpoint& node, const Event& event) {
     if (made == nullptr || made->version.value != event.count)
         return fail("S-CFG",
                     name(node) + " follows a configuration that was not kept" + at(event.slot));
-    for (const Group& group : membership_.groups)
-        if (reference_.decided(group.id) < event.slot)
+    for (const Group& group : made->groups)
+        if (made->signs_barrier(group) && reference_.decided(group.id) < event.slot)
             return fail("S-CFG", name(node) + " passed the barrier" + at(event.slot) +
                                      " before group " + std::to_string(group.id.value) +
                                      " delivered it");

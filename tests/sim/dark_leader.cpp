@@ -94,6 +94,7 @@ void DarkLeader::on_change(const ViewChangePtr& change) {
     kept = change;
     while (changes_.size() > views_kept) changes_.erase(changes_.begin());
     for (const Group& group : cluster_.membership.groups) {
+        if (group.removed()) continue;
         auto members = std::count_if(of_view.begin(), of_view.end(),
                                      [&](const auto& e) { return e.first.first == group.id; });
         if (static_cast<std::uint32_t>(members) < cluster_.membership.quorum()) return;
@@ -155,6 +156,7 @@ std::vector<ViewChangePtr> DarkLeader::choose_changes() {
     std::vector<ViewChangePtr> chosen;
     const auto& all = changes_.rbegin()->second;
     for (const Group& group : cluster_.membership.groups) {
+        if (group.removed()) continue;
         std::vector<ViewChangePtr> of_group;
         for (const auto& [member, change] : all)
             if (member.first == group.id) of_group.push_back(change);

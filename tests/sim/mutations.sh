@@ -56,7 +56,7 @@ plot_of() {
 mode_of() {
     case $1 in
     no_barrier | barrier_not_shown | config_not_final | windows_left | owners_fixed) echo --moves ;;
-    no_joint_quorum | count_replaced | member_check_off | keys_ignored | keys_of_today) echo --reconfigure ;;
+    no_joint_quorum | new_group_early | count_replaced | member_check_off | keys_ignored | keys_of_today) echo --reconfigure ;;
     esac
 }
 # notice MUTATION [--plot P]: the seed that noticed, and what noticed it

@@ -431,6 +431,8 @@ Plan make_changing_plan(std::uint64_t seed, std::optional<Plot::Kind> plot) {
     if (!of_clients.chance(300))
         plan.client_changes = 1 + static_cast<std::uint32_t>(of_clients.below(12));
     plan.forgets_clients = coin(of_clients);
+    Prng of_groups(seed ^ 0x6401u);
+    if (coin(of_groups)) plan.group_changes = 1 + static_cast<std::uint32_t>(of_groups.below(6));
     // f_D+1 others must be as they should be while a database comes.
     plan.databases_replaced = plan.tampered;
     bool honest = plan.gone.empty();

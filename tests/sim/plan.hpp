@@ -165,8 +165,9 @@ struct Plan {
     Duration moves_every{};              ///< between two configurations; zero: the first one stays
     std::set<std::uint32_t> databases_replaced;  ///< voters that other hosts become, or are new
     std::uint32_t client_changes = 0;            ///< of clients, admin keys and features, at most
-    bool forgets_clients = false;    ///< Byzantine primaries order who is no client any more
-    std::uint32_t replacements = 0;  ///< members that make room for others, at most
+    bool forgets_clients = false;     ///< Byzantine primaries order who is no client any more
+    std::uint32_t replacements = 0;   ///< members that make room for others, at most
+    std::uint32_t group_changes = 0;  ///< groups that come or go, at most
     std::uint32_t workers = 2;
     Duration chaos = 3s;
 

@@ -44,8 +44,8 @@ std::optional<std::string> Reference::append(const HeaderPtr& header, const Dige
     // S-CFG. Beyond a CONFIG entry that was kept, all groups have delivered it. Beyond one that its
     // own group has not decided, it must turn out null.
     if (Slot last = configs_.rbegin()->first; last.value > 0)
-        for (const Group& group : membership_.groups)
-            if (decided(group.id) < last)
+        for (const Group& group : configs_.rbegin()->second.groups)
+            if (configs_.rbegin()->second.signs_barrier(group) && decided(group.id) < last)
                 return "slot " + std::to_string(header->slot.value) +
                        " was delivered although group " + std::to_string(group.id.value) +
                        " has not delivered the configuration before it";
@@ -128,6 +128,8 @@ std::optional<std::string> Reference::decide(GroupId group, Slot slot,
             if (!change) return where + " was committed with something that is no configuration";
             auto next = apply(configs_.rbegin()->second, *change);
             if (!next) return where + ": " + next.error().what;
+            for (const Group& each : next->groups)
+                if (each.added == next->version) decided_[each.id] = slot;
             configs_[slot] = std::move(*next);
             entry.item.kind = ItemKind::config;
             continue;

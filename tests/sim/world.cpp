@@ -206,6 +206,8 @@ void World::join(const Endpoint& member, std::vector<std::unique_ptr<EngineNode>
         known.push_back({BarrierRecord{each}});
     booted->mutable_disk().append(std::move(known), [] {});
     if (member.role == Endpoint::Role::replica) cluster.reach("a member is replaced");
+    // On a machine that is gone, or will be: it counts as faulty from the beginning.
+    if (gone(member)) return booted->stay_away(true);
     cluster.time.after(Duration(prng.below(800'000'000)) + 20ms, [booted] { booted->boot(); });
 }
 

@@ -46,9 +46,14 @@ void Primary::follow_members() {
                                too_new(level, options_.features)});
     }
     for (const Group& group : membership_.groups) {
+        if (group.removed()) {
+            progress_.erase(group.id);
+            continue;
+        }
         Progress& progress = progress_[group.id];
-        progress.executed.resize(group.members.size());
-        progress.low.resize(group.members.size());
+        const Slot began = configs_.began(group.id);
+        progress.executed.resize(group.members.size(), began);
+        progress.low.resize(group.members.size(), began);
         progress.view.resize(group.members.size());
         progress.config_asked_at.resize(group.members.size());
         outstanding_entries_.try_emplace(group.id, 0);
@@ -388,11 +393,15 @@ Slot Primary::quorum_value(GroupId group, const std::vector<Slot>& reported) con
     return sorted[membership_.f];
 }
 
+// A group that does not move holds up nobody who removes it.
 bool Primary::window_open() const {
     if (unsettled_) return false;
+    std::vector<GroupId> leaving;
+    if (config_due()) leaving = decode_change(config_request_->op)->groups_removed;
     Slot low = chain_.tip();
     for (const auto& [group, progress] : progress_)
-        low = std::min(low, quorum_value(group, progress.low));
+        if (!std::binary_search(leaving.begin(), leaving.end(), group))
+            low = std::min(low, quorum_value(group, progress.low));
     return chain_.tip().next() <= low + options_.window;
 }
 
@@ -407,7 +416,8 @@ void Primary::release_credit() {
     }
     for (Unexecuted& slot : unexecuted_) {
         for (auto& [group, entries] : slot.entries) {
-            if (slot.slot > executed[group]) continue;
+            auto reached = executed.find(group);  // of a removed group nobody waits for more
+            if (reached != executed.end() && slot.slot > reached->second) continue;
             outstanding_entries_[group] -= entries;
             entries = 0;
         }

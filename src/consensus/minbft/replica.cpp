@@ -216,7 +216,8 @@ void Replica::on_certificates(const Certificates& found) {
 
 // What others have seen shows what we lack. A liar costs us one fetch in vain per T_rx.
 void Replica::on_status(const Endpoint& from, const Status& status) {
-    if (from.group != group_ || from == self()) return;
+    if (from.group != group_) return on_foreign_status(from, status);
+    if (from == self()) return;
     auto bounded = [&](Counter seen, Counter processed) {
         return Counter(std::min(seen.value, processed.value + options_.window));
     };
@@ -251,17 +252,12 @@ void Replica::on_status(const Endpoint& from, const Status& status) {
                                                               : Counter(0);
     if (seen.next() < vouched_.base)
         for (const Vouch& vouch : vouched_.vouches) out_.send.push_back({{from}, vouch});
-    // Whoever missed a view gets the proof of it (ST4), or of why we left the one before.
-    bool behind = status.view < view_ || (status.view == view_ && !status.active);
-    if (!behind) return;
-    if (active_ && chain_cert_)
-        out_.send.push_back({{from}, chain_cert_});
-    else if (trigger_ && status.view < view_)
-        out_.send.push_back({{from}, *trigger_});
+    show_view(from, status);
 }
 
 // Everything that an input may have made possible, in dependency order.
 void Replica::advance(Now now) {
+    begin_if_due(now);
     for (std::uint32_t p = 0; p < ordering_.size(); ++p) drain_ordering(p, now);
     drain_votes();
     judge_candidates(now);
@@ -284,6 +280,7 @@ void Replica::advance(Now now) {
 // ---------------------------------------------------------
 
 void Replica::drain_ordering(std::uint32_t p, Now now) {
+    if (!begun_) return;
     Ordering& from = ordering_[p];
     while (const OrderingMessage* message = from.stream.peek()) {
         const auto* prepare = std::get_if<Prepare>(message);

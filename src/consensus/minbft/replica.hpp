@@ -379,6 +379,23 @@ private:
     void on_handover(const Endpoint& from, const StatePartPtr& part, Now now);
     void recover_configs(const Recovered& log);
 
+    // replica_groups.cpp: a group that the order added
+    /// Nothing of its group is stable yet: only the coordinators can tell it what was before.
+    [[nodiscard]] bool young() const { return added() && !stable_; }
+    [[nodiscard]] bool added() const {
+        const Group* group = membership_.group(group_);
+        return group != nullptr && group->added.value > 0;
+    }
+    [[nodiscard]] GroupId coordinators() const { return *configs_.newest().owner(PartitionId(0)); }
+    [[nodiscard]] std::vector<Endpoint> donors(Slot slot, GroupId group) const;
+    void ask_for_beginning(Now now);
+    void begin_if_due(Now now);
+    [[nodiscard]] bool may_commit() const;
+    [[nodiscard]] bool growing_up(Now now) const;
+    void on_foreign_status(const Endpoint& from, const Status& status);
+    void show_view(const Endpoint& to, const Status& status);
+    void on_elder_vouch(const Vouch& vouch);
+
     // replica_voids.cpp
     void on_void_request(const Endpoint& from, const VoidRequest& request);
     void on_void_promise(const VoidPromise& promise);
@@ -535,6 +552,16 @@ private:
     std::map<Endpoint, TimePoint> handed_at_;
     TimePoint config_ask_at_{};
     std::vector<TimePoint> config_asked_at_;  ///< by position: because of its STATUS
+
+    // A group that the order added.
+    bool begun_ = true;  ///< the state at the slot that made the group is here
+    TimePoint grown_at_{};
+    struct Elder {
+        std::optional<View> beyond;  ///< in it, or before, it delivered what is beyond that slot
+        std::optional<Vouch> vouch;
+    };
+    std::vector<Elder> elders_;  ///< the coordinators, by position
+    std::map<Endpoint, TimePoint> told_at_;
 
     // Evidence.
     EquivocationWatch equivocation_;

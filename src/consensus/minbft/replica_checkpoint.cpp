@@ -185,7 +185,8 @@ void Replica::send_vouch() {
 
 // CK4: the own log begins at the (f+1)-th largest counter vouched for, and keeps that message.
 void Replica::on_vouch(const Vouch& vouch) {
-    if (vouch.group != group_ || vouch.position.value >= vouches_.size()) return;
+    if (vouch.group != group_) return on_elder_vouch(vouch);
+    if (vouch.position.value >= vouches_.size()) return;
     auto& newest = vouches_[vouch.position.value];
     // An older one, sent on to us.
     auto less = [](const std::vector<Counter>& a, const std::vector<Counter>& b) {

@@ -148,7 +148,8 @@ void Replica::barrier_if_complete(Now now) {
     Digest digest = configuration_digest(*next);
     auto barrier = std::make_shared<BarrierCert>();
     barrier->slot = *unsettled_;
-    for (const Group& group : configs_.at(*unsettled_).groups) {
+    for (const Group& group : next->groups) {
+        if (!next->signs_barrier(group)) continue;
         std::optional<StableCert> cert;
         if (group.id != group_) {
             cert = foreign_certificate(group.id, *unsettled_, digest);
@@ -234,10 +235,11 @@ void Replica::on_fetch_config(const Endpoint& from, const FetchConfig& fetch) {
 
 // R15 for what a barrier is made of.
 void Replica::ask_for_barrier(Now now) {
+    ask_for_beginning(now);
     if (taking_) {
         Taking& t = *taking_;
         if (now.mono >= t.give_up_at) {
-            auto members = membership_.replicas(t.group);
+            auto members = donors(t.slot, t.group);
             t.donor = members[(t.donors++ + position_.value) % members.size()];
             t.parts.clear();
             t.ask_at = {};

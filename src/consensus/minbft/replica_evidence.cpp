@@ -137,12 +137,13 @@ void Replica::tell_others_stable() {
 Slot Replica::low_of_all() const {
     Slot low = chain_.low();
     for (const Group& group : membership_.groups) {
-        if (group.id == group_) continue;
-        std::vector<Slot> slots(membership_.replicas_per_group());
+        if (group.id == group_ || group.removed()) continue;
+        std::vector<Slot> slots(membership_.replicas_per_group(), configs_.began(group.id));
         if (auto known = foreign_.find(group.id); known != foreign_.end())
             for (std::uint32_t j = 0; j < known->second.size(); ++j)
                 if (!known->second[j].empty() && group.active(Position(j)))
-                    slots[membership_.seat(Position(j))] = known->second[j].rbegin()->first;
+                    slots[membership_.seat(Position(j))] = std::max(
+                        slots[membership_.seat(Position(j))], known->second[j].rbegin()->first);
         std::sort(slots.begin(), slots.end(), std::greater<>());
         low = std::min(low, slots[membership_.f]);
     }

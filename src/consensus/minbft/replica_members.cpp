@@ -13,7 +13,8 @@ namespace bft::consensus::minbft {
 // are theirs.
 void Replica::follow_members() {
     if (configs_.changed()) consensus::follow(membership_, configs_.newest());
-    const std::size_t places = std::max<std::size_t>(membership_.group(group_)->members.size(),
+    const Group* group = membership_.group(group_);  // null: the order has not added it yet
+    const std::size_t places = std::max<std::size_t>(group == nullptr ? 0 : group->members.size(),
                                                      std::size_t{position_.value} + 1);
     while (votes_.size() < places) votes_.emplace_back(options_.window);
     checkpoint_votes_.resize(std::max(checkpoint_votes_.size(), places));

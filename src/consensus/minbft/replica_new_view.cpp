@@ -188,7 +188,7 @@ void Replica::adopt_cert(const ViewCertPtr& cert, Now now) {
 }
 
 void Replica::activate_if_ready(Now now) {
-    if (!activating_ || halted_) return;
+    if (!activating_ || halted_ || !begun_) return;
     ViewCertPtr cert = activating_;
     const NewView& new_view = cert->new_view;
     if (new_view.view < view_) return activating_.reset();

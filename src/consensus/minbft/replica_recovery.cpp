@@ -37,6 +37,7 @@ Result<void> Replica::recover(Recovered log, const std::optional<std::pair<Diges
     recover_configs(log);
     if (halted_)
         return error(Errc::refused, too_new(configs_.newest().features(), options_.features));
+    begun_ = !added() || log.snapshot != nullptr;
     if (log.snapshot) {
         const SnapshotRecord& s = *log.snapshot;
         if (s.votes.size() > votes_.size() || s.ordering.size() > ordering_.size())

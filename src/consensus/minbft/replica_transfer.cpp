@@ -83,7 +83,7 @@ void Replica::transfer_if_due(Now now) {
         out_.events.push_back({Event::Kind::state_wanted, self(), delivered_, 0, {}});
     }
     if (now.mono >= transfer_.give_up_at) next_donor(now);
-    if (now.mono < transfer_.ask_at) return;
+    if (!transfer_.since || now.mono < transfer_.ask_at) return;
     transfer_.ask_at = now.mono + options_.retransmit;
     FetchState fetch{delivered_, {}, 0};
     auto missing = std::find(transfer_.parts.begin(), transfer_.parts.end(), nullptr);
@@ -96,6 +96,7 @@ void Replica::transfer_if_due(Now now) {
 
 void Replica::next_donor(Now now) {
     std::vector<Endpoint> peers = membership_.replicas(group_, position_);
+    if (peers.empty()) return transfer_.end();  // the group was removed
     transfer_.begin_with(peers[(transfer_.donors + position_.value) % peers.size()],
                          now.mono + options_.retransmit * donor_patience);
 }
@@ -272,6 +273,7 @@ void Replica::install(SnapshotRecord state, Now now) {
         chain_.restart_at(state.slot, state.hd, state.ts_ms, state.next_seq);
     if (unsettled_ && *unsettled_ != chain_.tip()) unsettled_.reset();
     taking_.reset();
+    begun_ = true;
     delivered_ = state.slot;
     ready_to_ = std::max(on_our_chain ? ready_to_ : Slot(0), state.slot);
     stuck_since_.reset();
@@ -360,19 +362,28 @@ void Replica::persist_tracks() {
 // --------------------------------------------------------------------------------
 
 // The (f+1)-th largest: a correct member has processed everything up to there in order.
+// Of the primaries' counters the coordinators know as well as the own group.
 Counter Replica::vouched_for(const StreamId& stream) const {
-    std::vector<Counter> counters;
-    for (const auto& vouch : vouches_) {
-        if (!vouch || !active(vouch->position)) continue;
-        const bool orders = stream.kind == StreamId::Kind::ordering;
-        const auto& told = orders ? vouch->ordering : vouch->votes;
-        const std::size_t place = orders ? stream.primary.value : stream.position.value;
-        if (place < told.size()) counters.push_back(told[place]);
-    }
-    std::uint32_t quorum = rules::adoption_quorum(membership_);
-    if (counters.size() < quorum) return Counter(0);
-    std::sort(counters.begin(), counters.end(), std::greater<>());
-    return counters[quorum - 1];
+    const bool orders = stream.kind == StreamId::Kind::ordering;
+    auto quorate = [&](GroupId group, auto&& vouches) {
+        std::vector<Counter> counters(membership_.replicas_per_group());
+        for (const std::optional<Vouch>& vouch : vouches) {
+            if (!vouch || (!membership_.active(group, vouch->position) && rules::members_by_slot))
+                continue;
+            const auto& told = orders ? vouch->ordering : vouch->votes;
+            const std::size_t place = orders ? stream.primary.value : stream.position.value;
+            Counter& counter = counters[membership_.seat(vouch->position)];
+            if (place < told.size()) counter = std::max(counter, told[place]);
+        }
+        std::sort(counters.begin(), counters.end(), std::greater<>());
+        const std::uint32_t quorum = rules::adoption_quorum(membership_);
+        return quorum == 0 ? Counter(0) : counters[quorum - 1];
+    };
+    const Counter own = quorate(group_, vouches_);
+    if (!orders || !young()) return own;
+    std::vector<std::optional<Vouch>> elders;
+    for (const Elder& each : elders_) elders.push_back(each.vouch);
+    return std::max(own, quorate(coordinators(), elders));
 }
 
 // When the messages before are gone: the one that is vouched for says by itself where its sender
@@ -380,8 +391,10 @@ Counter Replica::vouched_for(const StreamId& stream) const {
 // for no more; `missing` becomes what to ask for instead. True: adopted.
 bool Replica::adopt_vouched(const StreamId& stream, const Gap& gap,
                             std::pair<Counter, Counter>& missing) {
-    if (!asked_in_vain(stream, gap)) return false;
     Counter limit = vouched_for(stream);
+    // Who comes new to an old cluster need not ask for all that there ever was.
+    const bool far = young() && limit > gap.processed + options_.window;
+    if (!far && !asked_in_vain(stream, gap)) return false;
     if (limit <= gap.processed.next()) return false;
     Counter from(limit.value > adopt_span ? limit.value - adopt_span + 1 : 1);
     missing = {std::max(from, gap.processed.next()), limit};

@@ -32,7 +32,7 @@ std::optional<Replica::Reason> Replica::why_suspect(Now now) {
     const Ordering& leading = ordering_[leader().value];
     if (leading.stream.dead() || leading.condemned == view_) return because(Suspicion::dead);
     if (resigned_ == view_) return because(Suspicion::resigned);
-    if (catching_up(now)) return std::nullopt;
+    if (catching_up(now) || growing_up(now)) return std::nullopt;
     if (!active_) {
         if (now.mono >= new_view_by_) return because(Suspicion::no_new_view);
         if (rules::timers_rest) return std::nullopt;  // there is no primary (P15)

@@ -31,6 +31,7 @@ void Replica::commit_if_ready() {
     if (view_change_due_ || quest_) return;
     // CF4: who is no member for that slot has no word there.
     if (rules::members_by_slot && !configs_.at(ready_to_).active(group_, position_)) return;
+    if (!may_commit()) return;
     Commit commit;
     commit.group = group_;
     commit.position = position_;

@@ -425,5 +425,110 @@ TEST(SetParameter, IsPartOfTheConfiguration) {
     EXPECT_EQ(again->parameters, next->parameters);
 }
 
+AddGroup fourth_group() {
+    return {GroupId(4),
+            {{{HostId(0), UsigId(50)}, {1}},
+             {{HostId(1), UsigId(51)}, {2}},
+             {{HostId(2), UsigId(52)}, {3}}}};
+}
+
+ConfigChange adds(AddGroup group, std::uint64_t version = 2) {
+    ConfigChange change{ConfigVersion(version), {}, {}};
+    change.groups_added = {std::move(group)};
+    return change;
+}
+
+ConfigChange removes(std::uint64_t version, std::uint32_t group) {
+    ConfigChange change{ConfigVersion(version), {}, {}};
+    change.groups_removed = {GroupId(group)};
+    return change;
+}
+
+TEST(ConfigChange, AGroupComesAndGoesOnce) {
+    Configuration first = configuration_of(three_groups());
+    auto with = apply(first, adds(fourth_group()));
+    ASSERT_TRUE(with);
+    ASSERT_NE(with->group(GroupId(4)), nullptr);
+    EXPECT_EQ(with->group(GroupId(4))->added, ConfigVersion(2));
+    EXPECT_FALSE(with->signs_barrier(*with->group(GroupId(4)))) << "it was not there before";
+    EXPECT_EQ(with->usigs.at(UsigId(51)), Bytes{2});
+    EXPECT_EQ(encode(*decode_configuration(encode(*with))), encode(*with));
+
+    auto without = apply(*with, removes(3, 4));
+    ASSERT_TRUE(without);
+    EXPECT_TRUE(without->group(GroupId(4))->removed());
+    EXPECT_FALSE(without->active(GroupId(4), Position(0)));
+    EXPECT_FALSE(without->signs_barrier(*without->group(GroupId(4)))) << "it may be dead";
+    EXPECT_EQ(encode(*decode_configuration(encode(*without))), encode(*without));
+    EXPECT_NE(apply(*without, removes(4, 4)).error().what.find("removed before"),
+              std::string::npos);
+    EXPECT_NE(apply(*without, move(4, 3, 4)).error().what.find("was removed"), std::string::npos);
+    AddGroup again = fourth_group();
+    for (NewMember& each : again.members) each.by.usig = UsigId(each.by.usig.value + 10);
+    EXPECT_NE(apply(*without, adds(again, 4)).error().what.find("was there before"),
+              std::string::npos);
+}
+
+TEST(ConfigChange, AGroupOfTheClusterFileGoesOnlyWhenItOwnsNothing) {
+    Configuration now = configuration_of(three_groups());
+    auto owns = [](const Result<Configuration>& next) {
+        return !next && next.error().what.find("owns partitions") != std::string::npos;
+    };
+    EXPECT_TRUE(owns(apply(now, removes(2, 1)))) << "it orders configurations";
+    EXPECT_TRUE(owns(apply(now, removes(2, 3))));
+    ConfigChange both = move(2, 2, 1);
+    both.moves.push_back({PartitionId(5), GroupId(1)});
+    both.groups_removed = {GroupId(3)};
+    EXPECT_TRUE(owns(apply(now, both))) << "in a change of its own";
+    both.groups_removed.clear();
+    now = *apply(now, both);
+    ConfigChange gains = move(3, 1, 3);
+    gains.groups_removed = {GroupId(3)};
+    EXPECT_TRUE(owns(apply(now, gains)));
+    auto gone = apply(now, removes(3, 3));
+    ASSERT_TRUE(gone);
+    EXPECT_EQ(encode(*decode_configuration(encode(*gone))), encode(*gone));
+}
+
+TEST(ConfigChange, WhyAGroupIsNotAdded) {
+    Configuration c = configuration_of(three_groups());
+    auto why = [&](auto&& spoil) {
+        AddGroup group = fourth_group();
+        spoil(group);
+        auto next = apply(c, adds(group));
+        return next ? std::string("applied") : next.error().what;
+    };
+    EXPECT_EQ(why([](AddGroup&) {}), "applied");
+    EXPECT_EQ(why([](AddGroup& g) { g.group = GroupId(2); }), "group 2 was there before");
+    EXPECT_EQ(why([](AddGroup& g) { g.members.pop_back(); }), "group 4 needs 3 members");
+    EXPECT_EQ(why([](AddGroup& g) { g.members[1].by.host = HostId(77); }), "host 77 is not known");
+    EXPECT_EQ(why([](AddGroup& g) { g.members[1].by.host = HostId(0); }),
+              "host 0 has two seats of group 4");
+    EXPECT_EQ(why([](AddGroup& g) { g.members[1].by.usig = UsigId(2); }),
+              "counter 2 was used before");
+    EXPECT_EQ(why([](AddGroup& g) { g.members[1].by.usig = UsigId(50); }),
+              "counter 50 was used before");
+}
+
+TEST(ConfigChange, GroupsComeBackFromItsEncoding) {
+    ConfigChange change = adds(fourth_group());
+    change.groups_removed = {GroupId(2), GroupId(3)};
+    EXPECT_EQ(*decode_change(encode(change)), change);
+    std::swap(change.groups_removed[0], change.groups_removed[1]);
+    EXPECT_FALSE(decode_change(encode(change))) << "out of order";
+}
+
+TEST(ConfigHistory, AGroupBeginsWhereItWasAdded) {
+    ConfigHistory history(three_groups());
+    ASSERT_TRUE(history.establish(barrier(history, 10, move(2, 3, 2))));
+    ASSERT_TRUE(history.establish(barrier(history, 20, adds(fourth_group(), 3))));
+    EXPECT_EQ(history.began(GroupId(2)), Slot(0));
+    EXPECT_EQ(history.began(GroupId(4)), Slot(20));
+    ASSERT_TRUE(history.establish(barrier(history, 30, removes(4, 4))));
+    EXPECT_EQ(history.began(GroupId(4)), Slot(20));
+    ASSERT_NE(history.standing(GroupId(4)), nullptr);
+    EXPECT_TRUE(history.standing(GroupId(4))->active(Position(2))) << "as it was last";
+}
+
 }  // namespace
 }  // namespace bft::consensus
