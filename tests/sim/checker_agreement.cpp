@@ -326,10 +326,12 @@ void Checker::check_delivery(const Endpoint& replica, const Delivery& delivery, 
 
 // S-COMMIT, S-CFG: members of one configuration, distinct by seat, have certified COMMITs that
 // reach to `slot` and into where that configuration is in force. Nobody whom `slot` replaces is
-// one.
+// one; of a group that it removes all leave, and the other groups' barrier decides it.
 std::uint32_t Checker::certifiers(GroupId group, const std::vector<Slot>& tos, Slot slot) const {
     std::uint32_t most = 0;
     const Configuration* made = reference_.made_at(slot);
+    if (made != nullptr && made->group(group) != nullptr && made->group(group)->removed())
+        made = nullptr;
     for (auto era = std::prev(reference_.configs().lower_bound(slot));
          era != reference_.configs().end(); ++era) {
         const auto& [since, config] = *era;
