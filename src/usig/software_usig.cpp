@@ -131,8 +131,8 @@ Result<std::unique_ptr<SoftwareUsig>> SoftwareUsig::open(
         usig->all_.push_back(std::move(*slot));
     }
     for (const auto& [id, identity] : wanted) {
-        const auto found = std::ranges::find_if(
-            usig->all_, [&](const auto& slot) { return slot->identity == identity; });
+        const auto is_it = [&its = identity](const auto& slot) { return slot->identity == its; };
+        const auto found = std::ranges::find_if(usig->all_, is_it);
         if (found == usig->all_.end())
             return error(Errc::not_found, "software USIG file " + file.string() +
                                               " has no key for USIG identity " +
