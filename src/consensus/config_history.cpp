@@ -56,6 +56,13 @@ BarrierCertPtr ConfigHistory::after(ConfigVersion version) const {
     return nullptr;
 }
 
+std::vector<BarrierCertPtr> ConfigHistory::barriers() const {
+    std::vector<BarrierCertPtr> known;
+    for (const auto& [slot, era] : all_)
+        if (era.barrier) known.push_back(era.barrier);
+    return known;
+}
+
 Digest ConfigHistory::digest_after(Slot slot) const {
     return std::prev(all_.upper_bound(slot))->second.digest;
 }

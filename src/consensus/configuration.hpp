@@ -125,6 +125,8 @@ public:
     [[nodiscard]] BarrierCertPtr barrier_at(Slot slot) const;
     /// The first one that made a later version than this.
     [[nodiscard]] BarrierCertPtr after(ConfigVersion version) const;
+    /// Of each configuration that is known but the first, in order.
+    [[nodiscard]] std::vector<BarrierCertPtr> barriers() const;
     [[nodiscard]] bool changed() const { return all_.size() > 1; }
     /// Of the configuration after `slot`; zero for the first one, whose digest nobody signs.
     [[nodiscard]] Digest digest_after(Slot slot) const;

@@ -228,7 +228,7 @@ std::deque<Step> Batch::steps() const {
         const Item& item = items_[i];
         if (!item.runs()) continue;
         singly.push_back({0, nullptr, {i}});
-        OrderedCall& call = calls.emplace_back(i, item.procedure);
+        OrderedCall& call = calls.emplace_back(OrderedCall{i, item.procedure, {}});
         for (const auto& [partition, seq] : item.execution.item.seqs)
             call.partitions.push_back(partition);
     }

@@ -92,6 +92,11 @@ void DurableLog::append(const Endpoint& owner, std::vector<consensus::Persist> r
     wake_.notify_one();
 }
 
+void DurableLog::forget(const Endpoint& owner) {
+    std::lock_guard lock(retention_mutex_);
+    retention_.forget(owner);
+}
+
 void DurableLog::follow(const consensus::Configuration& configuration) {
     if (configuration.version <= membership_.version) return;
     consensus::follow(membership_, configuration);
@@ -207,6 +212,7 @@ Result<void> DurableLog::write(std::vector<Pending>& group) {
     storage::Batch batch;
     bool sync = false;
     std::uint64_t records = 0;
+    std::unique_lock retaining(retention_mutex_);
     for (Pending& pending : group) {
         sync = sync || pending.durable;
         for (Entry& entry : pending.entries) {
@@ -217,6 +223,7 @@ Result<void> DurableLog::write(std::vector<Pending>& group) {
         }
     }
     if (auto swept = retention_.sweep(batch); !swept) return swept.error();
+    retaining.unlock();
     std::size_t bytes = batch.bytes();
     if (auto written = store_.write(batch, sync); !written) return written.error();
     std::lock_guard lock(mutex_);

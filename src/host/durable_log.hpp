@@ -53,10 +53,13 @@ public:
     void stop();
 
     /// What an engine of an earlier incarnation has left. Everybody who will append is loaded
-    /// first: nothing that one of them still needs is erased.
+    /// first: nothing that one of them still needs is erased. A replica of a group that the order
+    /// has just added may come later: it needs nothing of what is there but the configurations.
     [[nodiscard]] Result<consensus::minbft::Primary::Recovered> load_primary(PrimaryId primary);
     [[nodiscard]] Result<consensus::minbft::Replica::Recovered> load_replica(GroupId group,
                                                                              Position position);
+    /// `owner` appends no more, and nothing is kept for it: its group is gone.
+    void forget(const consensus::Endpoint& owner);
 
     /// Of every configuration that an engine of ours has followed.
     Result<void> scan_barriers(std::vector<consensus::BarrierCertPtr>& barriers) const;
@@ -145,6 +148,7 @@ private:
     // The writer's own: keys written lately, because every group of a process logs the same
     // PREPAREs.
     std::unordered_set<std::string> recent_, older_;
+    std::mutex retention_mutex_;  ///< the writer's, but for who begins and who ends
     Retention retention_;
 
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // read on the loop only

@@ -60,6 +60,7 @@ Result<Primary::Recovered> DurableLog::load_primary(PrimaryId primary) {
     log.intent = read<consensus::PrepareIntent>(intent);
     log.new_view_intent = read<consensus::NewViewIntent>(intent);
     Slot newest = log.prepares.empty() ? Slot(0) : log.prepares.back().slot;
+    std::lock_guard lock(retention_mutex_);
     retention_.expect(self, begin, newest, newest_view);
     return log;
 }
@@ -91,10 +92,18 @@ Result<Replica::Recovered> DurableLog::load_replica(GroupId group, Position posi
         keys::Builder(Kind::handover).bytes(keys::newest(Kind::handover, self)).finish(), {},
         [&](consensus::HandoverRecord&& r) { log.handovers.push_back(std::move(r)); });
     if (!handovers) return handovers.error();
-    if (auto done = load_ordering(log); !done) return done.error();
+    // A group that the order added knows nothing of what was before the state that it begins with,
+    // whatever others of this host have logged.
+    const bool begun = log.snapshot || genesis_.group(group) != nullptr;
+    if (begun)
+        if (auto done = load_ordering(log); !done) return done.error();
     if (auto done = load_votes(log, group, position); !done) return done.error();
     if (auto done = load_views(log, group, position); !done) return done.error();
-    load_bodies(log, group);
+    if (begun)
+        load_bodies(log, group);
+    else
+        std::erase_if(log.view_changes, [&](const auto& each) { return each->group != group; });
+    std::lock_guard lock(retention_mutex_);
     retention_.expect(self, log.vouches ? log.vouches->base : Counter(0),
                       log.snapshot ? log.snapshot->slot : Slot(0));
     return log;
@@ -175,6 +184,7 @@ Result<void> DurableLog::load_views(Replica::Recovered& log, GroupId group, Posi
         [](const auto& a, const auto& b) { return a->new_view.view > b->new_view.view; });
     if (!log.view_certs.empty()) {
         const consensus::NewView& newest = log.view_certs.front()->new_view;
+        std::lock_guard lock(retention_mutex_);
         retention_.expect_cert(
             newest.view,
             keys::named(Kind::view_cert, consensus::new_view_digest(membership_.cluster, newest)));

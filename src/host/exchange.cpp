@@ -72,6 +72,7 @@ Exchange::Exchange(boost::asio::io_context& loop, boost::asio::ssl::context& tls
               {},
               {}}),
       overload_timer_(loop),
+      here_(std::make_shared<const std::set<Endpoint>>()),
       lanes_(2),
       pool_(loop, options.verify, [this](VerifyPool::Lane lane) {
           if (lane == lane_of_requests) tap_full_ = false;
@@ -92,6 +93,18 @@ void Exchange::stop() {
 
 void Exchange::attach(const Endpoint& endpoint, Handler handler) {
     handlers_[endpoint] = std::move(handler);
+    follow_handlers();
+}
+
+void Exchange::detach(const Endpoint& endpoint) {
+    handlers_.erase(endpoint);
+    follow_handlers();
+}
+
+void Exchange::follow_handlers() {
+    auto names = std::make_shared<std::set<Endpoint>>();
+    for (const auto& [endpoint, handler] : handlers_) names->insert(endpoint);
+    here_ = std::move(names);
 }
 
 Result<void> Exchange::start(const std::string& listen, HostId self) {
@@ -158,10 +171,10 @@ void Exchange::on_frame(ByteView key, Bytes frame) {
     std::size_t bytes = frame.size();
     bool room =
         pool_.submit(lane, bytes,
-                     [this, lane, directory = directory_, peer = lanes_[lane].peer, since = begin(),
+                     [this, lane, scope = scope(), peer = lanes_[lane].peer, since = begin(),
                       frame = std::move(frame)]() -> std::function<void()> {
                          auto outcomes = std::make_shared<Outcomes>();
-                         Duration verified = check_frame(*directory, peer, frame, *outcomes);
+                         Duration verified = check_frame(scope, peer, frame, *outcomes);
                          return [this, lane, since, outcomes, verified] {
                              end(Stage::receive, since);
                              if (stages_) stages_->add(Stage::verify, verified);
@@ -187,14 +200,14 @@ void Exchange::watch_overload() {
 }
 
 // On a worker: reads only what does not change after start(). Returns how long verifying took.
-Duration Exchange::check_frame(const Directory& directory, const Peer& peer, ByteView frame,
+Duration Exchange::check_frame(const Scope& scope, const Peer& peer, ByteView frame,
                                Outcomes& outcomes) const {
     auto message = wire::decode(frame);
     if (!message) {
         outcomes = {Dropped{Drop::malformed, message.error().what}};
         return {};
     }
-    if (!directory.peers().may_speak(peer, message->from)) {
+    if (!scope.directory->peers().may_speak(peer, message->from)) {
         outcomes = {
             Dropped{Drop::impersonation, "spoke as " + consensus::to_string(message->from)}};
         return {};
@@ -203,38 +216,47 @@ Duration Exchange::check_frame(const Directory& directory, const Peer& peer, Byt
     // A client's requests come many to a frame; each is judged by itself.
     const auto* requests = std::get_if<consensus::Bodies>(&message->payload);
     if (peer.host || requests == nullptr)
-        outcomes = {check(directory, std::move(*message))};
+        outcomes = {check(scope, std::move(*message))};
     else
-        outcomes = check_requests(directory, message->from, message->to, requests->bodies);
+        outcomes = check_requests(scope, message->from, message->to, requests->bodies);
     return stages_ ? clock_.mono() - since : Duration();
 }
 
 // Together, since one signature covers them; where that fails, or the application takes some of
 // them only, each by itself, so that each has its own answer.
-Exchange::Outcomes Exchange::check_requests(const Directory& directory, const Endpoint& from,
+Exchange::Outcomes Exchange::check_requests(const Scope& scope, const Endpoint& from,
                                             const Endpoint& to,
                                             const std::vector<Body>& bodies) const {
     bool all_admissible = std::all_of(bodies.begin(), bodies.end(), [this](const Body& body) {
         return !refuse(application_, *body);
     });
-    if (bodies.size() > 1 && all_admissible && handlers_.contains(to))
-        if (auto verified = directory.verifier().verify({from, to, consensus::Bodies{bodies}}))
+    if (bodies.size() > 1 && all_admissible && scope.here->contains(to))
+        if (auto verified =
+                scope.directory->verifier().verify({from, to, consensus::Bodies{bodies}}))
             return {std::move(*verified)};
     Outcomes outcomes;
     outcomes.reserve(bodies.size());
-    for (const Body& body : bodies) outcomes.push_back(check(directory, {from, to, body}));
+    for (const Body& body : bodies) outcomes.push_back(check(scope, {from, to, body}));
     return outcomes;
 }
 
-Exchange::Outcome Exchange::check(const Directory& directory, Message message) const {
-    if (!handlers_.contains(message.to))
+// A host may have taken on a seat later than others know, or earlier.
+bool Exchange::Scope::is_for_us(const Endpoint& to, const Payload& payload) const {
+    if (here->contains(to)) return true;
+    return to.role == Endpoint::Role::replica && for_all_replicas(payload) &&
+           std::any_of(here->begin(), here->end(),
+                       [](const Endpoint& e) { return e.role == Endpoint::Role::replica; });
+}
+
+Exchange::Outcome Exchange::check(const Scope& scope, Message message) const {
+    if (!scope.is_for_us(message.to, message.payload))
         return Dropped{Drop::misdirected, "to " + consensus::to_string(message.to)};
     const Body* body = std::get_if<Body>(&message.payload);
     Body request = body != nullptr ? *body : nullptr;
     Endpoint here = message.to;
     Endpoint from = message.from;
     bool of_client = from.role == Endpoint::Role::client;
-    auto verified = directory.verifier().verify(std::move(message));
+    auto verified = scope.directory->verifier().verify(std::move(message));
     if (!verified) {
         if (of_client && request)
             return Refused{here, from, refusal(request->id, verified.error())};
@@ -262,8 +284,12 @@ void Exchange::conclude(VerifyPool::Lane lane, const Outcome& outcome) {
 
 void Exchange::hand_over(const Verified& verified) {
     const Endpoint& to = verified.message().to;
-    if (to.role != Endpoint::Role::replica || !for_all_replicas(verified.payload()))
-        return handlers_.at(to)(verified);
+    if (to.role != Endpoint::Role::replica || !for_all_replicas(verified.payload())) {
+        // Gone since a worker saw it: as if it had come later.
+        if (auto handler = handlers_.find(to); handler != handlers_.end())
+            handler->second(verified);
+        return;
+    }
     for (const auto& [endpoint, handler] : handlers_)
         if (endpoint.role == Endpoint::Role::replica) handler(verified);
 }
@@ -287,9 +313,9 @@ bool Exchange::submit(const Endpoint& to, Body request, Submission then) {
     Message message{Endpoint::of_client(request->id.client), to, std::move(request)};
     bool room =
         pool_.submit(lane_of_requests, bytes,
-                     [this, directory = directory_, message = std::move(message),
-                      then = std::move(then), since = begin()]() -> std::function<void()> {
-                         auto outcome = std::make_shared<Outcome>(check(*directory, message));
+                     [this, scope = scope(), message = std::move(message), then = std::move(then),
+                      since = begin()]() -> std::function<void()> {
+                         auto outcome = std::make_shared<Outcome>(check(scope, message));
                          return [this, outcome, then, since] {
                              end(Stage::receive, since);
                              if (const auto* refused = std::get_if<Refused>(outcome.get())) {
@@ -429,12 +455,12 @@ void Exchange::send_signed(const Endpoint& from, const Endpoint& to,
 }
 
 void Exchange::deliver_here(const Endpoint& from, const Endpoint& to, const Payload& payload) {
-    pool_.submit(0, 0,
-                 [this, directory = directory_,
-                  message = Message{from, to, payload}]() -> std::function<void()> {
-                     auto outcome = std::make_shared<Outcome>(check(*directory, message));
-                     return [this, outcome] { conclude(0, *outcome); };
-                 });
+    pool_.submit(
+        0, 0,
+        [this, scope = scope(), message = Message{from, to, payload}]() -> std::function<void()> {
+            auto outcome = std::make_shared<Outcome>(check(scope, message));
+            return [this, outcome] { conclude(0, *outcome); };
+        });
 }
 
 const Bytes* Exchange::key_of(const Endpoint& endpoint) const {

@@ -54,8 +54,10 @@ public:
              Misbehaviour misbehaviour, std::function<bool()> overloaded, Options options);
     ~Exchange();
 
-    /// What is addressed to `endpoint` goes to `handler` from now on. Before start().
+    /// What is addressed to `endpoint` goes to `handler` from now on. Not from within a handler.
     void attach(const consensus::Endpoint& endpoint, Handler handler);
+    /// Nothing goes to it any more. Likewise.
+    void detach(const consensus::Endpoint& endpoint);
     /// Listens, and dials every host that takes part but `self`.
     Result<void> start(const std::string& listen, HostId self);
     void stop();
@@ -124,18 +126,30 @@ private:
     using Outcome = std::variant<consensus::Verified, Dropped, Refused>;
     using Outcomes = std::vector<Outcome>;
 
+    /// What a worker judges by. Never changes: what comes later has another one.
+    struct Scope {
+        std::shared_ptr<const Directory> directory;
+        std::shared_ptr<const std::set<consensus::Endpoint>> here;  ///< endpoints of this process
+
+        /// Something takes what is addressed to `to`.
+        [[nodiscard]] bool is_for_us(const consensus::Endpoint& to,
+                                     const consensus::Payload& payload) const;
+    };
+
     void on_frame(ByteView key, Bytes frame);
+    [[nodiscard]] Scope scope() const { return {directory_, here_}; }
+    void follow_handlers();
     [[nodiscard]] TimePoint begin() const { return stages_ ? clock_.mono() : TimePoint(); }
     void end(Stage stage, TimePoint since) {
         if (stages_) stages_->add(stage, clock_.mono() - since);
     }
     Result<void> dial(HostId host);
     void follow_links();
-    Duration check_frame(const Directory& directory, const Peer& peer, ByteView frame,
+    Duration check_frame(const Scope& scope, const Peer& peer, ByteView frame,
                          Outcomes& outcomes) const;
-    [[nodiscard]] Outcome check(const Directory& directory, consensus::Message message) const;
+    [[nodiscard]] Outcome check(const Scope& scope, consensus::Message message) const;
     void conclude(VerifyPool::Lane lane, const Outcome& outcome);
-    Outcomes check_requests(const Directory& directory, const consensus::Endpoint& from,
+    Outcomes check_requests(const Scope& scope, const consensus::Endpoint& from,
                             const consensus::Endpoint& to,
                             const std::vector<consensus::Body>& bodies) const;
     void gather(const consensus::Endpoint& from, const consensus::Endpoint& to,
@@ -166,6 +180,7 @@ private:
     net::Links links_;
     boost::asio::steady_timer overload_timer_;
     std::map<consensus::Endpoint, Handler> handlers_;
+    std::shared_ptr<const std::set<consensus::Endpoint>> here_;  ///< their names; workers have it
     std::vector<Lane> lanes_;  ///< lane 0 is this process, lane 1 are the clients without a link
     std::map<Bytes, VerifyPool::Lane> lane_by_key_;
     std::set<VerifyPool::Lane> congested_;  ///< paused for their own backlog

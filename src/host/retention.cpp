@@ -44,7 +44,7 @@ void Retention::expect(const Endpoint& owner, Counter kept_from, Slot newest, Co
 }
 
 void Retention::expect_cert(View newest, Bytes key) {
-    newest_cert_ = {newest, std::move(key)};
+    if (!newest_cert_ || newest_cert_->first < newest) newest_cert_ = {newest, std::move(key)};
 }
 
 // --- what is written

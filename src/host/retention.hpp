@@ -24,6 +24,8 @@ public:
     void expect(const consensus::Endpoint& owner, Counter kept_from, Slot newest,
                 Counter newest_view = {});
     void expect_cert(View newest, Bytes key);
+    /// It writes no more, and nothing is kept for it.
+    void forget(const consensus::Endpoint& owner) { owners_.erase(owner); }
 
     /// On the writing thread: `record` of `owner` goes into `batch` under `key`.
     void note(const consensus::Endpoint& owner, ByteView key, const consensus::LogRecord& record,

@@ -151,8 +151,9 @@ private:
         if (Result<void> done = make_http(host, home); !done) return done;
         if (Result<void> done = copy_password(host, home); !done) return done;
 
-        const std::size_t counters =
-            replicas_on(host.name) + (host.roles.contains(Role::primary) ? 1 : 0);
+        const std::size_t counters = replicas_on(host.name) +
+                                     (host.roles.contains(Role::primary) ? 1 : 0) +
+                                     host.spare_counters;
         if (counters > 0) {
             Result<HostTpm> tpm =
                 make_counters(host, counters, cluster_.id, force_, staging_, home);
@@ -252,7 +253,8 @@ private:
         return key.save(*file);
     }
 
-    /// A host's counters go to its ordering identity first, then to its groups by id.
+    /// A host's counters go to its ordering identity first, then to its groups by id; the others
+    /// are spare.
     ClusterIdentity next_identity(const std::string& host) {
         return {host, tpms_.at(host).identities.at(used_[host]++)};
     }
@@ -269,6 +271,10 @@ private:
             made.partitions = group.partitions;
             for (const std::string& host : group.hosts) made.members.push_back(next_identity(host));
         }
+        for (std::size_t h = 0; h < topology_.hosts.size(); ++h)
+            for (std::uint32_t n = 0; n < topology_.hosts[h].spare_counters; ++n)
+                cluster_.hosts[h].spare_counters.push_back(
+                    next_identity(topology_.hosts[h].name).usig);
     }
 
     Result<void> write_files() {

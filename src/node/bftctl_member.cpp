@@ -1,16 +1,12 @@
 // bftctl member: who takes part, and how a host that is lost makes room for another.
 #include "node/bftctl_member.hpp"
 
-#include "consensus/reign.hpp"
-#include "node/bftctl_change.hpp"
-#include "node/cluster_file.hpp"
-#include "node/join_file.hpp"
+#include "node/bftctl_hosts.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 
 namespace bft::node {
@@ -19,8 +15,7 @@ namespace {
 namespace json = boost::json;
 using consensus::Endpoint;
 
-struct Options : ChangeOptions {
-    std::string cluster;
+struct Options : HostsOptions {
     std::string old;
     std::string by;
 
@@ -29,67 +24,9 @@ struct Options : ChangeOptions {
 
 constexpr Duration caught_up_patience = 5s;
 
-/// What the cluster began with, and what it has in force.
-struct Cluster : Running {
-    ClusterFile file;
-
-    [[nodiscard]] std::map<HostId, consensus::JoinedHost> hosts() const {
-        std::map<HostId, consensus::JoinedHost> all = now.hosts;
-        for (std::uint32_t h = 0; h < file.hosts.size(); ++h)
-            all[HostId(h)] = {file.hosts[h].name, file.hosts[h].address, file.hosts[h].key};
-        return all;
-    }
-    [[nodiscard]] std::string name_of(HostId host) const {
-        auto all = hosts();
-        auto found = all.find(host);
-        return found == all.end() ? "host " + std::to_string(host.value) : found->second.name;
-    }
-    [[nodiscard]] std::optional<HostId> host(const std::string& name) const {
-        for (const auto& [id, host] : hosts())
-            if (host.name == name) return id;
-        return std::nullopt;
-    }
-};
-
-Result<Cluster> look_at(const Options& options) {
-    auto file = load_cluster_file(options.cluster);
-    std::string wrong;
-    for (const Diagnostic& each : file.errors)
-        wrong += (wrong.empty() ? "" : "\n") + to_string(each);
-    if (!file.value) return error(Errc::malformed, wrong);
-    // Of the clients an admin needs to know nothing.
-    consensus::Membership membership = file.value->membership();
-    membership.clients.clear();
-    auto running = look(options, std::move(membership));
-    if (!running) return running.error();
-    return Cluster{std::move(*running), std::move(*file.value)};
-}
-
-/// The active seats of a host.
-std::vector<Endpoint> seats_of(const consensus::Configuration& config, HostId host) {
-    std::vector<Endpoint> seats;
-    for (const consensus::Group& group : config.groups)
-        for (std::uint32_t p = 0; p < group.members.size(); ++p)
-            if (group.members[p].host == host && group.active(Position(p)))
-                seats.push_back(Endpoint::replica(group.id, Position(p)));
-    return seats;
-}
-
-std::optional<VoterId> voter_of(const consensus::Configuration& config, HostId host) {
-    for (std::uint32_t d = 0; d < config.voters.size(); ++d)
-        if (config.voters[d] == host) return VoterId(d);
-    return std::nullopt;
-}
-
-std::optional<PrimaryId> primary_of(const consensus::Configuration& config, HostId host) {
-    for (PrimaryId each : consensus::reign_of(config))
-        if (config.primaries[each.value].host == host) return each;
-    return std::nullopt;
-}
-
 // --- list
 
-json::object describe(const Cluster& cluster, HostId id, const consensus::JoinedHost& host) {
+json::object describe(const RunningCluster& cluster, HostId id, const consensus::JoinedHost& host) {
     json::array seats;
     for (const Endpoint& seat : seats_of(cluster.now, id))
         seats.emplace_back(json::object{{"group", seat.group.value}, {"position", seat.index}});
@@ -107,7 +44,7 @@ json::object describe(const Cluster& cluster, HostId id, const consensus::Joined
     return document;
 }
 
-std::string roles_text(const Cluster& cluster, HostId id) {
+std::string roles_text(const RunningCluster& cluster, HostId id) {
     std::string text;
     const auto add = [&text](const std::string& what) {
         text += (text.empty() ? "" : ", ") + what;
@@ -147,28 +84,7 @@ Error refused(std::string why) {
     return error(Errc::refused, std::move(why));
 }
 
-HostId next_host(const Cluster& cluster) {
-    std::uint32_t next = 0;
-    for (const auto& [id, host] : cluster.hosts()) next = std::max(next, id.value + 1);
-    return HostId(next);
-}
-
-Bytes key_of(const JoinFile::Counter& counter) {
-    const std::string identity = usig::encode(counter.usig);
-    return Bytes(identity.begin(), identity.end());
-}
-
-Result<void> check_newcomer(const Cluster& cluster, const JoinFile& join) {
-    if (join.cluster != cluster.config.cluster)
-        return refused(join.name + " was prepared for another cluster");
-    for (const auto& [id, host] : cluster.hosts())
-        if (host.name == join.name || host.key == join.key)
-            return refused(join.name + " has the name or the key of " + host.name +
-                           ", which is or was a member: a new host needs new ones");
-    return {};
-}
-
-Result<consensus::ConfigChange> change_of(const Cluster& cluster, HostId old,
+Result<consensus::ConfigChange> change_of(const RunningCluster& cluster, HostId old,
                                           const JoinFile& join) {
     if (auto good = check_newcomer(cluster, join); !good) return good.error();
     const std::string name = cluster.name_of(old);
@@ -187,15 +103,16 @@ Result<consensus::ConfigChange> change_of(const Cluster& cluster, HostId old,
     if (voter && !join.database)
         return refused(name + " has a database, and " + join.name + " was prepared without one");
     consensus::ConfigChange change;
-    const HostId host = next_host(cluster);
+    const HostId host = cluster.next_host();
     change.hosts.push_back({host, {join.name, join.address, join.key}});
     for (std::size_t s = 0; s < seats.size(); ++s)
         change.replacements.push_back({seats[s].group,
                                        Position(seats[s].index),
                                        {host, join.counters[s].id},
-                                       key_of(join.counters[s])});
+                                       key_of(join.counters[s].usig)});
     if (primary)
-        change.primaries.push_back({*primary, {host, join.ordering->id}, key_of(*join.ordering)});
+        change.primaries.push_back(
+            {*primary, {host, join.ordering->id}, key_of(join.ordering->usig)});
     if (voter) change.voters.push_back({*voter, host});
     change.held = consensus::held_by(cluster.now, change);
     return change;
@@ -203,7 +120,7 @@ Result<consensus::ConfigChange> change_of(const Cluster& cluster, HostId old,
 
 // CF1, as far as the order cannot see to it: until it has caught up the new member counts as
 // faulty, and no more than f of a group may be.
-Result<void> check_others(const Cluster& cluster, const consensus::ConfigChange& change) {
+Result<void> check_others(const RunningCluster& cluster, const consensus::ConfigChange& change) {
     std::vector<Endpoint> others;
     for (const consensus::ReplaceReplica& each : change.replacements) {
         const consensus::Group& group = *cluster.now.group(each.group);
@@ -232,11 +149,11 @@ Result<void> check_others(const Cluster& cluster, const consensus::ConfigChange&
 }
 
 // In nobody's place: one more database.
-Result<consensus::ConfigChange> change_of(const Cluster& cluster, const JoinFile& join) {
+Result<consensus::ConfigChange> change_of(const RunningCluster& cluster, const JoinFile& join) {
     if (auto good = check_newcomer(cluster, join); !good) return good.error();
     if (!join.database) return refused(join.name + " was prepared without a database");
     consensus::ConfigChange change;
-    const HostId host = next_host(cluster);
+    const HostId host = cluster.next_host();
     change.hosts.push_back({host, {join.name, join.address, join.key}});
     change.voters.push_back({VoterId(static_cast<std::uint32_t>(cluster.now.voters.size())), host});
     change.held = consensus::held_by(cluster.now, change);
@@ -275,29 +192,11 @@ std::vector<std::string> lines_of(const Options& options, const consensus::Confi
 }
 
 // The new host's engines say so themselves, its database only when it has executed the change.
-Result<void> wait_for(const Options& options, Cluster& cluster, HostId host,
-                      const std::string& name, json::object& document) {
-    auto now = cluster.admin->current(options.patience());
-    if (!now) return now.error();
-    std::vector<Endpoint> engines = seats_of(*now, host);
-    if (auto primary = primary_of(*now, host)) engines.push_back(Endpoint::primary(*primary));
-    if (auto voter = voter_of(*now, host)) engines.push_back(Endpoint::voter(*voter));
-    const auto began = std::chrono::steady_clock::now();
-    const bool all = cluster.admin->caught_up(engines, options.patience()).size() == engines.size();
-    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(
-                          std::chrono::steady_clock::now() - began)
-                          .count();
-    document["caught_up"] = all;
-    document["caught_up_milliseconds"] = took;
-    if (!all)
-        return error(Errc::unavailable,
-                     name +
-                         " has not caught up in time, and goes on; `bftctl member replace` "
-                         "refuses another one until it has");
-    if (!options.json())
-        std::printf("%s has caught up, after %lld ms more\n", name.c_str(),
-                    static_cast<long long>(took));
-    return {};
+std::vector<Endpoint> engines_of(const consensus::Configuration& now, HostId host) {
+    std::vector<Endpoint> engines = seats_of(now, host);
+    if (auto primary = primary_of(now, host)) engines.push_back(Endpoint::primary(*primary));
+    if (auto voter = voter_of(now, host)) engines.push_back(Endpoint::voter(*voter));
+    return engines;
 }
 
 // With OLD, in its place; else as one more.
@@ -316,16 +215,13 @@ int let_join(const Options& options) {
     if (!change) return say_failed(change.error());
     return bring(options, *cluster, *change, lines_of(options, *change), to_json(options, *change),
                  {[&] { return check_others(*cluster, *change); },
-                  [&](json::object& document) {
-                      return wait_for(options, *cluster, change->hosts.front().host, join->name,
+                  [&](json::object& document) -> Result<void> {
+                      auto now = cluster->admin->current(options.patience());
+                      if (!now) return now.error();
+                      return wait_for(options, *cluster,
+                                      engines_of(*now, change->hosts.front().host), join->name,
                                       document);
                   }});
-}
-
-void add_cluster(CLI::App& command, Options& options) {
-    command.add_option("--cluster", options.cluster, "cluster.toml, as init made it")
-        ->required()
-        ->check(CLI::ExistingFile);
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ Result<void> stage(const Options& options, const ClusterFile& cluster, const Wor
     for (const usig::PublicIdentity& identity : tpm.identities) {
         auto token = usig::protocol::new_token();
         if (!token) return token.error();
-        const JoinFile::Counter counter{newcomer_id(identity), identity};
+        const JoinFile::Counter counter{late_id(identity), identity};
         if (join.counters.size() < work.seats)
             join.counters.push_back(counter);
         else

@@ -1,5 +1,4 @@
-// bftctl partition, bftctl group: which group answers for which partition, and how that changes.
-#include "client/hosts.hpp"
+// bftctl partition: which group answers for which partition, and how that changes.
 #include "node/bftctl_change.hpp"
 
 #include <boost/json/array.hpp>
@@ -18,57 +17,7 @@ struct Options : ChangeOptions {
     std::uint32_t to = 0;
 };
 
-/// Of its members now, by position.
-std::vector<std::string> hosts_of(const Running& cluster, const consensus::Group& group) {
-    client::Hosts hosts(cluster.config);
-    (void)hosts.follow(cluster.now);
-    std::vector<std::string> names;
-    for (std::uint32_t p = 0; p < group.members.size(); ++p)
-        if (group.active(Position(p))) names.push_back(hosts.name_of(group.members[p].host));
-    return names;
-}
-
-std::vector<PartitionId> owned(const consensus::Configuration& now, GroupId group) {
-    std::vector<PartitionId> partitions;
-    for (const auto& [partition, owner] : now.owners)
-        if (owner == group) partitions.push_back(partition);
-    return partitions;
-}
-
 // --- list
-
-int list_groups(const Options& options) {
-    auto cluster = look(options);
-    if (!cluster) return say_failed(cluster.error());
-    json::array all;
-    if (!options.json())
-        std::printf("configuration %llu\n%-8s %-32s %s\n",
-                    static_cast<unsigned long long>(cluster->now.version.value), "GROUP", "HOSTS",
-                    "PARTITIONS");
-    for (const consensus::Group& group : cluster->now.groups) {
-        std::string text, names;
-        json::array partitions, hosts;
-        for (PartitionId p : owned(cluster->now, group.id)) {
-            text += (text.empty() ? "" : " ") + std::to_string(p.value);
-            partitions.emplace_back(p.value);
-        }
-        for (const std::string& host : hosts_of(*cluster, group)) {
-            names += (names.empty() ? "" : " ") + host;
-            hosts.emplace_back(host);
-        }
-        if (!options.json())
-            std::printf("%-8u %-32s %s\n", group.id.value, names.c_str(),
-                        text.empty() ? "- (spare)" : text.c_str());
-        all.emplace_back(json::object{{"id", group.id.value},
-                                      {"hosts", std::move(hosts)},
-                                      {"partitions", std::move(partitions)}});
-    }
-    if (options.json())
-        std::printf("%s\n", json::serialize(json::object{{"version", cluster->now.version.value},
-                                                         {"groups", std::move(all)}})
-                                .c_str());
-    return exit_done;
-}
 
 int list_partitions(const Options& options) {
     auto cluster = look(options);
@@ -136,22 +85,6 @@ Command add_partition(CLI::App& app) {
         "  bftctl partition move 3 4 --to 2 --client cluster/clients/admin --key "
         "cluster/admins/admin.key");
     return [options, list] { return list->parsed() ? list_partitions(*options) : move(*options); };
-}
-
-Command add_group(CLI::App& app) {
-    CLI::App* command = app.add_subcommand("group", "The groups of replicas");
-    command->require_subcommand(1);
-    command->footer(
-        "Exit status: 0 done; 1 it did not work; 2 wrong command line or file; 4 no f+1 replicas "
-        "said\n"
-        "in time what is in force.\n"
-        "Example:\n"
-        "  bftctl group list --client cluster/clients/admin");
-    auto options = std::make_shared<Options>();
-    CLI::App* list =
-        command->add_subcommand("list", "Each group, its hosts, and the partitions that it owns");
-    add_looking(*list, *options);
-    return [options] { return list_groups(*options); };
 }
 
 }  // namespace bft::node

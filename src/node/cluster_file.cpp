@@ -50,6 +50,15 @@ Digest ClusterFile::digest() const {
         count(group.partitions);
         for (const PartitionId partition : group.partitions) d.u32(partition.value);
     }
+    if (std::any_of(hosts.begin(), hosts.end(),
+                    [](const ClusterHost& host) { return !host.spare_counters.empty(); })) {
+        d.text("spare counters");
+        for (const ClusterHost& host : hosts) {
+            count(host.spare_counters);
+            for (const usig::PublicIdentity& spare : host.spare_counters)
+                d.text(usig::encode(spare));
+        }
+    }
     count(voters);
     for (const std::string& voter : voters) d.text(voter);
     count(clients);
@@ -119,6 +128,8 @@ std::set<Role> ClusterFile::roles_of(std::string_view host_name) const {
     for (const ClusterGroup& group : groups)
         if (std::any_of(group.members.begin(), group.members.end(), is_here))
             roles.insert(Role::replica);
+    if (auto id = host_id(host_name); id && !host(*id).spare_counters.empty())
+        roles.insert(Role::replica);
     if (!roles.empty()) roles.insert(Role::usig);
     if (std::find(voters.begin(), voters.end(), host_name) != voters.end())
         roles.insert(Role::voter);
@@ -128,6 +139,7 @@ std::set<Role> ClusterFile::roles_of(std::string_view host_name) const {
 std::string render(const ClusterFile& cluster) {
     std::ostringstream out;
     const auto number = [](const PartitionId p) { return std::to_string(p.value); };
+    const auto encoded = [](const usig::PublicIdentity& u) { return quoted(usig::encode(u)); };
     out << "# Who takes part in this cluster; made by `bftctl init`, the same on every host. A "
            "change\n"
            "# makes another cluster of it, except for addresses and folders. Digest:\n"
@@ -160,7 +172,10 @@ std::string render(const ClusterFile& cluster) {
             << "address = " << quoted(host.address) << "\n"
             << "key = " << quoted(hex(host.key)) << "\n"
             << (host.web_key.empty() ? "" : "web_key = " + node::quoted(hex(host.web_key)) + "\n")
-            << (host.http.empty() ? "" : "http = " + node::quoted(host.http) + "\n");
+            << (host.http.empty() ? "" : "http = " + node::quoted(host.http) + "\n")
+            << (host.spare_counters.empty()
+                    ? ""
+                    : "spare_counters = " + list(host.spare_counters, encoded) + "\n");
     for (const ClusterIdentity& primary : cluster.primaries) {
         out << "\n[[primary]]\n";
         render_identity(out, primary);

@@ -26,6 +26,8 @@ struct ClusterHost {
     /// none.
     Bytes web_key;
     std::string http;  ///< base URL of its HTTP front; empty: none. Not part of the digest
+    /// Counters for seats in groups that the order adds.
+    std::vector<usig::PublicIdentity> spare_counters{};
 };
 
 /// One counter of one host's TPM.

@@ -119,6 +119,10 @@ private:
         table.hex_bytes("web_key", crypto::web_public_key_bytes, host.web_key);
         check_curve(table, "web_key", host.web_key);
         read_http_url(table, "http", host.http);
+        std::vector<std::string> spares;
+        table.texts("spare_counters", spares);
+        for (const std::string& text : spares)
+            read_usig(table, "spare_counters", text, host.spare_counters.emplace_back());
         table.finish();
         once(table, "name", host_names_, host.name, "host name");
         once(table, "address", addresses_, host.address, "address");
@@ -146,16 +150,19 @@ private:
             table.error("host", "host '" + identity.host + "' is a " + what +
                                     " twice; each place needs a host of its own");
         std::string text;
-        if (table.text("usig", text, Need::required)) {
-            Result<usig::PublicIdentity> usig = usig::decode_public_identity(text);
-            if (!usig)
-                table.error("usig", "this is no USIG identity: " + usig.error().what);
-            else
-                identity.usig = *usig;
-            once(table, "usig", usigs_, text, "USIG identity");
-        }
+        if (table.text("usig", text, Need::required)) read_usig(table, "usig", text, identity.usig);
         table.finish();
         return identity;
+    }
+
+    void read_usig(TableReader& table, std::string_view key, const std::string& text,
+                   usig::PublicIdentity& into) {
+        Result<usig::PublicIdentity> usig = usig::decode_public_identity(text);
+        if (!usig)
+            table.error(key, "this is no USIG identity: " + usig.error().what);
+        else
+            into = *usig;
+        once(table, key, usigs_, text, "USIG identity");
     }
 
     void read_group(TableReader& table) {

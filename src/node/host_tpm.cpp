@@ -1,6 +1,7 @@
 #include "node/host_tpm.hpp"
 
 #include "base/sha256.hpp"
+#include "node/join_file.hpp"
 #include "usig/connection.hpp"
 #include "usig/protocol.hpp"
 #include "usig/software_usig.hpp"
@@ -75,6 +76,11 @@ Result<void> write_tokens(const ClusterFile& cluster, const std::string& host, S
     for (const consensus::Group& group : membership.groups)
         for (const consensus::Member& member : group.members)
             if (Result<void> done = add(member); !done) return done;
+    for (const usig::PublicIdentity& spare : cluster.host(*self).spare_counters) {
+        Result<usig::protocol::Token> token = usig::protocol::new_token();
+        if (!token) return token.error();
+        tokens.emplace(late_id(spare), *token);
+    }
     if (tokens.empty()) return {};
     const Result<std::filesystem::path> file = staging.place(home / "usig.tokens");
     if (!file) return file.error();

@@ -35,12 +35,12 @@ Result<JoinFile::Counter> read_counter(const json::value& value) {
     if (!value.is_string()) return malformed("a counter that is no text");
     auto identity = usig::decode_public_identity(std::string(value.get_string()));
     if (!identity) return identity.error();
-    return JoinFile::Counter{newcomer_id(*identity), std::move(*identity)};
+    return JoinFile::Counter{late_id(*identity), std::move(*identity)};
 }
 
 }  // namespace
 
-UsigId newcomer_id(const usig::PublicIdentity& identity) {
+UsigId late_id(const usig::PublicIdentity& identity) {
     const Digest epoch = identity.epoch();
     std::uint32_t id = 0;
     for (std::size_t i = 0; i < 4; ++i) id = id << 8 | epoch.bytes[i];

@@ -43,8 +43,8 @@ std::filesystem::path join_file_of(const NodeConfig& config);
 /// What a host can do that the cluster file does not know; what it does, the members say.
 std::set<Role> roles_of_newcomer(const NodeConfig& config);
 
-/// Follows from the counter, so that it is known before the order has heard of it; above all ids
-/// that cluster files give.
-UsigId newcomer_id(const usig::PublicIdentity& identity);
+/// Of a counter that the cluster file gives no place: follows from the counter, so that it is known
+/// before the order has heard of it; above all ids that cluster files give.
+UsigId late_id(const usig::PublicIdentity& identity);
 
 }  // namespace bft::node

@@ -16,12 +16,12 @@
 #include "node/metric_families.hpp"
 #include "node/newcomer.hpp"
 #include "node/readiness.hpp"
+#include "node/seats.hpp"
 #include "node/service_manager.hpp"
 #include "node/status_document.hpp"
 #include "node/status_report.hpp"
 #include "node/status_server.hpp"
 #include "roles/database_voter.hpp"
-#include "roles/group_replica.hpp"
 #include "roles/http_front.hpp"
 #include "roles/primary.hpp"
 #include "roles/usig_service.hpp"
@@ -64,6 +64,8 @@ std::map<UsigId, usig::PublicIdentity> own_identities(const ClusterFile& cluster
     for (const consensus::Member& primary : membership.primaries) take(primary);
     for (const consensus::Group& group : membership.groups)
         for (const consensus::Member& member : group.members) take(member);
+    for (const usig::PublicIdentity& spare : cluster.host(self).spare_counters)
+        own.emplace(late_id(spare), spare);
     return own;
 }
 
@@ -100,7 +102,8 @@ private:
     Result<void> start();
 
     Result<void> open_primary(PrimaryId id);
-    Result<void> open_replica(GroupId group, Position position);
+    [[nodiscard]] std::vector<consensus::BarrierCertPtr> proven() const;
+    Result<host::DurableLog*> log_of_replicas();
     Result<host::DurableLog*> open_log(const char* name);
     Result<void> begin_log(host::DurableLog& log, const Endpoint& owner);
     Result<void> open_newcomer();
@@ -153,8 +156,9 @@ private:
     std::unique_ptr<MeasuredCounters> counters_;
     std::vector<std::unique_ptr<storage::Store>> stores_;
     std::vector<std::unique_ptr<host::DurableLog>> logs_;
+    host::DurableLog* replicas_log_ = nullptr;  ///< of logs_
     std::unique_ptr<roles::PrimaryRole> primary_;
-    std::vector<std::unique_ptr<roles::GroupReplicaRole>> replicas_;
+    std::unique_ptr<Seats> seats_;  ///< once counters are at hand
     std::unique_ptr<roles::DatabaseVoterRole> voter_;
     std::unique_ptr<roles::HttpFront> http_;
     Readiness readiness_;
@@ -348,6 +352,7 @@ Result<void> Node::open_exchange() {
 
 // Called by the engines, whichever hears of it first.
 void Node::configured(const consensus::Configuration& newest) {
+    if (seats_) seats_->follow();
     if (!members_.follow(newest)) return;
     auto directory = members_.directory(*signatures_);
     log::info("configuration_followed version={}", newest.version.value);
@@ -382,13 +387,20 @@ Result<void> Node::open_engines() {
         for (std::uint32_t p = 0; p < membership_.primaries.size(); ++p)
             if (membership_.primaries[p].host == self_)
                 if (auto done = open_primary(PrimaryId(p)); !done) return done;
-    if (has(Role::replica))
-        // A copy: the first one may learn of a later configuration.
-        for (const consensus::Group& group : std::vector(membership_.groups))
-            for (std::uint32_t j = 0; j < group.members.size(); ++j)
-                if (group.members[j].host == self_)
-                    if (auto done = open_replica(group.id, Position(j)); !done) return done;
-    return {};
+    if (!has(Role::replica) || stopping_) return {};
+    seats_ = std::make_unique<Seats>(
+        Seats::Sources{loop_, *environment_, self_, config_.replica, *counters_,
+                       [this] { return log_of_replicas(); }, [this] { return proven(); },
+                       [this] { return stopping_; }});
+    return seats_->open();
+}
+
+// What a newcomer has learnt, or what this host's primary follows.
+std::vector<consensus::BarrierCertPtr> Node::proven() const {
+    std::vector<consensus::BarrierCertPtr> known, followed;
+    if (newcomer_) known = newcomer_->barriers();
+    if (primary_) followed = primary_->configs().barriers();
+    return known.size() < followed.size() ? followed : known;
 }
 
 Result<void> Node::open_primary(PrimaryId id) {
@@ -404,18 +416,11 @@ Result<void> Node::open_primary(PrimaryId id) {
     return {};
 }
 
-Result<void> Node::open_replica(GroupId group, Position position) {
-    auto log =
-        replicas_.empty() ? open_log("replica") : Result<host::DurableLog*>(logs_.back().get());
-    if (!log) return log.error();
-    if (auto done = begin_log(**log, Endpoint::replica(group, position)); !done) return done;
-    auto last = standing(membership_.group(group)->members[position.value].usig);
-    if (!last || stopping_) return last ? Result<void>() : last.error();
-    auto role = roles::GroupReplicaRole::create(*environment_, group, position, config_.replica,
-                                                *counters_, **log, *last);
-    if (!role) return role.error();
-    replicas_.push_back(std::move(*role));
-    return {};
+Result<host::DurableLog*> Node::log_of_replicas() {
+    if (replicas_log_ != nullptr) return replicas_log_;
+    auto log = open_log("replica");
+    if (log) replicas_log_ = *log;
+    return log;
 }
 
 // A role's log has a folder of its own, so that the roles of a host may share a process or not.
@@ -429,7 +434,7 @@ Result<host::DurableLog*> Node::open_log(const char* name) {
     return logs_.back().get();
 }
 
-// A new member's log begins with the configurations up to its own; later ones come to it in order.
+// A new primary's log begins with the configurations up to its own; later ones come to it in order.
 Result<void> Node::begin_log(host::DurableLog& log, const Endpoint& owner) {
     if (!newcomer_) return {};
     std::vector<consensus::BarrierCertPtr> there;
@@ -584,10 +589,7 @@ Result<void> Node::open_http() {
     };
     sources.metrics = [this] { return metrics::to_text(metric_families(status())); };
     sources.owner = [this](PartitionId partition) {
-        const consensus::Configuration* newest = nullptr;
-        for (const auto& replica : replicas_)
-            if (newest == nullptr || newest->version < replica->config().version)
-                newest = &replica->config();
+        const consensus::Configuration* newest = seats_->newest();
         return newest != nullptr ? newest->owner(partition) : std::nullopt;
     };
     auto front = roles::HttpFront::create(*environment_, *application_, *key_, std::move(web_key),
@@ -622,7 +624,7 @@ Result<void> Node::start() {
             config_.listen.empty() ? members_.hosts().at(self_).address : config_.listen;
         if (auto done = exchange_->start(listen, self_); !done) return done;
         if (primary_) primary_->start();
-        for (auto& replica : replicas_) replica->start();
+        if (seats_) seats_->start();
         if (voter_) {
             voter_->start();
             watch_database();
@@ -654,7 +656,8 @@ json::object Node::status() const {
     StatusSource source{
         config_,           cluster_, options_,       membership_, self_,        exchange_.get(),
         signatures_.get(), &events_, primary_.get(), {},          voter_.get(), {}};
-    for (const auto& replica : replicas_) source.replicas.push_back(replica.get());
+    if (seats_)
+        for (const auto& replica : seats_->replicas()) source.replicas.push_back(replica.get());
     for (const auto& log : logs_) source.logs.push_back(log.get());
     source.started = started_;
     source.stages = &stages_;
@@ -680,8 +683,9 @@ void Node::fatal(const Error& failure) {
 
 bool Node::overloaded() const {
     if (primary_ && primary_->congested()) return true;
-    for (const auto& replica : replicas_)
-        if (replica->congested()) return true;
+    if (seats_)
+        for (const auto& replica : seats_->replicas())
+            if (replica->congested()) return true;
     return voter_ && voter_->congested();
 }
 

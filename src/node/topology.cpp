@@ -147,6 +147,10 @@ private:
         host.provision_tcti = host.tcti;
         read_tcti(table, "provision_tcti", host.provision_tcti, Need::optional);
         table.millis("tpm_delay_ms", host.tpm_delay, 0, 60'000);
+        table.number("spare_counters", host.spare_counters, 0, 64);
+        if (host.spare_counters > 0 && !host.roles.contains(Role::replica))
+            table.error("spare_counters", "they are for seats in groups: host '" + host.name +
+                                              "' has no role 'replica'");
     }
 
     /// Two hosts may both say device:/dev/tpmrm0 when each is provisioned through a path of its

@@ -28,6 +28,7 @@ struct TopologyHost {
     std::string http;  ///< base URL of its HTTP front; empty: none
     std::optional<DatabaseConfig> database;
     Duration tpm_delay{};
+    std::uint32_t spare_counters = 0;  ///< for groups that the order adds
 };
 
 struct TopologyClient {

@@ -40,6 +40,11 @@ GroupReplicaRole::GroupReplicaRole(Environment& environment, GroupId group, Posi
                                 [this](const consensus::Verified& message) { receive(message); });
 }
 
+GroupReplicaRole::~GroupReplicaRole() {
+    environment_.exchange.detach(host_.self());
+    log_.forget(host_.self());
+}
+
 void GroupReplicaRole::receive(const consensus::Verified& message) {
     if (fetches_.serve(host_.self(), message)) return;
     // What an admin hears when this host has caught up is not said while its database has not.

@@ -19,14 +19,19 @@ public:
         Environment& environment, GroupId group, Position position,
         consensus::minbft::ReplicaOptions options, usig::Certifier& certifier,
         host::DurableLog& log, const usig::Standing& standing);
+    /// Nothing is kept in the log for it any more.
+    ~GroupReplicaRole() override;
 
     void start() override;
     [[nodiscard]] bool congested() const override;
     [[nodiscard]] boost::json::object report() const override;
     /// The newest configuration that is in force here.
-    [[nodiscard]] const consensus::Configuration& config() const {
-        return engine_.agreement().configs().newest();
+    [[nodiscard]] const consensus::Configuration& config() const { return configs().newest(); }
+    [[nodiscard]] const consensus::ConfigHistory& configs() const {
+        return engine_.agreement().configs();
     }
+    [[nodiscard]] const consensus::Endpoint& self() const { return host_.self(); }
+    [[nodiscard]] Slot delivered() const { return engine_.agreement().report().delivered; }
     [[nodiscard]] bool halted() const { return engine_.agreement().report().halted; }
     void add_disagreements(std::map<HostId, std::uint64_t>& by_host) const override;
 

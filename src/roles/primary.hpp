@@ -23,6 +23,7 @@ public:
     void start() override;
     [[nodiscard]] bool congested() const override;
     [[nodiscard]] boost::json::object report() const override;
+    [[nodiscard]] const consensus::ConfigHistory& configs() const { return engine_.configs(); }
 
 private:
     PrimaryRole(Environment& environment, PrimaryId self, consensus::minbft::PrimaryOptions options,

@@ -229,7 +229,7 @@ void ServiceClient::Link::not_attached(UsigId identity, const Error& problem) {
         if (code || mine != self->session_ || !self->nonce_) return;
         for (const auto& [id, one] : self->identities_) {
             const bool under_way = std::ranges::any_of(
-                self->attaching_, [&](const auto& entry) { return entry.second == id; });
+                self->attaching_, [&it = id](const auto& entry) { return entry.second == it; });
             if (!one.attached && !under_way && one.problem && one.problem->code != Errc::refused)
                 self->attach(id);
         }

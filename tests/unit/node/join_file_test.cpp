@@ -16,7 +16,7 @@ JoinFile sample() {
     join.key = Bytes(32, 9);
     for (UsigId id : {UsigId(0), UsigId(1)}) {
         const usig::PublicIdentity identity = counters->identity(id);
-        join.counters.push_back({newcomer_id(identity), identity});
+        join.counters.push_back({late_id(identity), identity});
     }
     join.database = true;
     return join;
