@@ -20,6 +20,7 @@
 # Options of init:
 #   --groups N         groups of replicas (2)
 #   --spare-groups N   and groups that own nothing yet, for `bftctl partition move` (0)
+#   --spare-counters N counters of each host with replicas for `bftctl group add` (0)
 #   --partitions N     partitions 1..N, dealt out to the groups in turn; 0 goes to the first (5)
 #   --f N              hosts that may fail: 2f+1 hosts with replicas, voter and database (1)
 #   --primaries N      hosts that can order requests; one leads, f+1 are needed (f+1)
@@ -280,12 +281,13 @@ write_topology() {
         else
             if has_replicas "$host"; then echo 'roles = ["replica"]'; else echo 'roles = ["primary"]'; fi
         fi
+        ! has_replicas "$host" || printf 'spare_counters = %d\n' "$spare_counters"
         number=$((number + 1))
     done
 }
 
 init() { # DIR OPTIONS...
-    local primaries=0 timing=() groups=2 spare_groups=0 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 batch="" tpm_delay_ms=0 scan_slots=4096 replicas host name
+    local primaries=0 timing=() groups=2 spare_groups=0 spare_counters=0 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 batch="" tpm_delay_ms=0 scan_slots=4096 replicas host name
     local snapshot="" snapshot_cluster="" begin=()
     local http=none origins="" more_clients="" web_clients=0 client_keys=""
     software=""
@@ -296,7 +298,7 @@ init() { # DIR OPTIONS...
         [ $# -ge 2 ] || fail "$1 needs a value"
         name=${1#--}
         case "$1" in
-            --groups | --spare-groups | --partitions | --f | --primaries | --pool-mb | --workers | --batch | --tpm-delay-ms | --scan-slots | --web-clients)
+            --groups | --spare-groups | --spare-counters | --partitions | --f | --primaries | --pool-mb | --workers | --batch | --tpm-delay-ms | --scan-slots | --web-clients)
                 [[ $2 =~ ^[0-9]+$ ]] || fail "$1 must be a number, not '$2'"
                 printf -v "${name//-/_}" %s "$2"
                 ;;

@@ -33,6 +33,7 @@ struct Options {
     std::string database_name;
     std::string password_file;
     std::uint32_t workers = 1;
+    std::size_t seats = 0;
     bool software_usig = false;
     bool force = false;
 };
@@ -127,10 +128,10 @@ std::string wrong(const Options& options, const ClusterFile& cluster) {
     if (cluster.host_id(options.name))
         return "the cluster has a host '" + options.name + "': a new one needs a new name";
     if (auto address = net::parse_address(options.address); !address) return address.error().what;
-    if (options.replaces.empty() && options.database_socket.empty())
-        return "without --replaces the host brings one more database: --database-socket says where "
-               "it is";
-    if (!options.replaces.empty() && options.tcti.empty())
+    if (options.replaces.empty() && options.database_socket.empty() && options.seats == 0)
+        return "without --replaces the host brings one more database (--database-socket says where "
+               "it is), or counters for new groups (--counters)";
+    if ((!options.replaces.empty() || options.seats > 0) && options.tcti.empty())
         return "--tcti is missing: it says where the host's TPM is";
     if (options.tcti.starts_with("software:") && !options.software_usig)
         return "tcti = \"" + options.tcti +
@@ -151,7 +152,8 @@ int prepare(const Options& options) {
     const ClusterFile& cluster = *loaded.value;
     if (const std::string what = wrong(options, cluster); !what.empty())
         return failed(what, exit_usage);
-    const Work work = work_of(cluster, options.replaces);
+    Work work = work_of(cluster, options.replaces);
+    work.seats = std::max(work.seats, options.seats);
     if (work.counters() == 0 && !options.replaces.empty())
         return failed(options.replaces + " has no seat in any group, and cannot order requests");
     Options named = options;
@@ -179,12 +181,13 @@ int prepare(const Options& options) {
     const std::string counters = work.counters() == 0 ? std::string()
                                                       : " and " + std::to_string(work.counters()) +
                                                             " counter(s) in " + tpm->tcti;
-    const std::string change =
-        options.replaces.empty() ? "add" : "replace " + options.replaces + " --by";
+    std::string change = "member replace " + options.replaces + " --by";
+    if (options.replaces.empty())
+        change = options.database_socket.empty() ? "group add --join" : "member add";
     std::printf(
         "%s has a key%s\n"
         "start it now (bftnode --config %s): it waits until an admin has run\n"
-        "  bftctl member %s %s ...\n",
+        "  bftctl %s %s ...\n",
         options.name.c_str(), counters.c_str(),
         (fs::path(options.dir) / "node.toml").string().c_str(), change.c_str(),
         (fs::path(options.dir) / (options.name + ".join")).string().c_str());
@@ -210,6 +213,11 @@ Command add_member_prepare(CLI::App& member) {
                         "its TPM, as its daemon opens it; a database alone needs none");
     command->add_option("--provision-tcti", options->provision_tcti,
                         "the same TPM as it is reached now; default: the same");
+    command
+        ->add_option("--counters", options->seats,
+                     "for so many seats of groups; default: as many as the replaced host has in "
+                     "the cluster file")
+        ->check(CLI::Range(1, 64));
     command->add_option("--metrics", options->metrics, "host:port of its Prometheus metrics");
     command->add_option("--database-socket", options->database_socket,
                         "of its own, empty database server");

@@ -128,7 +128,7 @@ std::set<Role> ClusterFile::roles_of(std::string_view host_name) const {
     for (const ClusterGroup& group : groups)
         if (std::any_of(group.members.begin(), group.members.end(), is_here))
             roles.insert(Role::replica);
-    if (auto id = host_id(host_name); id && !host(*id).spare_counters.empty())
+    if (auto known = host_id(host_name); known && !host(*known).spare_counters.empty())
         roles.insert(Role::replica);
     if (!roles.empty()) roles.insert(Role::usig);
     if (std::find(voters.begin(), voters.end(), host_name) != voters.end())
@@ -139,7 +139,9 @@ std::set<Role> ClusterFile::roles_of(std::string_view host_name) const {
 std::string render(const ClusterFile& cluster) {
     std::ostringstream out;
     const auto number = [](const PartitionId p) { return std::to_string(p.value); };
-    const auto encoded = [](const usig::PublicIdentity& u) { return quoted(usig::encode(u)); };
+    const auto encoded = [](const usig::PublicIdentity& u) {
+        return node::quoted(usig::encode(u));
+    };
     out << "# Who takes part in this cluster; made by `bftctl init`, the same on every host. A "
            "change\n"
            "# makes another cluster of it, except for addresses and folders. Digest:\n"

@@ -72,11 +72,17 @@ private:
     std::map<GroupId, double> loads_;
 };
 
+std::vector<GroupId> groups_of(const Configuration& now) {
+    std::vector<GroupId> groups;
+    for (const consensus::Group& group : now.groups)
+        if (!group.removed()) groups.push_back(group.id);
+    return groups;
+}
+
 /// The coordinators' group is at work anyway, then who has most to do, then the spare ones by id.
 std::vector<GroupId> chosen(const ElasticSample& sample, const Plan& plan, std::uint32_t count) {
     const auto coordinators = sample.now.owner(PartitionId(0));
-    std::vector<GroupId> groups;
-    for (const consensus::Group& group : sample.now.groups) groups.push_back(group.id);
+    std::vector<GroupId> groups = groups_of(sample.now);
     std::stable_sort(groups.begin(), groups.end(), [&](GroupId a, GroupId b) {
         if ((a == coordinators) != (b == coordinators)) return a == coordinators;
         return plan.load(a) > plan.load(b);
@@ -173,15 +179,16 @@ std::vector<GroupId> serving(const Configuration& now) {
 }
 
 std::vector<MovePartition> spread(const ElasticSample& sample, std::uint32_t count) {
-    invariant(count >= 1 && count <= sample.now.groups.size(), "so many groups can serve");
+    invariant(count >= 1 && count <= groups_of(sample.now).size(), "so many groups can serve");
     return moves_to(sample.now, planned(sample, count));
 }
 
 ElasticDecision decide(const ElasticPolicy& policy, const ElasticSample& sample,
                        ElasticMemory& memory) {
     const auto now = static_cast<std::uint32_t>(serving(sample.now).size());
-    const auto most = static_cast<std::uint32_t>(std::min(
-        {std::size_t{policy.max_groups}, sample.now.groups.size(), sample.now.owners.size() - 1}));
+    const auto most = static_cast<std::uint32_t>(
+        std::min({std::size_t{policy.max_groups}, groups_of(sample.now).size(),
+                  sample.now.owners.size() - 1}));
     const std::uint32_t least = std::min(policy.min_groups, most);
     ElasticDecision decision{{}, now, said(policy, sample)};
     if (now == 0 || most == 0) return decision;

@@ -656,8 +656,11 @@ json::object Node::status() const {
     StatusSource source{
         config_,           cluster_, options_,       membership_, self_,        exchange_.get(),
         signatures_.get(), &events_, primary_.get(), {},          voter_.get(), {}};
+    // Those of groups that were removed have nothing to catch up with.
     if (seats_)
-        for (const auto& replica : seats_->replicas()) source.replicas.push_back(replica.get());
+        for (const auto& replica : seats_->replicas())
+            if (!membership_.group(replica->self().group)->removed())
+                source.replicas.push_back(replica.get());
     for (const auto& log : logs_) source.logs.push_back(log.get());
     source.started = started_;
     source.stages = &stages_;

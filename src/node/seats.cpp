@@ -68,8 +68,10 @@ std::optional<Seats::Seat> Seats::next_seat() const {
     const auto& groups =
         known.empty() ? sources_.environment.genesis.groups : known.back()->config->groups;
     for (const consensus::Group& group : groups) {
-        for (std::uint32_t j = 0; j < group.members.size(); ++j) {
+        const consensus::Group* now = sources_.environment.membership.group(group.id);
+        for (std::uint32_t j = 0; now != nullptr && j < group.members.size(); ++j) {
             const Seat seat{group.id, Position(j)};
+            if (j >= now->members.size()) break;  // told of in a moment
             if (group.members[j].host == sources_.self && !open_.contains(seat) &&
                 !failed_.contains(seat) && !forgotten(group.id, known))
                 return seat;

@@ -71,7 +71,7 @@ void add_missing_links(std::vector<std::string>& all, const StatusSource& source
         return active;
     };
     for (const consensus::Group& group : members.groups)
-        if (count_active(group) < static_cast<std::ptrdiff_t>(members.quorum()))
+        if (!group.removed() && count_active(group) < static_cast<std::ptrdiff_t>(members.quorum()))
             all.push_back("fewer than f+1 replicas of group " + std::to_string(group.id.value) +
                           " are linked");
     auto voters = std::count_if(members.voters.begin(), members.voters.end(),

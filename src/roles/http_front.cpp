@@ -86,10 +86,6 @@ HttpFront::HttpFront(Environment& environment, const catalog::Application& appli
     if (web_key_)
         web_signer_.emplace(environment.loop, environment.membership.cluster,
                             [this](const Digest& digest) { return web_key_->sign(digest); });
-    for (const consensus::Group& group : environment.membership.groups)
-        for (std::uint32_t j = 0; j < group.members.size(); ++j)
-            if (group.members[j].host == sources_.self && group.active(Position(j)))
-                here_.emplace(group.id, Position(j));
 }
 
 HttpFront::~HttpFront() {
@@ -214,10 +210,17 @@ std::optional<HttpFront::Alg> HttpFront::alg_of(const http::Request& request) co
 
 std::optional<Endpoint> HttpFront::replica_for(PartitionId home) const {
     if (home.value == 0) return std::nullopt;  // configurations come over links
-    auto group = sources_.owner(home);
-    auto found = group ? here_.find(*group) : here_.end();
-    if (found == here_.end()) return std::nullopt;
-    return Endpoint::replica(found->first, found->second);
+    auto owner = sources_.owner(home);
+    const consensus::Group* group = owner ? environment_.membership.group(*owner) : nullptr;
+    auto position = group != nullptr ? position_in(*group) : std::nullopt;
+    if (!position) return std::nullopt;
+    return Endpoint::replica(*owner, *position);
+}
+
+std::optional<Position> HttpFront::position_in(const consensus::Group& group) const {
+    for (std::uint32_t j = 0; j < group.members.size(); ++j)
+        if (group.members[j].host == sources_.self && group.active(Position(j))) return Position(j);
+    return std::nullopt;
 }
 
 std::optional<Response> HttpFront::ask(const Body& body, const std::shared_ptr<Asked>& asked,

@@ -100,6 +100,8 @@ private:
                                       const std::shared_ptr<Asked>& asked, std::size_t entry);
     std::optional<http::Response> hand_in(const consensus::Body& body,
                                           host::Exchange::Submission then);
+    /// This host's replica of a group.
+    [[nodiscard]] std::optional<Position> position_in(const consensus::Group& group) const;
     [[nodiscard]] std::optional<consensus::Endpoint> replica_for(PartitionId home) const;
     void pass_on(const consensus::Endpoint& replica, const consensus::Body& body);
     [[nodiscard]] std::optional<Alg> alg_of(const http::Request& request) const;
@@ -130,7 +132,6 @@ private:
     std::unique_ptr<crypto::WebKey> web_key_;
     host::ReplySigner signer_;
     std::optional<host::ReplySigner> web_signer_;
-    std::map<GroupId, Position> here_;  ///< replicas of this host
     std::unique_ptr<boost::asio::ssl::context> tls_;
     Waiters waiters_;
     /// In order of time; entries outlive their waiters, and then mean nothing.

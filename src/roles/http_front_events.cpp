@@ -118,9 +118,10 @@ std::variant<Response, http::Server::Opened> HttpFront::open_events(const Reques
     return http::Server::Opened{
         [this, id, subscriber](std::shared_ptr<http::Stream> stream) {
             json::array replicas;
-            for (const auto& [group, position] : here_)
-                replicas.emplace_back(
-                    json::object{{"group", group.value}, {"position", position.value}});
+            for (const consensus::Group& group : environment_.membership.groups)
+                if (auto position = position_in(group))
+                    replicas.emplace_back(
+                        json::object{{"group", group.id.value}, {"position", position->value}});
             stream->send(std::make_shared<const std::string>(
                 json::serialize(json::object{{"type", "hello"},
                                              {"cluster", hex(environment_.membership.cluster)},
@@ -137,10 +138,12 @@ std::variant<Response, http::Server::Opened> HttpFront::open_events(const Reques
 void HttpFront::send_events() {
     events_posted_ = false;
     for (auto& [group, all] : std::exchange(committed_, {})) {
-        Position position = here_.at(group);
+        const consensus::Group* members = environment_.membership.group(group);
+        const auto position = members != nullptr ? position_in(*members) : std::nullopt;
+        if (!position) continue;  // it was removed
         for (std::size_t from = 0; from < all.size(); from += event_transactions_max) {
             std::size_t to = std::min(from + event_transactions_max, all.size());
-            send_events(group, position,
+            send_events(group, *position,
                         {std::make_move_iterator(all.begin() + static_cast<std::ptrdiff_t>(from)),
                          std::make_move_iterator(all.begin() + static_cast<std::ptrdiff_t>(to))});
         }

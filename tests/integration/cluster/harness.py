@@ -291,6 +291,9 @@ class Cluster:
         return [BFTCTL, "partition", "move", *partitions, "--to", to, "--client", self.dir / "clients" / "admin",
                 "--key", self.dir / "admins" / "admin.key", *words]
 
+    def group(self, *words):
+        return run(BFTCTL, "group", *words, "--client", self.dir / "clients" / "admin", "--key", self.dir / "admins" / "admin.key")
+
     def move(self, partitions, to, *words):
         return run(*self.move_command(partitions, to, *words))
 
