@@ -50,7 +50,7 @@ ConfigChange AdminNode::some_change() {
     for (const auto& [partition, owner] : now.owners) {
         if (partition.value == 0 || !prng_.chance(change.moves.empty() ? 500 : 250)) continue;
         const Group& to = there[prng_.below(there.size())];
-        if (to.id != owner) change.moves.push_back({partition, to.id});
+        if (to.id != owner && to.id != leaving_) change.moves.push_back({partition, to.id});
     }
     if (replaced_ < cluster_.plan.replacements && prng_.chance(600)) {
         if (prng_.chance(600)) change.moves.clear();
@@ -70,27 +70,59 @@ std::vector<Group> AdminNode::groups() const {
     return there;
 }
 
-// A group comes; one that owns nothing goes; or one gives away what it has, to go next time.
+// One that owns nothing goes, or is given something; one gives away what it has, to go next; or one
+// comes.
 void AdminNode::change_groups(ConfigChange& change) {
     const Configuration& now = history_.newest();
-    if (prng_.chance(500)) return add_group(change);
-    std::vector<Group> there = groups();
-    std::erase_if(there, [&](const Group& group) { return group.id == now.owner(PartitionId(0)); });
-    if (there.empty()) return;
-    const Group& out = there[prng_.below(there.size())];
-    auto theirs = [&](const auto& owned) { return owned.second == out.id; };
-    std::erase_if(change.moves, [&](const MovePartition& move) {
-        return move.to == out.id || now.owner(move.partition) == out.id;
-    });
-    if (std::none_of(now.owners.begin(), now.owners.end(), theirs)) {
-        std::erase_if(change.replacements, [&](const auto& each) { return each.group == out.id; });
-        change.groups_removed = {out.id};
-    } else {
-        for (const auto& owned : now.owners)
-            if (theirs(owned)) change.moves.push_back({owned.first, *now.owner(PartitionId(0))});
-        std::sort(change.moves.begin(), change.moves.end());
+    std::vector<GroupId> idle;
+    std::vector<GroupId> busy;
+    for (const Group& group : groups()) {
+        if (group.id == now.owner(PartitionId(0))) continue;
+        bool owns = std::any_of(now.owners.begin(), now.owners.end(),
+                                [&](const auto& owned) { return owned.second == group.id; });
+        (owns ? busy : idle).push_back(group.id);
     }
+    auto one_of = [&](const auto& some) { return some[prng_.below(some.size())]; };
+    if (leaving_ && std::find(idle.begin(), idle.end(), *leaving_) != idle.end() &&
+        prng_.chance(800))
+        return remove_group(*leaving_, change);
+    if (!idle.empty() && prng_.chance(500)) return remove_group(one_of(idle), change);
+    if (!idle.empty() && prng_.chance(300)) return employ_group(one_of(idle), change);
+    if (!busy.empty() && prng_.chance(600)) return empty_group(one_of(busy), change);
+    add_group(change);
+}
+
+void AdminNode::remove_group(GroupId out, ConfigChange& change) {
+    std::erase_if(change.moves, [&](const MovePartition& move) { return move.to == out; });
+    std::erase_if(change.replacements, [&](const auto& each) { return each.group == out; });
+    change.groups_removed = {out};
+    change.held = held_by(history_.newest(), change);
+}
+
+void AdminNode::employ_group(GroupId group, ConfigChange& change) {
+    const PartitionId given(1 + static_cast<std::uint32_t>(prng_.below(cluster_.plan.partitions)));
+    std::erase_if(change.moves, [&](const MovePartition& move) { return move.partition == given; });
+    change.moves.push_back({given, group});
+    std::sort(change.moves.begin(), change.moves.end());
+    change.held = held_by(history_.newest(), change);
+}
+
+// To anybody who stays; in the same moment, perhaps, a member of it is replaced.
+void AdminNode::empty_group(GroupId out, ConfigChange& change) {
+    const Configuration& now = history_.newest();
+    std::erase_if(change.moves, [&](const MovePartition& move) {
+        return move.to == out || now.owner(move.partition) == out;
+    });
+    std::vector<Group> others = groups();
+    std::erase_if(others, [&](const Group& group) { return group.id == out; });
+    for (const auto& [partition, owner] : now.owners)
+        if (owner == out)
+            change.moves.push_back({partition, others[prng_.below(others.size())].id});
+    std::sort(change.moves.begin(), change.moves.end());
+    if (change.replacements.empty() && replaced_ < cluster_.plan.replacements && prng_.chance(400))
+        replace_member(*now.group(out), change);
     change.held = held_by(now, change);
+    leaving_ = out;
 }
 
 // On hosts that are there, or on new ones beside them.
@@ -141,12 +173,34 @@ void AdminNode::tell_clients(const Configuration& before) {
     }
     for (const Group& group : now.groups) {
         const Group* old = before.group(group.id);
-        if (old == nullptr) cluster_.reach("a group is added");
-        if (group.removed() && old != nullptr && !old->removed())
+        if (old == nullptr) {
+            cluster_.reach("a group is added");
+            strike_new_member(group);
+        } else if (group.removed() && !old->removed()) {
             cluster_.reach("a group is removed");
+            if (group.added.value != 0) cluster_.reach("a group that was added is removed");
+            if (employed_.contains(group.id))
+                cluster_.reach("a group that had partitions is removed");
+            for (std::uint32_t p = 0; p < old->members.size(); ++p)
+                if (old->active(Position(p)) && faulty(Endpoint::replica(group.id, Position(p))))
+                    cluster_.reach("a group is removed: a member is dead, lies, or is not warm");
+        }
     }
+    for (const auto& [partition, owner] : now.owners) employed_.insert(owner);
     if (before.admins != now.admins) cluster_.reach("admin keys are replaced");
     if (before.features() != now.features()) cluster_.reach("a feature level is switched on");
+}
+
+// I8. One that was to be ready never comes, where no other of its group is lost.
+void AdminNode::strike_new_member(const Group& group) {
+    if (!prng_.chance(250)) return;
+    for (std::uint32_t p = 0; p < group.members.size(); ++p)
+        if (!cluster_.correct(Endpoint::replica(group.id, Position(p))) ||
+            cluster_.plan.gone.contains(group.members[p].host.value))
+            return;
+    const Position one(static_cast<std::uint32_t>(prng_.below(group.members.size())));
+    strike_dead(Endpoint::replica(group.id, one));
+    cluster_.reach("a group is added without one of its members");
 }
 
 // A seat that is empty or lies for good, or is not warm yet.
@@ -159,9 +213,11 @@ bool AdminNode::faulty(const Endpoint& member) const {
 // CF1: what an operator must see to. With the new member, which counts as faulty until it has
 // caught up, no more than f seats of the group are.
 void AdminNode::replace_someone(ConfigChange& change) {
-    const Configuration& now = history_.newest();
     const std::vector<Group> there = groups();
-    const Group& group = there[prng_.below(there.size())];
+    replace_member(there[prng_.below(there.size())], change);
+}
+
+void AdminNode::replace_member(const Group& group, ConfigChange& change) {
     std::vector<Position> members;
     for (std::uint32_t p = 0; p < group.members.size(); ++p)
         if (group.active(Position(p))) members.push_back(Position(p));
@@ -169,7 +225,7 @@ void AdminNode::replace_someone(ConfigChange& change) {
     std::size_t others = 0;
     for (Position each : members)
         if (each != out && faulty(Endpoint::replica(group.id, each))) ++others;
-    if (others + 1 > now.f) return;
+    if (others + 1 > history_.newest().f) return;
     HostId host(cluster_.plan.machines() * (1 + hosts_) +
                 group.members[out.value].host.value % cluster_.plan.machines());
     ++hosts_;
@@ -248,6 +304,10 @@ void AdminNode::change_something() {
         if (prng_.chance(300))
             for (const Endpoint& member : cluster_.membership.replicas(removed))
                 if (prng_.chance(600)) strike_dead(member);
+    if (cluster_.plan.group_changes > 0 && prng_.chance(250))
+        cluster_.time.after(Duration(prng_.below(400'000'000)), [this, version = change.version] {
+            if (wanted_ == version) end_view();
+        });
     wanted_ = change.version;
     request_ = sign(std::move(change));
     rival_ = nullptr;

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 
 namespace bft::sim {
 
@@ -22,6 +23,8 @@ public:
     /// What happens to the members of the cluster is the world's business.
     std::function<bool(const consensus::Endpoint&)> caught_up;
     std::function<void(const consensus::Endpoint&)> strike_dead;
+    /// Whoever leads gives up, in the middle of a change.
+    std::function<void()> end_view;
     /// A client came, has another key (it had `before`), or went (no key).
     std::function<void(ClientId, const Bytes& before, const Bytes& key)> on_client;
 
@@ -35,10 +38,15 @@ private:
     [[nodiscard]] consensus::Body sign(consensus::ConfigChange change);
     [[nodiscard]] consensus::ConfigChange some_change();
     void replace_someone(consensus::ConfigChange& change);
+    void replace_member(const consensus::Group& group, consensus::ConfigChange& change);
     void replace_database(consensus::ConfigChange& change);
     void replace_primary(consensus::ConfigChange& change);
     void change_groups(consensus::ConfigChange& change);
     void add_group(consensus::ConfigChange& change);
+    void remove_group(GroupId out, consensus::ConfigChange& change);
+    void employ_group(GroupId group, consensus::ConfigChange& change);
+    void empty_group(GroupId out, consensus::ConfigChange& change);
+    void strike_new_member(const consensus::Group& group);
     /// In force, and not removed.
     [[nodiscard]] std::vector<consensus::Group> groups() const;
     void introduce(HostId host, consensus::ConfigChange& change);
@@ -59,7 +67,9 @@ private:
     std::uint32_t hosts_ = 0;  ///< new ones
     std::uint32_t client_changes_ = 0;
     std::uint32_t group_changes_ = 0;
-    std::uint32_t newest_group_ = 100;
+    std::optional<GroupId> leaving_;  ///< the last that gave away what it had
+    std::set<GroupId> employed_;      ///< that had partitions once
+    std::uint32_t newest_group_ = first_new_group;
     std::uint64_t newest_key_ = 0;
     std::uint64_t newest_client_ = 500;
 };

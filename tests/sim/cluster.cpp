@@ -95,7 +95,7 @@ void Cluster::event(const Endpoint& node, const Event& event) {
     if (correct(node)) {
         checker.event(node, event);
         if (event.kind == Event::Kind::suspected) ++suspicions;
-        if (event.kind == Event::Kind::view_entered) ++views_entered;
+        if (event.kind == Event::Kind::view_entered && member(node)) ++views_entered;
         // A clock that is wrong by hours is somebody's fault.
         bool clock = plan.wrong_clocks && event.text.starts_with("clock_drift");
         if (event.kind == Event::Kind::suspected && nobody_to_blame && !clock)
@@ -113,6 +113,16 @@ void Cluster::event(const Endpoint& node, const Event& event) {
     if (event.peer != Endpoint{} && event.peer != node) line += " peer=" + to_string(event.peer);
     if (!event.text.empty()) line += " (" + event.text + ")";
     log(node, line);
+}
+
+std::vector<Endpoint> Cluster::peers(const Endpoint& replica) const {
+    std::vector<Endpoint> others = membership.replicas(replica.group, Position(replica.index));
+    const Group* last = configs.standing(replica.group);
+    if (!others.empty() || last == nullptr) return others;
+    for (std::uint32_t p = 0; p < last->members.size(); ++p)
+        if (last->active(Position(p)) && p != replica.index)
+            others.push_back(Endpoint::replica(replica.group, Position(p)));
+    return others;
 }
 
 std::unique_ptr<SimTpm> Cluster::make_tpm() {

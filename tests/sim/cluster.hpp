@@ -111,6 +111,8 @@ struct Cluster {
     [[nodiscard]] std::uint32_t machine_of(const consensus::Endpoint& node) const {
         return membership.host_of(node)->value % plan.machines();
     }
+    /// The others of its group, of one that was removed as it was last.
+    [[nodiscard]] std::vector<consensus::Endpoint> peers(const consensus::Endpoint& replica) const;
     /// A member, as far as it is a replica.
     [[nodiscard]] bool member(const consensus::Endpoint& node) const {
         return node.role != consensus::Endpoint::Role::replica ||
@@ -163,7 +165,7 @@ struct Cluster {
     std::function<void(const consensus::Endpoint&)> on_death;
     std::map<std::string, std::uint64_t, std::less<>> reached;
     std::uint64_t suspicions = 0;     ///< of correct replicas
-    std::uint64_t views_entered = 0;  ///< likewise
+    std::uint64_t views_entered = 0;  ///< likewise, of members
     bool nobody_to_blame = false;     ///< a suspicion breaks L-NOFALSE now
     std::function<void(const consensus::Endpoint&, const std::string&)> listener;
 };

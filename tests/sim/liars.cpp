@@ -35,7 +35,7 @@ LyingReplica::LyingReplica(Cluster& cluster, const Endpoint& self, const Replica
       lies_(lies),
       prng_(prng),
       lies_of_views_(cluster, self, lies, prng_.split()) {
-    auto others = cluster.membership.replicas(self.group, Position(self.index));
+    auto others = cluster.peers(self);
     shunned_ = others[prng_.below(others.size())];
 }
 
@@ -153,7 +153,7 @@ void LyingReplica::certify_commit(const Prepare& prepare, bool to_all) {
     commit.prepare.header = nullptr;
     cluster_.checker.certifying(commit);
     Digest digest = commit_digest(cluster_.membership.cluster, commit);
-    auto peers = cluster_.membership.replicas(self_.group, commit.position);
+    auto peers = cluster_.peers(self_);
     if (!to_all) peers.resize(1);
     cluster_.tpm_of(self_).create(*cluster_.membership.usig_of(self_), digest,
                                   [this, commit, peers](Ui ui) mutable {
@@ -170,8 +170,7 @@ void LyingReplica::forge_prepare() {
     header->ts_ms += 1;
     prepare.hd = header_digest(*header);
     prepare.header = header;
-    send({cluster_.membership.replicas(self_.group, Position(self_.index)).front()},
-         std::move(prepare));
+    send({cluster_.peers(self_).front()}, std::move(prepare));
 }
 
 void LyingReplica::corrupt(Output& output) {

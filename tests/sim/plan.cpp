@@ -420,6 +420,18 @@ Plan make_moving_plan(std::uint64_t seed, std::optional<Plot::Kind> plot) {
     return plan;
 }
 
+// In half of the seeds that have liars, one in each group that comes.
+void choose_groups(Plan& plan, Prng& prng) {
+    plan.group_changes = 1 + static_cast<std::uint32_t>(prng.below(10));
+    if (coin(prng)) plan.moves_every = std::min<Duration>(plan.moves_every, 250ms);
+    if (plan.plot || plan.twins || !plan.gone.empty() || plan.byzantine.empty() || coin(prng))
+        return;
+    for (std::uint32_t g = 0; g < plan.group_changes; ++g) {
+        Position liar(static_cast<std::uint32_t>(prng.below(plan.replicas())));
+        plan.byzantine.insert(Endpoint::replica(GroupId(first_new_group + g), liar));
+    }
+}
+
 // A hole needs everybody who processes its counter to say so: not simulated while they change.
 Plan make_changing_plan(std::uint64_t seed, std::optional<Plot::Kind> plot) {
     Plan plan = make(seed, Mutation::none, plot, 1);
@@ -432,7 +444,7 @@ Plan make_changing_plan(std::uint64_t seed, std::optional<Plot::Kind> plot) {
         plan.client_changes = 1 + static_cast<std::uint32_t>(of_clients.below(12));
     plan.forgets_clients = coin(of_clients);
     Prng of_groups(seed ^ 0x6401u);
-    if (coin(of_groups)) plan.group_changes = 1 + static_cast<std::uint32_t>(of_groups.below(6));
+    if (of_groups.chance(700)) choose_groups(plan, of_groups);
     // f_D+1 others must be as they should be while a database comes.
     plan.databases_replaced = plan.tampered;
     bool honest = plan.gone.empty();

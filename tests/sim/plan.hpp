@@ -149,6 +149,8 @@ struct Timers {
     Duration slot_interval = 1s;  ///< T6a
 };
 
+constexpr std::uint32_t first_new_group = 100;  ///< those that come are named from here on
+
 struct Plan {
     std::uint64_t seed = 0;
     Mutation mutation = Mutation::none;

@@ -28,7 +28,7 @@ Puppet::Puppet(Mind& mind, Cluster& cluster, EngineNode& node, Prng prng)
       other_lies_(cluster, self_, only_words(cluster.plan.replica_lies), prng_.split()) {}
 
 std::vector<Endpoint> Puppet::peers() const {
-    return cluster_.membership.replicas(self_.group, Position(self_.index));
+    return cluster_.peers(self_);
 }
 
 // --- watching ---

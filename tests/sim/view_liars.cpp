@@ -106,7 +106,7 @@ void LiesOfViews::commit_again() {
         *cluster_.membership.usig_of(self_), commit_digest(cluster_.membership.cluster, again),
         [this, again](Ui ui) mutable {
             again.ui = std::move(ui);
-            auto peers = cluster_.membership.replicas(self_.group, Position(self_.index));
+            auto peers = cluster_.peers(self_);
             cluster_.network.send(self_, {std::move(peers), std::move(again)});
         });
 }
@@ -119,7 +119,7 @@ void LiesOfViews::change_again(const ViewChange& change) {
         *cluster_.membership.usig_of(self_), view_change_digest(cluster_.membership.cluster, other),
         [this, other](Ui ui) mutable {
             other.ui = std::move(ui);
-            auto to = cluster_.membership.replicas(self_.group, Position(self_.index));
+            auto to = cluster_.peers(self_);
             to.push_back(Endpoint::primary(cluster_.membership.primary_of(other.view)));
             auto shared = std::make_shared<const ViewChange>(std::move(other));
             cluster_.network.send(self_, {std::move(to), std::move(shared)});
@@ -132,7 +132,7 @@ void LiesOfViews::accept(const NewView& new_view) {
                        new_view.view,  new_view_digest(cluster_.membership.cluster, new_view),
                        new_view.ui.cv, {}};
     mine.signature = cluster_.sign(self_, accept_digest(cluster_.membership.cluster, mine));
-    auto peers = cluster_.membership.replicas(self_.group, Position(self_.index));
+    auto peers = cluster_.peers(self_);
     cluster_.network.send(self_, {std::move(peers), std::move(mine)});
 }
 
@@ -143,7 +143,7 @@ void LiesOfViews::complain() {
     if (prng_.chance(200)) request.view = View(~std::uint64_t{0} >> 1);
     request.signature =
         cluster_.sign(self_, request_view_change_digest(cluster_.membership.cluster, request));
-    auto peers = cluster_.membership.replicas(self_.group, Position(self_.index));
+    auto peers = cluster_.peers(self_);
     cluster_.network.send(self_, {std::move(peers), std::move(request)});
 }
 

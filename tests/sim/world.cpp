@@ -100,6 +100,7 @@ void World::build() {
             follow_client(client, before, key);
         };
         cluster.nobody_changes = [this] { return admin->idle(); };
+        admin->end_view = [this] { end_view(); };
         admin->strike_dead = [this](const Endpoint& node) { strike_dead(node); };
     }
 }
@@ -199,6 +200,11 @@ void World::follow_client(ClientId client, const Bytes& before, const Bytes& key
 void World::join(const Endpoint& member, std::vector<std::unique_ptr<EngineNode>>& nodes) {
     auto node = std::make_unique<EngineNode>(cluster, member);
     EngineNode* booted = node.get();
+    if (!cluster.correct(member) && plan.mutates)
+        node->set_liar(std::make_unique<MutatingLiar>(cluster, member, prng.split()));
+    else if (!cluster.correct(member))
+        node->set_liar(
+            std::make_unique<LyingReplica>(cluster, member, plan.replica_lies, prng.split()));
     nodes.push_back(std::move(node));
     std::vector<Persist> known;
     for (BarrierCertPtr each = cluster.configs.after(ConfigVersion(0)); each != nullptr;
@@ -226,6 +232,7 @@ bool World::caught_up(const Endpoint& node) const {
 }
 
 void World::strike_dead(const Endpoint& node) {
+    if (healed) return;
     for (auto* nodes : {&primaries, &replicas})
         for (auto& each : *nodes) {
             if (!each || each->self() != node || !cluster.correct(node)) continue;
@@ -233,6 +240,16 @@ void World::strike_dead(const Endpoint& node) {
             each->stay_away(true);
             struck_.insert(node);
         }
+}
+
+void World::end_view() {
+    if (healed) return;
+    for (auto& node : primaries) {
+        if (!node || !node->up() || !cluster.correct(node->self())) continue;
+        if (node->primary()->report().phase != minbft::Primary::Phase::active) continue;
+        node->resign();
+        cluster.reach("a view ends in the middle of a change");
+    }
 }
 
 bool World::on_machine(const EngineNode& node, std::uint32_t machine) const {

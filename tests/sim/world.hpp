@@ -74,6 +74,8 @@ public:
     [[nodiscard]] bool caught_up(const consensus::Endpoint& node) const;
     /// A member that is to be replaced dies first.
     void strike_dead(const consensus::Endpoint& node);
+    /// Whoever leads gives up.
+    void end_view();
 
     [[nodiscard]] EngineNode* replica(std::uint32_t group, std::uint32_t position);
 

@@ -217,7 +217,7 @@ void Primary::receive(const Verified& message, Now now) {
     } else if (const auto* proof = std::get_if<EquivocationProof>(&message.payload()))
         convict(*proof);
     else if (const auto* trigger = std::get_if<TriggerCertificate>(&message.payload()))
-        leave_view(trigger->view);
+        on_trigger(*trigger);
     else if (const auto* headers = std::get_if<Headers>(&message.payload()))
         on_headers(*headers);
     else if (bodies != nullptr)
@@ -308,7 +308,20 @@ void Primary::on_request(const Body& body, Now now) {
     starved_ = false;
 }
 
+// Those who left and have not heard of it get nothing more of the order, a whole group perhaps:
+// what they still have to give, new members come for, whom they do not know yet (CF7).
+void Primary::show_change(const Endpoint& to, ConfigVersion known, Now now) {
+    BarrierCertPtr barrier = configs_.after(known);
+    if (!barrier) return;
+    TimePoint& shown = shown_at_[to];
+    if (shown != TimePoint{} && now.mono - shown < options_.retransmit) return;
+    shown = now.mono;
+    out_.send.push_back({{to}, std::move(barrier)});
+}
+
 void Primary::on_status(const Endpoint& from, const Status& status, Now now) {
+    if (!membership_.active(from.group, Position(from.index)))
+        show_change(from, status.config, now);
     auto found = progress_.find(from.group);
     if (found == progress_.end() || from.index >= found->second.view.size()) return;
     TimePoint& asked_at = found->second.config_asked_at[from.index];

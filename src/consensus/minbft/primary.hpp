@@ -107,6 +107,7 @@ private:
     [[nodiscard]] bool admits(const Request& request) const;
     void log_bodies(const Header& header, SlotBodiesRecord bodies);
     void ask_for_barrier(Now now);
+    void show_change(const Endpoint& to, ConfigVersion known, Now now);
     void on_status(const Endpoint& from, const Status& status, Now now);
     void order_if_due(Now now);
     [[nodiscard]] bool window_open() const;
@@ -140,6 +141,7 @@ private:
     void on_view_change(const ViewChangePtr& change, Now now);
     void on_bodies(const Bodies& found);
     void on_headers(const Headers& found);
+    void on_trigger(const TriggerCertificate& trigger);
     void leave_view(View view);
     void new_view_if_ready(Now now);
     [[nodiscard]] std::vector<ViewChangePtr> valid_changes(Now now);
@@ -207,6 +209,7 @@ private:
     std::optional<NewView> new_view_;                                ///< of view_, when it is ours
     std::vector<ViewChangePtr> new_view_changes_;                    ///< what it names
     std::map<std::pair<GroupId, Position>, TimePoint> answered_;  ///< when NEW-VIEW was sent again
+    std::map<Endpoint, TimePoint> shown_at_;                      ///< to who left: when it was told
     HeaderStore headers_;
     std::map<Digest, Search> header_search_;
     std::map<Digest, Search> body_search_;  ///< open entries, by rd

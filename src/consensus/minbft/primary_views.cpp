@@ -35,6 +35,14 @@ void Primary::leave_view(View view) {
     collect_at_ = {};
 }
 
+// CF4: those who left may all be broken, or have slept since and not know that they left.
+void Primary::on_trigger(const TriggerCertificate& trigger) {
+    bool members = std::all_of(
+        trigger.requests.begin(), trigger.requests.end(),
+        [&](const RequestViewChange& r) { return membership_.active(r.group, r.position); });
+    if (members || !rules::members_by_slot) leave_view(trigger.view);
+}
+
 void Primary::give_up() {
     phase_ = Phase::idle;
     pool_.clear();

@@ -298,6 +298,34 @@ TEST(Reconfiguration, NobodyPassesTheBarrierAlone) {
     expect_progress(c);
 }
 
+// CF4, CF7. The members of a group that was removed sleep through it. What they say of views
+// concerns nobody, and the primary tells them what became of them.
+TEST(Reconfiguration, ARemovedGroupThatSleptEndsNoViewAndHearsOfIt) {
+    Cluster c(quick(2, 2));
+    ConfigChange empties{ConfigVersion(1), {}, {}};
+    for (const auto& [partition, owner] : c.m.owners)
+        if (owner == GroupId(1)) empties.moves.push_back({partition, GroupId(0)});
+    propose(c, make_config(c.m, empties));
+    ASSERT_TRUE(c.run_until([&] { return in_force(c, 1); }, 10s)) << c.violation;
+    expect_progress(c);
+    c.network = [&](const Endpoint& from, const Endpoint& to, Payload&) {
+        return to.group != GroupId(1) || from.group == GroupId(1) ||
+               to.role != Endpoint::Role::replica || from.role == Endpoint::Role::client;
+    };
+    ConfigChange removes{ConfigVersion(2), {}, {}};
+    removes.groups_removed = {GroupId(1)};
+    propose(c, make_config(c.m, removes));
+    ASSERT_TRUE(c.run_until([&] { return version_of(c, at(0, 0)) == ConfigVersion(2); }, 10s))
+        << c.violation;
+    auto complain = [&] { return c.replica(1, 0).replica->agreement().view() != View(0); };
+    ASSERT_TRUE(c.run_until(complain, 60s)) << c.violation;
+    expect_progress(c);
+    EXPECT_EQ(c.replica(0, 0).replica->agreement().view(), View(0));
+    c.network = nullptr;
+    EXPECT_TRUE(c.run_until([&] { return in_force(c, 2); }, 10s)) << c.violation;
+    expect_progress(c);
+}
+
 // A liar whose VIEW-CHANGEs keep quiet about configurations, however far they go.
 class BarrierHider {
 public:
