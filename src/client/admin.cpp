@@ -59,10 +59,12 @@ Result<consensus::Body> sign_change(const Digest& cluster, const consensus::Admi
             return error(Errc::refused, "one of the keys is no admin key of this cluster");
         if (index < admins.keys.size())
             signatures[index] = key.sign(digest);
-        else if (consensus::moves_only(change))
+        else if (consensus::of_movers_kind(change))
             by_mover = {index, key.sign(digest)};
         else
-            return error(Errc::refused, "one of the keys may move partitions, and nothing else");
+            return error(Errc::refused,
+                         "one of the keys may move partitions, add and remove groups, and "
+                         "nothing else");
     }
     if (by_mover)
         signatures = {{by_mover->key, std::move(by_mover->signature)}};

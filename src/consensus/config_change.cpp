@@ -173,6 +173,25 @@ bool moves_only(const ConfigChange& change) {
     return change.changes() == change.moves.size() && change.held.empty();
 }
 
+bool of_movers_kind(const ConfigChange& change) {
+    return change.held.empty() && change.changes() == change.moves.size() +
+                                                          change.groups_added.size() +
+                                                          change.groups_removed.size();
+}
+
+bool in_movers_power(const Membership& membership, const ConfigChange& change) {
+    auto spare = [&](const NewMember& member) {
+        auto found = membership.spares.find(member.by.usig);
+        return found != membership.spares.end() &&
+               found->second == SpareCounter{member.by.host, member.usig_key};
+    };
+    return of_movers_kind(change) &&
+           std::all_of(change.groups_added.begin(), change.groups_added.end(),
+                       [&](const auto& group) {
+                           return std::all_of(group.members.begin(), group.members.end(), spare);
+                       });
+}
+
 Bytes encode(const ConfigChange& change) {
     ConfigWriter out;
     put_content(out, change);

@@ -116,8 +116,13 @@ struct ConfigChange {
     [[nodiscard]] std::size_t changes() const;
 };
 
-/// What a mover's key may sign (AdminKeys::movers).
 [[nodiscard]] bool moves_only(const ConfigChange& change);
+/// What a mover's key may sign (AdminKeys::movers): partitions move, groups come on the counters
+/// that the cluster file has to spare, and groups go that own nothing. As far as the change says by
+/// itself ...
+[[nodiscard]] bool of_movers_kind(const ConfigChange& change);
+/// ... and as replicas judge it.
+[[nodiscard]] bool in_movers_power(const Membership& membership, const ConfigChange& change);
 
 /// In the place of a client in CONFIG requests; its cseq is the version.
 inline constexpr ClientId config_client{~std::uint64_t{0}};

@@ -39,11 +39,20 @@ struct Group {
 /// In the place of a member at a position that nobody has held.
 inline constexpr HostId nobody{~std::uint32_t{0}};
 
+/// A counter that a host has made for a seat in a group that may come.
+struct SpareCounter {
+    HostId host{};
+    Bytes usig_key;  ///< its public identity
+
+    bool operator==(const SpareCounter&) const = default;
+};
+
 /// Who may change the configuration: `quorum` of these Ed25519 public keys. No keys: nobody.
 struct AdminKeys {
     std::uint32_t quorum = 0;
     std::vector<Bytes> keys;
-    /// Each may move partitions by itself, and do nothing else: controllers have such keys.
+    /// Each may do by itself what in_movers_power() says, and nothing else: controllers have such
+    /// keys.
     std::vector<Bytes> movers{};
 
     /// What signatures call a key: keys, then movers. Null: there is none.
@@ -85,6 +94,8 @@ struct Membership {
     /// Of those slots, voters scan their databases at the ones that this divides; 0: only when
     /// asked.
     std::uint64_t scan_slots = 0;
+    /// Of the cluster file, those that groups have by now included.
+    std::map<UsigId, SpareCounter> spares{};
 
     /// Views count within an epoch, which is theirs in the upper half: each change of the primaries
     /// makes the next one, so who leads a view depends on it and on a final list alone (CF11).

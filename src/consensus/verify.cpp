@@ -108,7 +108,7 @@ Result<void> Verifier::check_config_request(const Request& request) const {
     const AdminKeys& admins = membership_.admins_of(change->version);
     if (admins.quorum == 0) return error(Errc::refused, "the cluster has no admin keys");
     // A mover is enough where nothing else changes.
-    bool by_mover = moves_only(*change) && change->signatures.size() == 1 &&
+    bool by_mover = in_movers_power(membership_, *change) && change->signatures.size() == 1 &&
                     change->signatures.front().key >= admins.keys.size();
     if (!by_mover && change->signatures.size() < admins.quorum)
         return error(Errc::refused, "signed by " + std::to_string(change->signatures.size()) +
@@ -117,7 +117,10 @@ Result<void> Verifier::check_config_request(const Request& request) const {
     Digest digest = change_digest(membership_.cluster, *change);
     for (const AdminSignature& s : change->signatures) {
         if (!by_mover && s.key >= admins.keys.size())
-            return error(Errc::refused, "signed by a key that may move partitions only");
+            return error(
+                Errc::refused,
+                "signed by a key that may move partitions, add groups on spare counters and remove "
+                "empty ones only");
         const Bytes* key = admins.key(s.key);
         if (key == nullptr || !checker_.signed_by(*key, digest, s.signature))
             return error(Errc::refused, "an admin key's signature does not verify");

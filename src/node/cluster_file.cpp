@@ -1,6 +1,7 @@
 #include "node/cluster_file.hpp"
 
 #include "base/sha256.hpp"
+#include "node/join_file.hpp"
 #include "node/render.hpp"
 
 #include <algorithm>
@@ -106,7 +107,13 @@ consensus::Membership ClusterFile::membership() const {
         for (const PartitionId partition : group.partitions) m.owners[partition] = group.id;
     }
     for (const std::string& voter : voters) m.voters.push_back(host_id(voter).value());
-    for (std::uint32_t h = 0; h < hosts.size(); ++h) m.host_keys[HostId(h)] = hosts[h].key;
+    for (std::uint32_t h = 0; h < hosts.size(); ++h) {
+        m.host_keys[HostId(h)] = hosts[h].key;
+        for (const usig::PublicIdentity& spare : hosts[h].spare_counters) {
+            const std::string identity = usig::encode(spare);
+            m.spares[late_id(spare)] = {HostId(h), Bytes(identity.begin(), identity.end())};
+        }
+    }
     for (const ClusterClient& client : clients) m.clients[client.id] = client.key;
     m.admins.quorum = admin_quorum;
     for (const ClusterAdmin& admin : admins) m.admins.keys.push_back(admin.key);

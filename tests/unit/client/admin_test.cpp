@@ -105,15 +105,41 @@ TEST_F(Mover, DoesNothingElse) {
     membership.admins.quorum = 1;
     auto refused = judged(*made);
     ASSERT_FALSE(refused);
-    EXPECT_THAT(refused.error().what, HasSubstr("may move partitions only"));
+    EXPECT_THAT(refused.error().what,
+                HasSubstr("may move partitions, add groups on spare counters"));
     // Were it an admin, that would do.
     membership.admins = as_admin;
     EXPECT_TRUE(judged(*made));
 }
 
+TEST_F(Mover, AddsGroupsOnTheCountersThatTheClusterFileSpares) {
+    consensus::AddGroup added{GroupId(2), {}};
+    for (std::uint32_t h = 0; h < 3; ++h) {
+        const UsigId counter(100 + h);
+        const Bytes identity(3, static_cast<std::uint8_t>(h));
+        added.members.push_back({{HostId(h), counter}, identity});
+        membership.spares[counter] = {HostId(h), identity};
+    }
+    change.moves.clear();
+    change.groups_added = {added};
+    auto judge = [&] {
+        auto made = sign_change(config.cluster, config.admins, change, some({2}));
+        return made ? judged(*made) : Result<void>(made.error());
+    };
+    EXPECT_TRUE(judge());
+    change.groups_added[0].members[1].usig_key.push_back(1);
+    EXPECT_FALSE(judge()) << "a counter of its own making";
+    change.groups_added[0] = added;
+    std::swap(change.groups_added[0].members[0].by.host, change.groups_added[0].members[1].by.host);
+    EXPECT_FALSE(judge()) << "on another host than its own";
+    change.groups_added.clear();
+    change.groups_removed = {GroupId(1)};
+    EXPECT_TRUE(judge()) << "whether it owns something, the order says";
+}
+
 TEST_F(Mover, IsToldSoBeforeItSigns) {
     change.clients.push_back({ClientId(7), Bytes(32, 1)});
-    EXPECT_THAT(why_not(some({2, 0})), HasSubstr("may move partitions, and nothing else"));
+    EXPECT_THAT(why_not(some({2, 0})), HasSubstr("and nothing else"));
 }
 
 TEST_F(SignChange, TooFewOrForeignKeysDoNot) {
