@@ -71,9 +71,9 @@ done
 for name in groups warehouses clients seconds f; do
     [ "${!name}" -ge 1 ] || fail "--$name must be at least 1"
 done
-spare_groups=0
+spare_counters=0
 if [ -n "$elastic" ]; then
-    spare_groups=$((warehouses - 1))
+    spare_counters=$((2 * (warehouses - 1)))  # of each host: one for each group that comes, and comes again
     groups=1
     scale=${scale:-0.1}
     for ((i = 1; i <= 2 * f + 1; ++i)); do export "BFT_NODE_ARGS_host$i=--page-cost-ms $page_cost_ms"; done
@@ -178,12 +178,12 @@ if [ -z "$dir" ]; then
 fi
 dir=$(realpath -m "$dir")
 replicas=$((2 * f + 1))
-say "a new cluster in $dir: $((f + 1)) primary-capable hosts, $replicas hosts (f = $f), $groups groups${elastic:+ and $spare_groups spare ones}, $warehouses warehouses"
+say "a new cluster in $dir: $((f + 1)) primary-capable hosts, $replicas hosts (f = $f), $groups groups${elastic:+ and counters for $spare_counters more}, $warehouses warehouses"
 memory_mb=$(awk '/MemAvailable/ {print int($2 / 1024)}' /proc/meminfo)
 pool_mb=$((128 + 110 * warehouses))
 [ "$pool_mb" -lt $((memory_mb / 2 / replicas)) ] || pool_mb=$((memory_mb / 2 / replicas))
 [ "$pool_mb" -ge 64 ] || pool_mb=64
-cluster init "$dir" --groups "$groups" --spare-groups "$spare_groups" --partitions "$warehouses" --f "$f" --pool-mb "$pool_mb" \
+cluster init "$dir" --groups "$groups" --spare-counters "$spare_counters" --partitions "$warehouses" --f "$f" --pool-mb "$pool_mb" \
     --tpm-delay-ms "$tpm_delay_ms"
 if [ -n "$kill_host" ] && ! cluster hosts "$dir" | grep -qx "${kill_host%@*}"; then
     fail "there is no host '${kill_host%@*}'; there are: $(cluster hosts "$dir" | tr '\n' ' ')"
@@ -206,12 +206,12 @@ if [ -n "$elastic" ]; then
     "$root/bench/tpcc/acknowledged.py" begin "$dir/loaded" "${sockets[0]}"
     # A demonstration has less time than a service, which would rather wait for some minutes.
     printf '%s\n' "target_p95_ms = $target_ms" "sample_ms = 1000" "samples = 3" "cool_down_ms = 6000" "shrink_percent = 50" \
-        >"$dir/controller.toml"
+        "spare_groups = 0" >"$dir/controller.toml"
     say "running TPC-C with $profile terminals x seconds; 95 of 100 answers shall take $target_ms ms at most"
-    # A key that may move partitions, and do nothing else.
+    # A key that may move partitions, add groups on the counters to spare and remove empty ones, and do nothing else.
     "$BFT_BUILD/src/node/bftctl" key grant "$dir/admins/controller.key" --client "$dir/clients/admin" --key "$dir/admins/admin.key" >/dev/null
     "$BFT_BUILD/src/node/bftctl" controller "$dir" --client "$dir/clients/admin" --key "$dir/admins/controller.key" \
-        --policy "$dir/controller.toml" 2>"$dir/controller.log" &
+        --cluster "$dir/hosts/host1/cluster.toml" --policy "$dir/controller.toml" 2>"$dir/controller.log" &
     controller=$!
 else
     say "running TPC-C for $seconds s with $clients clients"

@@ -17,7 +17,7 @@ namespace json = boost::json;
 
 struct Options : ChangeOptions {
     std::vector<std::string> admins;  ///< files of keys
-    std::vector<std::string> movers;  ///< files of keys that may move partitions only
+    std::vector<std::string> movers;  ///< files of keys for controllers
     std::uint32_t quorum = 0;
     std::uint64_t level = 0;
     bool allow_absent = false;
@@ -59,7 +59,7 @@ int bring_admins(const Options& options, Running& running, const Admins& admins)
     lines.push_back(std::to_string(admins.keys.quorum) + " of " +
                     std::to_string(admins.keys.keys.size()) + " must sign");
     for (const Bytes& key : admins.keys.movers) {
-        lines.push_back("may move partitions, and nothing else: " + hex(key));
+        lines.push_back("a controller's, for partitions and groups only: " + hex(key));
         movers.emplace_back(hex(key));
     }
     // Before anything is ordered: nobody could change anything with keys that nobody has.
@@ -108,7 +108,7 @@ int list_keys(const Options& options) {
     }
     json::array movers;
     if (!options.json() && !admins.movers.empty())
-        std::printf("each of these may move partitions, and nothing else:\n");
+        std::printf("each of these is a controller's, for partitions and groups only:\n");
     for (const Bytes& key : admins.movers) {
         if (!options.json()) std::printf("%s\n", hex(key).c_str());
         movers.emplace_back(hex(key));
@@ -246,10 +246,11 @@ Command add_key(CLI::App& app) {
                      "a new admin's key file; made if there is none; as often as there are admins")
         ->required();
     rotates->add_option("--quorum", options->quorum, "how many must sign; default: a majority");
-    rotates->add_option("--mover", options->movers,
-                        "as --admin, of who may move partitions only; none are kept");
+    rotates->add_option("--mover", options->movers, "as --admin, of controllers; none are kept");
     CLI::App* grants = command->add_subcommand(
-        "grant", "A further key that may move partitions, and do nothing else: a controller's");
+        "grant",
+        "A further key, a controller's: it moves partitions, adds groups on the cluster file's "
+        "spare counters, removes empty ones, and does nothing else");
     add_changing(*grants, *options);
     grants->add_option("MOVER", options->movers, "its key file; made if there is none")
         ->required()

@@ -1,8 +1,7 @@
 // bftctl group: the groups of replicas, and how they come and go while the cluster runs
 // (docs/adr/0026).
 #include "client/hosts.hpp"
-#include "node/bftctl_hosts.hpp"
-#include "node/placement.hpp"
+#include "node/new_group.hpp"
 
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
@@ -80,14 +79,6 @@ int list_groups(const Options& options) {
 
 // --- add
 
-/// A host that may have a seat of the new group.
-struct Candidate {
-    std::string name;
-    std::optional<HostId> id;                    ///< nullopt: it joins by the same change
-    std::vector<usig::PublicIdentity> counters;  ///< that were never used
-    const JoinFile* join = nullptr;
-};
-
 Result<std::vector<JoinFile>> load_joins(const Options& options) {
     std::vector<JoinFile> joins;
     for (const std::string& file : options.joins) {
@@ -98,65 +89,12 @@ Result<std::vector<JoinFile>> load_joins(const Options& options) {
     return joins;
 }
 
-// Hosts of the cluster file with their spare counters, and whoever has a join file.
-std::vector<Candidate> candidates(const RunningCluster& cluster,
-                                  const std::vector<JoinFile>& joins) {
-    std::vector<Candidate> found;
-    auto keep_unused = [&](Candidate candidate) {
-        std::erase_if(candidate.counters, [&](const usig::PublicIdentity& counter) {
-            return cluster.now.usigs.contains(late_id(counter));
-        });
-        if (!candidate.counters.empty()) found.push_back(std::move(candidate));
-    };
-    for (std::uint32_t h = 0; h < cluster.file.hosts.size(); ++h)
-        keep_unused({cluster.file.hosts[h].name, HostId(h), cluster.file.hosts[h].spare_counters});
-    for (const JoinFile& join : joins) {
-        Candidate candidate{join.name, cluster.host(join.name), {}, &join};
-        for (const JoinFile::Counter& counter : join.counters)
-            candidate.counters.push_back(counter.usig);
-        keep_unused(std::move(candidate));
-    }
-    return found;
-}
-
-// Where seats are fewest, away from those who can order, as `bftctl init` places.
-Result<std::vector<Candidate>> choose(const RunningCluster& cluster,
-                                      const std::vector<Candidate>& able) {
-    constexpr std::uint64_t cpu = 1000;
-    constexpr std::uint64_t seats_max = 1024;
-    std::vector<Machine> machines;
-    std::map<HostId, std::size_t> places;
-    for (const Candidate& candidate : able) {
-        Machine machine{candidate.name, "", {cpu * seats_max, 0}, {}};
-        if (candidate.id) {
-            places[*candidate.id] = machines.size();
-            if (primary_of(cluster.now, *candidate.id)) machine.carries.insert("primary");
-        }
-        machines.push_back(std::move(machine));
-    }
-    std::vector<Workload> workloads;
-    for (const consensus::Group& group : cluster.now.groups) {
-        Workload there{"group " + std::to_string(group.id.value), 0, {cpu, 0}, {}, {}};
-        for (std::uint32_t p = 0; p < group.members.size(); ++p)
-            if (auto place = places.find(group.members[p].host);
-                group.active(Position(p)) && place != places.end())
-                there.fixed.push_back(place->second);
-        workloads.push_back(std::move(there));
-    }
-    workloads.push_back({"the new group", 2 * cluster.now.f + 1, {cpu, 0}, {"primary"}, {}});
-    auto placed = place(machines, workloads);
-    if (!placed)
-        return refused("a group needs " + std::to_string(2 * cluster.now.f + 1) +
-                       " hosts that have a counter to spare, and " + std::to_string(able.size()) +
-                       " have: `bftctl member prepare` makes new hosts with counters");
-    std::vector<Candidate> chosen;
-    for (std::size_t machine : placed->back()) chosen.push_back(able[machine]);
-    return chosen;
-}
-
+// Those that are named; else whoever runs.
 Result<std::vector<Candidate>> members_of(const Options& options, const RunningCluster& cluster,
                                           const std::vector<Candidate>& able) {
-    if (options.hosts.empty()) return choose(cluster, able);
+    std::string away;
+    if (options.hosts.empty())
+        return choose(cluster, running(cluster, able, caught_up_patience, away));
     std::vector<Candidate> chosen;
     for (const std::string& name : options.hosts) {
         auto found = std::find_if(able.begin(), able.end(),
@@ -166,59 +104,9 @@ Result<std::vector<Candidate>> members_of(const Options& options, const RunningC
                            " and the join files say");
         chosen.push_back(*found);
     }
+    if (running(cluster, chosen, caught_up_patience, away).size() < chosen.size())
+        return refused(away);
     return chosen;
-}
-
-Result<consensus::ConfigChange> change_of(const Options& options, const RunningCluster& cluster,
-                                          const std::vector<Candidate>& members) {
-    consensus::ConfigChange change;
-    consensus::AddGroup added;
-    added.group = GroupId(options.id);
-    for (const consensus::Group& group : cluster.now.groups)
-        if (options.id == 0) added.group = std::max(added.group, group.id.next());
-    std::uint32_t next = cluster.next_host().value;
-    for (const Candidate& member : members) {
-        HostId host = member.id.value_or(HostId(next));
-        if (!member.id) {
-            if (auto good = check_newcomer(cluster, *member.join); !good) return good.error();
-            ++next;
-            change.hosts.push_back(
-                {host, {member.join->name, member.join->address, member.join->key}});
-        }
-        const usig::PublicIdentity& counter = member.counters.front();
-        added.members.push_back({{host, late_id(counter)}, key_of(counter)});
-    }
-    change.groups_added.push_back(std::move(added));
-    change.held = consensus::held_by(cluster.now, change);
-    return change;
-}
-
-// A group counts from the slot after the one that adds it: hosts that do not run would hold up the
-// order. Of new ones nobody here can tell.
-Result<void> check_running(const RunningCluster& cluster, const std::vector<Candidate>& members) {
-    std::vector<Endpoint> asked;
-    std::map<HostId, Endpoint> of_host;
-    for (const Candidate& member : members) {
-        if (!member.id) continue;
-        std::vector<Endpoint> engines = seats_of(cluster.now, *member.id);
-        if (auto primary = primary_of(cluster.now, *member.id))
-            engines.push_back(Endpoint::primary(*primary));
-        if (engines.empty())
-            return refused(member.name +
-                           " has neither a seat nor a turn to order, so its daemon does not follow "
-                           "the order: only hosts that have, and new ones, can take one on");
-        of_host.emplace(*member.id, engines.front());
-        asked.push_back(engines.front());
-    }
-    const std::set<Endpoint> good = cluster.admin->caught_up(asked, caught_up_patience);
-    std::string missing;
-    for (const auto& [host, engine] : of_host)
-        if (!good.contains(engine))
-            missing += (missing.empty() ? "" : ", ") + cluster.name_of(host);
-    if (missing.empty()) return {};
-    return refused(missing +
-                   " is away, or has not caught up yet: take other hosts, or try again "
-                   "when it has");
 }
 
 int add(const Options& options) {
@@ -231,7 +119,8 @@ int add(const Options& options) {
     if (!cluster) return say_failed(cluster.error());
     auto members = members_of(options, *cluster, candidates(*cluster, *joins));
     if (!members) return say_failed(members.error());
-    auto change = change_of(options, *cluster, *members);
+    const auto id = options.id == 0 ? std::nullopt : std::optional(GroupId(options.id));
+    auto change = new_group(*cluster, *members, id);
     if (!change) return say_failed(change.error());
     const GroupId group = change->groups_added.front().group;
     const std::string who = "group " + std::to_string(group.value);
@@ -247,8 +136,7 @@ int add(const Options& options) {
     }
     return bring(options, *cluster, *change, lines,
                  {{"group", group.value}, {"seats", std::move(seats)}},
-                 {[&] { return check_running(*cluster, *members); },
-                  [&](json::object& document) {
+                 {{}, [&](json::object& document) {
                       return wait_for(options, *cluster, engines, who, document);
                   }});
 }

@@ -169,6 +169,21 @@ bool uneven(const ElasticPolicy& policy, const ElasticSample& sample, std::uint3
     return after * 100 < before * (100 - std::min(policy.rebalance_percent, 100u));
 }
 
+// The latest first: the group of the coordinators, and those of the cluster file, stay.
+std::vector<GroupId> superfluous(const ElasticPolicy& policy, const Configuration& now) {
+    std::vector<GroupId> idle;
+    for (GroupId group : groups_of(now))
+        if (std::none_of(now.owners.begin(), now.owners.end(),
+                         [&](const auto& owned) { return owned.second == group; }))
+            idle.push_back(group);
+    std::size_t excess = idle.size() > policy.spare_groups ? idle.size() - policy.spare_groups : 0;
+    std::vector<GroupId> remove;
+    for (auto group = idle.rbegin(); group != idle.rend() && remove.size() < excess; ++group)
+        if (now.group(*group)->added.value > 0) remove.push_back(*group);
+    std::sort(remove.begin(), remove.end());
+    return remove;
+}
+
 }  // namespace
 
 std::vector<GroupId> serving(const Configuration& now) {
@@ -176,6 +191,13 @@ std::vector<GroupId> serving(const Configuration& now) {
     for (const auto& [partition, owner] : now.owners)
         if (partition.value != 0) groups.insert(owner);
     return {groups.begin(), groups.end()};
+}
+
+std::string moves_text(const std::vector<MovePartition>& moves) {
+    std::string text = "moves";
+    for (const MovePartition& move : moves)
+        text += " " + std::to_string(move.partition.value) + "->" + std::to_string(move.to.value);
+    return text;
 }
 
 std::vector<MovePartition> spread(const ElasticSample& sample, std::uint32_t count) {
@@ -186,14 +208,16 @@ std::vector<MovePartition> spread(const ElasticSample& sample, std::uint32_t cou
 ElasticDecision decide(const ElasticPolicy& policy, const ElasticSample& sample,
                        ElasticMemory& memory) {
     const auto now = static_cast<std::uint32_t>(serving(sample.now).size());
-    const auto most = static_cast<std::uint32_t>(
-        std::min({std::size_t{policy.max_groups}, groups_of(sample.now).size(),
-                  sample.now.owners.size() - 1}));
+    const std::size_t present = groups_of(sample.now).size();
+    const auto most = static_cast<std::uint32_t>(std::min(
+        {std::size_t{policy.max_groups}, present + sample.addable, sample.now.owners.size() - 1}));
     const std::uint32_t least = std::min(policy.min_groups, most);
-    ElasticDecision decision{{}, now, said(policy, sample)};
+    ElasticDecision decision{{}, 0, {}, now, said(policy, sample)};
     if (now == 0 || most == 0) return decision;
     count_sample(policy, sample, memory);
-    memory.uneven = uneven(policy, sample, std::clamp(now, least, most)) ? memory.uneven + 1 : 0;
+    const auto even =
+        static_cast<std::uint32_t>(std::min<std::size_t>(std::clamp(now, least, most), present));
+    memory.uneven = uneven(policy, sample, even) ? memory.uneven + 1 : 0;
     if (sample.at < memory.quiet_until) return decision;
     std::uint32_t count = std::clamp(now, least, most);
     std::string reason = count != now ? "outside of the bounds" : "";
@@ -206,15 +230,23 @@ ElasticDecision decide(const ElasticPolicy& policy, const ElasticSample& sample,
     } else if (reason.empty() && memory.uneven >= policy.samples) {
         reason = "unevenly loaded in " + std::to_string(memory.uneven) + " samples";
     }
-    if (reason.empty()) return decision;
-    decision.moves = spread(sample, count);
-    if (decision.moves.empty()) return decision;
+    if (reason.empty()) {
+        decision.remove = superfluous(policy, sample.now);
+        for (GroupId group : decision.remove)
+            decision.why += "; group " + std::to_string(group.value) + " owns nothing: it goes";
+        if (!decision.remove.empty()) memory.quiet_until = sample.at + policy.cool_down;
+        return decision;
+    }
+    if (count > present)
+        decision.add = count - static_cast<std::uint32_t>(present);
+    else
+        decision.moves = spread(sample, count);
+    if (!decision.changes()) return decision;
     decision.groups = count;
-    decision.why += "; " + reason + ": " + std::to_string(now) + " -> " + std::to_string(count) +
-                    " groups, moves";
-    for (const MovePartition& move : decision.moves)
-        decision.why +=
-            " " + std::to_string(move.partition.value) + "->" + std::to_string(move.to.value);
+    decision.why +=
+        "; " + reason + ": " + std::to_string(now) + " -> " + std::to_string(count) + " groups";
+    if (decision.add > 0) decision.why += ", " + std::to_string(decision.add) + " of them new";
+    if (!decision.moves.empty()) decision.why += ", " + moves_text(decision.moves);
     memory = {0, 0, 0, sample.at + policy.cool_down};
     return decision;
 }

@@ -19,7 +19,10 @@ namespace bft::node {
 struct ElasticPolicy {
     Duration target_p95 = 100ms;
     std::uint32_t min_groups = 1;
-    std::uint32_t max_groups = 0xffff'ffff;  ///< as many as there are
+    std::uint32_t max_groups = 0xffff'ffff;  ///< as many as there are, or can be added
+    /// Groups that own nothing and are kept for the next time. Those beyond it that the order added
+    /// are removed; their counters are never used again.
+    std::uint32_t spare_groups = 0xffff'ffff;
     /// After a change nothing is decided for so long: what it did must show first.
     Duration cool_down = 20s;
     /// So many samples in a row must say the same.
@@ -41,6 +44,7 @@ struct ElasticSample {
     std::optional<Duration> p95;          ///< since the last sample; nullopt: nothing was answered
     std::map<PartitionId, double> rates;  ///< transactions per second
     consensus::Configuration now;
+    std::uint32_t addable = 0;  ///< groups for which there are counters to spare
 };
 
 struct ElasticMemory {
@@ -51,9 +55,13 @@ struct ElasticMemory {
 };
 
 struct ElasticDecision {
-    std::vector<consensus::MovePartition> moves;  ///< none: all stays as it is
-    std::uint32_t groups = 0;                     ///< that serve then
-    std::string why;                              ///< one line
+    std::vector<consensus::MovePartition> moves;
+    std::uint32_t add = 0;        ///< groups that must come first; then spread() says what moves
+    std::vector<GroupId> remove;  ///< they own nothing
+    std::uint32_t groups = 0;     ///< that serve then
+    std::string why;              ///< one line
+
+    [[nodiscard]] bool changes() const { return !moves.empty() || add > 0 || !remove.empty(); }
 };
 
 /// What hosts said of themselves at one moment, by name; none twice.
@@ -72,6 +80,9 @@ struct ElasticView {
 /// Requires 1 <= count, and at most as many as there are groups and partitions.
 [[nodiscard]] std::vector<consensus::MovePartition> spread(const ElasticSample& sample,
                                                            std::uint32_t count);
+
+/// "moves 3->2 4->2"
+[[nodiscard]] std::string moves_text(const std::vector<consensus::MovePartition>& moves);
 
 [[nodiscard]] ElasticDecision decide(const ElasticPolicy& policy, const ElasticSample& sample,
                                      ElasticMemory& memory);

@@ -85,6 +85,7 @@ Loaded<ElasticPolicy> parse_policy(std::string_view text, const std::filesystem:
     root.millis("target_p95_ms", policy.target_p95, 1, day_ms);
     root.number("min_groups", policy.min_groups, 1, 0xffff'ffff);
     root.number("max_groups", policy.max_groups, 1, 0xffff'ffff);
+    root.number("spare_groups", policy.spare_groups, 0, 0xffff'ffff);
     root.millis("sample_ms", policy.sample_every, 100, day_ms);
     root.number("samples", policy.samples, 1, 1000);
     root.millis("cool_down_ms", policy.cool_down, 0, day_ms);

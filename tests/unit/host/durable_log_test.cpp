@@ -421,6 +421,41 @@ TEST_F(DurableLogTest, GroupsOfAProcessShareOnePrepare) {
     EXPECT_EQ(log->report().records, before);
 }
 
+TEST_F(DurableLogTest, AGroupThatComesKnowsNothingOfWhatOthersHaveLogged) {
+    append(one, consensus::PrepareRecord{prepare(3, {body(1, 10)})});
+    append(one, consensus::BodyRecord{body(1, 10)});
+    append(one, consensus::ViewChangeRecord{view_change(1, 0, 2, 6)});
+    const Endpoint late = Endpoint::replica(GroupId(9), Position(0));
+    append(late, consensus::ViewChangeRecord{view_change(9, 0, 2, 1)});
+    auto found = log->load_replica(GroupId(9), Position(0));
+    ASSERT_TRUE(found) << found.error().what;
+    EXPECT_TRUE(found->prepares.empty());
+    EXPECT_TRUE(found->bodies.empty());
+    ASSERT_EQ(found->view_changes.size(), 1U) << "but of itself it does";
+    EXPECT_EQ(found->view_changes[0]->group, GroupId(9));
+    append(late, snapshot(2));
+    found = log->load_replica(GroupId(9), Position(0));
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->prepares.size(), 1U) << "and once it has begun, as everybody";
+}
+
+TEST_F(DurableLogTest, NothingIsKeptForWhoIsGone) {
+    retain = 16;
+    reopen();
+    load_all();
+    for (std::uint64_t slot = 1; slot <= 400; ++slot) {
+        append(one, consensus::PrepareRecord{prepare(slot)});
+        if (slot % 8 == 0) append(one, snapshot(slot));
+    }
+    EXPECT_EQ(keys_of('P'), 400U) << "group 2 has no snapshot: its restart may need all of it";
+    log->forget(two);
+    for (std::uint64_t slot = 401; slot <= 440; ++slot) {
+        append(one, consensus::PrepareRecord{prepare(slot)});
+        if (slot % 8 == 0) append(one, snapshot(slot));
+    }
+    EXPECT_LT(keys_of('P'), 100U);
+}
+
 TEST_F(DurableLogTest, ConfirmationsComeInTheOrderOfTheCalls) {
     std::vector<int> order;
     for (int i = 0; i < 100; ++i)

@@ -224,6 +224,24 @@ TEST_F(ExchangeTest, OnePrepareServesAllReplicasOfAHost) {
 }
 
 // Host 3 takes the seats of host 1 while everything runs (docs/adr/0025).
+TEST_F(ExchangeTest, EndpointsComeAndGoWhileItRuns) {
+    start();
+    const Endpoint late = Endpoint::replica(GroupId(9), Position(0));
+    membership.groups.push_back({GroupId(9), {{HostId(0), {}}, {HostId(1), {}}, {HostId(2), {}}}});
+    exchange->know(directory());
+    const Endpoint speaker = Endpoint::replica(GroupId(9), Position(1));
+    send(peer, {speaker, late, status()});
+    run_until([&] { return drops(peer, Drop::misdirected) == 1; });
+    int heard = 0;
+    exchange->attach(late, [&](const consensus::Verified&) { ++heard; });
+    send(peer, {speaker, late, status()});
+    run_until([&] { return heard == 1; });
+    exchange->detach(late);
+    send(peer, {speaker, late, status()});
+    run_until([&] { return drops(peer, Drop::misdirected) == 2; });
+    EXPECT_EQ(heard, 1);
+}
+
 TEST_F(ExchangeTest, AHostThatTakesAnothersPlaceIsKnownFromThenOn) {
     start();
     Remote newcomer;

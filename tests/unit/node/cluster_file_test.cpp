@@ -1,6 +1,7 @@
 #include "node/cluster_file.hpp"
 
 #include "fixtures.hpp"
+#include "node/join_file.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -51,6 +52,26 @@ TEST(ClusterFile, ASnapshotToBeginWithMakesAnotherClusterOfIt) {
     std::string text = render(cluster);
     text.replace(text.find("slot = 64"), 9, "slot = 0 ");
     EXPECT_FALSE(parse_cluster_file(text, "/cluster/cluster.toml").value);
+}
+
+TEST(ClusterFile, CountersToSpareAreForGroupsThatCome) {
+    ClusterFile cluster = small_cluster();
+    const Digest without = cluster.digest();
+    const usig::PublicIdentity spare = software_identity(77);
+    cluster.hosts[1].spare_counters = {spare, software_identity(78)};
+    EXPECT_NE(cluster.digest(), without);
+    const auto loaded = parse(cluster);
+    ASSERT_TRUE(loaded.value) << listing(loaded.errors);
+    EXPECT_EQ(loaded.value->hosts[1].spare_counters, cluster.hosts[1].spare_counters);
+    EXPECT_EQ(loaded.value->digest(), cluster.digest());
+    const auto spares = loaded.value->membership().spares;
+    ASSERT_EQ(spares.size(), 2u);
+    const std::string encoded = usig::encode(spare);
+    EXPECT_EQ(spares.at(late_id(spare)),
+              (consensus::SpareCounter{HostId(1), Bytes(encoded.begin(), encoded.end())}));
+    EXPECT_TRUE(loaded.value->roles_of(cluster.hosts[1].name).contains(Role::replica));
+    cluster.hosts[0].spare_counters = {spare};
+    EXPECT_THAT(listing(parse(cluster).errors), HasSubstr("given twice"));
 }
 
 TEST(ClusterFile, CheckpointsHaveDefaultsAndAreChecked) {

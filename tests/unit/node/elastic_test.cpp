@@ -16,7 +16,8 @@ using testing::HasSubstr;
 /// Five partitions, five groups, all with the first one.
 ElasticSample sample(std::vector<double> rates = {100, 100, 100, 100, 100}) {
     ElasticSample made;
-    for (std::uint32_t g = 1; g <= 5; ++g) made.now.groups.push_back({GroupId(g), {}});
+    for (std::uint32_t g = 1; g <= 5; ++g)
+        made.now.groups.push_back({GroupId(g), {{HostId(0), UsigId(g)}}});
     made.now.owners[PartitionId(0)] = GroupId(1);
     for (std::uint32_t p = 1; p <= rates.size(); ++p) {
         made.now.owners[PartitionId(p)] = GroupId(1);
@@ -143,6 +144,41 @@ TEST_F(Decide, KeepsTheBoundsOfThePolicy) {
     EXPECT_GT(until_decided(1ms), 0);
     EXPECT_EQ(until_decided(1ms), 0);
     EXPECT_EQ(sizes(state).size(), 2U);
+}
+
+TEST_F(Decide, AddsGroupsWhereThereAreTooFew) {
+    state.now.groups.resize(2);
+    state.addable = 2;
+    EXPECT_GT(until_decided(500ms), 0);
+    EXPECT_EQ(sizes(state).size(), 2U) << "first those that are there";
+    ElasticDecision decision;
+    while (decision.add == 0) decision = after(1s, 500ms);
+    EXPECT_EQ(decision.groups, 3U);
+    EXPECT_TRUE(decision.moves.empty()) << "until it has come";
+    EXPECT_THAT(decision.why, HasSubstr("2 -> 3 groups, 1 of them new"));
+    state.now.groups.push_back({GroupId(9), {{HostId(0), UsigId(9)}}, {}, ConfigVersion(4)});
+    state.addable = 1;
+    EXPECT_EQ(moves_text(spread(state, decision.groups)), "moves 2->9");
+    moved(state, spread(state, decision.groups));
+    state.addable = 0;
+    EXPECT_EQ(until_decided(500ms), 0) << "there are no counters left";
+}
+
+TEST_F(Decide, RemovesWhatWasAddedAndIsNoLongerNeeded) {
+    for (consensus::Group& group : state.now.groups)
+        if (group.id > GroupId(3)) group.added = ConfigVersion(group.id.value);
+    EXPECT_TRUE(after(1s, 70ms).remove.empty()) << "all are kept unless the policy says otherwise";
+    policy.spare_groups = 1;
+    const ElasticDecision decision = after(1s, 70ms);
+    EXPECT_THAT(decision.remove, ElementsAre(GroupId(4), GroupId(5)));
+    EXPECT_THAT(decision.why, HasSubstr("group 5 owns nothing: it goes"));
+    EXPECT_TRUE(after(1s, 70ms).remove.empty()) << "cools down first";
+    for (consensus::Group& group : state.now.groups)
+        if (group.id > GroupId(3)) group.retired = {Position(0)};
+    EXPECT_TRUE(after(60s, 70ms).remove.empty()) << "they are gone, the others never came";
+    EXPECT_GT(until_decided(500ms), 0);
+    EXPECT_GT(until_decided(500ms), 0);
+    EXPECT_EQ(until_decided(500ms), 0) << "three groups, of five that ever were";
 }
 
 TEST_F(Decide, SpreadsAnewWhenTheLoadHasShifted) {
