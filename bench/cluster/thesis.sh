@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The experiment of the CloudBFT thesis (sections 5.1 to 5.4): pages of 200 ms, five warehouses, 1 to 5 groups, against
 # as many unreplicated page servers before one database. Throughput and latency against groups and clients. One cluster
-# does it all: between the rows, partitions move to as many groups as the next one has, while it runs.
+# does it all: groups come and go between the rows while it runs, and partitions move to as many as the next row has.
 #
 #   bench/cluster/thesis.sh [OPTIONS]
 #
@@ -88,7 +88,7 @@ done
 
 most=$(printf '%s\n' $groups | sort -n | tail -n 1)
 [ "$most" -le "$warehouses" ] || fail "each group owns a warehouse: at most $warehouses"
-"$root/deploy/cluster.sh" init "$dir/cluster" --groups 1 --spare-groups $((most - 1)) --partitions "$warehouses" --pool-mb 64 \
+"$root/deploy/cluster.sh" init "$dir/cluster" --groups 1 --spare-counters $((most - 1)) --partitions "$warehouses" --pool-mb 64 \
     --tpm-delay-ms "$tpm_delay_ms" "${timing[@]}" >"$dir/init.log" 2>&1 || { cat "$dir/init.log" >&2; fail "cannot make a cluster"; }
 "$root/deploy/cluster.sh" start-databases "$dir/cluster"
 mapfile -t sockets < <("$root/deploy/cluster.sh" sockets "$dir/cluster" | sed 's/^/--socket=/')
@@ -97,18 +97,23 @@ mapfile -t sockets < <("$root/deploy/cluster.sh" sockets "$dir/cluster" | sed 's
 "$root/deploy/cluster.sh" start "$dir/cluster"
 
 for ((p = 1; p <= warehouses; ++p)); do owner[p]=1; done
+there=1
+reconfigure() { # COMMAND ARGUMENTS...: of bftctl
+    "$BFT_BUILD/src/node/bftctl" "$@" --client "$dir/cluster/clients/admin" --key "$dir/cluster/admins/admin.key" |
+        sed 's/^/   /' || fail "refused: $*"
+}
 spread_over() { # GROUPS
     local to p moving
+    for ((; there < $1; ++there)); do reconfigure group add --cluster "$dir/cluster/hosts/host1/cluster.toml"; done
     for ((to = 1; to <= most; ++to)); do
         moving=()
         for ((p = to; to <= $1 && p <= warehouses; p += $1)); do
             [ "${owner[p]}" = "$to" ] || moving+=("$p")
             owner[p]=$to
         done
-        [ ${#moving[@]} = 0 ] || "$BFT_BUILD/src/node/bftctl" partition move "${moving[@]}" --to "$to" \
-            --client "$dir/cluster/clients/admin" --key "$dir/cluster/admins/admin.key" | sed 's/^/   /' ||
-            fail "partitions ${moving[*]} do not move to group $to"
+        [ ${#moving[@]} = 0 ] || reconfigure partition move "${moving[@]}" --to "$to"
     done
+    for ((; there > $1; --there)); do reconfigure group remove "$there"; done
 }
 
 # From most to least: what a cluster has counted when its first rows are done is of one number of groups.
