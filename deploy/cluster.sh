@@ -19,7 +19,6 @@
 #
 # Options of init:
 #   --groups N         groups of replicas (2)
-#   --spare-groups N   and groups that own nothing yet, for `bftctl partition move` (0)
 #   --spare-counters N counters of each host with replicas for `bftctl group add` (0)
 #   --partitions N     partitions 1..N, dealt out to the groups in turn; 0 goes to the first (5)
 #   --f N              hosts that may fail: 2f+1 hosts with replicas, voter and database (1)
@@ -258,9 +257,6 @@ write_topology() {
         for ((partition = group; partition <= partitions; partition += groups)); do list+="$partition, "; done
         printf '\n[[group]]\nid = %d\npartitions = [%s]\n' "$group" "${list%, }"
     done
-    for ((group = groups + 1; group <= groups + spare_groups; ++group)); do
-        printf '\n[[group]]\nid = %d\npartitions = []\n' "$group"
-    done
     for host in $hosts; do
         printf '\n[[host]]\nname = "%s"\naddress = "127.0.0.1:%d"\nmetrics = "127.0.0.1:%d"\n' \
             "$host" "${ports[$((3 * number))]}" "${ports[$((3 * number + 1))]}"
@@ -287,7 +283,7 @@ write_topology() {
 }
 
 init() { # DIR OPTIONS...
-    local primaries=0 timing=() groups=2 spare_groups=0 spare_counters=0 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 batch="" tpm_delay_ms=0 scan_slots=4096 replicas host name
+    local primaries=0 timing=() groups=2 spare_counters=0 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 batch="" tpm_delay_ms=0 scan_slots=4096 replicas host name
     local snapshot="" snapshot_cluster="" begin=()
     local http=none origins="" more_clients="" web_clients=0 client_keys=""
     software=""
@@ -298,7 +294,7 @@ init() { # DIR OPTIONS...
         [ $# -ge 2 ] || fail "$1 needs a value"
         name=${1#--}
         case "$1" in
-            --groups | --spare-groups | --spare-counters | --partitions | --f | --primaries | --pool-mb | --workers | --batch | --tpm-delay-ms | --scan-slots | --web-clients)
+            --groups | --spare-counters | --partitions | --f | --primaries | --pool-mb | --workers | --batch | --tpm-delay-ms | --scan-slots | --web-clients)
                 [[ $2 =~ ^[0-9]+$ ]] || fail "$1 must be a number, not '$2'"
                 printf -v "${name//-/_}" %s "$2"
                 ;;
