@@ -467,7 +467,8 @@ void Replica::note_adopted(const StreamId& stream, Counter at) {
 // -------------------------------------------------
 
 // R3: what the primary has ordered in our view and could not be appended yet. Where PREPAREs were
-// skipped, the next one's header names the way down to our tip.
+// skipped, the next one's header names the way down to our tip. Where there is none, the view is
+// over: what came as a state was decided in a later one, whose proof is on the way (ST4).
 void Replica::append_waiting(Now now) {
     if (!active_ || halted_) return;
     Ordering& from = ordering_[leader().value];
@@ -478,8 +479,7 @@ void Replica::append_waiting(Now now) {
             continue;
         }
         if (next.slot > chain_.tip().next() && !bridge_to(next, now)) return;
-        if (next.header->previous != chain_.tip_digest())
-            return halt(next.slot, "a view's chain contradicts what was delivered");
+        if (next.header->previous != chain_.tip_digest()) return from.waiting.clear();
         if (auto why = chain_.why_invalid(*next.header)) {
             condemn_primary(leader().value, view_, next.slot, *why);
             from.waiting.clear();
@@ -501,7 +501,7 @@ bool Replica::bridge_to(const Prepare& next, Now now) {
         return false;
     }
     if (found.broken || found.segment->below != chain_.tip_digest()) {
-        halt(to, "a view's chain contradicts what was delivered");
+        ordering_[leader().value].waiting.clear();
         return false;
     }
     headers_.release();
