@@ -365,7 +365,7 @@ void Replica::persist_tracks() {
 // Of the primaries' counters the coordinators know as well as the own group.
 Counter Replica::vouched_for(const StreamId& stream) const {
     const bool orders = stream.kind == StreamId::Kind::ordering;
-    auto quorate = [&](GroupId group, auto&& vouches) {
+    auto quorate = [&](GroupId group, auto&& vouches, std::uint32_t quorum) {
         std::vector<Counter> counters(membership_.replicas_per_group());
         for (const std::optional<Vouch>& vouch : vouches) {
             if (!vouch || (!membership_.active(group, vouch->position) && rules::members_by_slot))
@@ -376,14 +376,14 @@ Counter Replica::vouched_for(const StreamId& stream) const {
             if (place < told.size()) counter = std::max(counter, told[place]);
         }
         std::sort(counters.begin(), counters.end(), std::greater<>());
-        const std::uint32_t quorum = rules::adoption_quorum(membership_);
         return quorum == 0 ? Counter(0) : counters[quorum - 1];
     };
-    const Counter own = quorate(group_, vouches_);
+    const std::uint32_t quorum = rules::adoption_quorum(membership_);
+    const Counter own = quorate(group_, vouches_, quorum);
     if (!orders || !young()) return own;
     std::vector<std::optional<Vouch>> elders;
     for (const Elder& each : elders_) elders.push_back(each.vouch);
-    return std::max(own, quorate(coordinators(), elders));
+    return std::max(own, quorate(coordinators(), elders, rules::elders_agree ? quorum : 1));
 }
 
 // When the messages before are gone: the one that is vouched for says by itself where its sender
