@@ -238,6 +238,27 @@ inline constexpr bool coordinators_go_first = false;
 inline constexpr bool coordinators_go_first = true;
 #endif
 
+#ifdef MUT_removed_counts
+inline constexpr bool removed_groups_go = false;
+#else
+/// No view waits for a group that was removed.
+inline constexpr bool removed_groups_go = true;
+#endif
+
+#ifdef MUT_barrier_of_removed
+inline constexpr bool barrier_without_removed = false;
+#else
+/// Nor does the barrier of the change that removes it: it may be dead.
+inline constexpr bool barrier_without_removed = true;
+#endif
+
+#ifdef MUT_one_elder
+inline constexpr bool elders_agree = false;
+#else
+/// A group that was added follows a primary from where f+1 coordinators say, not one.
+inline constexpr bool elders_agree = true;
+#endif
+
 #ifdef MUT_member_check_off
 inline constexpr bool members_by_slot = false;
 #else

@@ -62,7 +62,8 @@ bool enough(const Membership& membership, const Configuration& config,
         return seats[group.id].size() >= rules::view_change_quorum(membership);
     };
     std::vector<Group> groups = config.groups;
-    std::erase_if(groups, [](const Group& group) { return group.removed(); });
+    if (rules::removed_groups_go)
+        std::erase_if(groups, [](const Group& group) { return group.removed(); });
     return rules::every_group ? std::all_of(groups.begin(), groups.end(), quorate)
                               : std::any_of(groups.begin(), groups.end(), quorate);
 }

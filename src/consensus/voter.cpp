@@ -109,7 +109,6 @@ void Voter::on_commit_db(const Endpoint& from, const CommitDb& message, Now now)
                 note(Event::Kind::dropped, from, key.slot, key.index, "item beyond the window");
                 break;
             case Standing::past:
-                note_past(from, item);
                 past.push_back(&item);
                 break;
             case Standing::taken:
@@ -146,6 +145,8 @@ Voter::Standing Voter::standing(const DbItem& item) const {
     return passed > 0 ? Standing::taken : Standing::open;
 }
 
+// What the database has no answer to, although it stands beyond: it was executed long ago, or
+// never.
 void Voter::note_past(const Endpoint& from, const DbItem& item) {
     for (const PartitionSeq& s : item.seqs) {
         if (s.seq >= lanes_.at(s.partition).next) continue;

@@ -89,7 +89,7 @@ public:
     /// In force at what is dispatched next on partition 0.
     [[nodiscard]] const Configuration& config() const { return *config_; }
     /// By partition, the largest sequence number below next() that f+1 replicas of one group asked
-    /// for: where the order stands if the database is ahead of it.
+    /// for and the database has no answer to: where the order stands if the database is ahead.
     [[nodiscard]] std::map<PartitionId, Seq> asked_again() const;
 
     struct Report {
@@ -215,7 +215,7 @@ private:
     std::map<Digest, Key> bodies_wanted_;  ///< rd of decided items without body
     std::map<Endpoint, Sender> senders_;   ///< replicas of the membership only
     AnswerMemory answers_;
-    /// The largest sequence numbers of past items, by position.
+    /// The largest sequence numbers of past items without answer, by position.
     std::map<std::pair<PartitionId, GroupId>, std::vector<Seq>> asked_again_;
     std::set<std::pair<Endpoint, Slot>> lookups_;  ///< on the way to the database, by asker
 

@@ -293,10 +293,11 @@ void Voter::found(const Lookup& lookup, const std::vector<ItemResult>& results, 
     for (const DbItem& item : lookup.items) {
         auto row = std::find_if(results.begin(), results.end(),
                                 [&](const ItemResult& r) { return r.index == item.index; });
-        if (row == results.end())
+        if (row == results.end()) {
             // Executed without leaving a row (V4: a duplicate), or finished and cleared away (C4).
+            note_past(lookup.asker, item);
             known.push_back(no_effect(item));
-        else if (row->rid == item.rid)
+        } else if (row->rid == item.rid)
             known.push_back(*row);
         else
             disagree(lookup.asker, {lookup.slot, item.index, lookup.group},

@@ -56,6 +56,7 @@ plot_of() {
 mode_of() {
     case $1 in
     no_barrier | barrier_not_shown | config_not_final | windows_left | owners_fixed) echo --moves ;;
+    removed_counts | barrier_of_removed | one_elder) echo --reconfigure ;;
     no_joint_quorum | new_group_early | count_replaced | member_check_off | keys_ignored | keys_of_today) echo --reconfigure ;;
     esac
 }

@@ -90,11 +90,9 @@ void Replica::on_view_message(const Verified& message, Now now) {
         asked_[request->position.value] = Asked{*request, now.mono};
         trigger_if_quorum(now);
     } else if (const auto* trigger = std::get_if<TriggerCertificate>(&payload)) {
-        // Of those who left, all may be broken.
-        bool members = std::all_of(
-            trigger->requests.begin(), trigger->requests.end(),
-            [&](const RequestViewChange& r) { return membership_.active(r.group, r.position); });
-        if (members || !rules::members_by_slot) on_trigger(*trigger, now);
+        const Endpoint& from = message.from();
+        bool member = membership_.active(from.group, Position(from.index));
+        if (member && may_trigger(*trigger)) on_trigger(*trigger, now);
     } else if (const auto* change = std::get_if<ViewChangePtr>(&payload)) {
         keep_change(*change);
     } else if (const auto* changes = std::get_if<ViewChanges>(&payload)) {

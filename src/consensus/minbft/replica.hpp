@@ -349,6 +349,7 @@ private:
         return membership_.active(group_, position) || !rules::members_by_slot;
     }
     [[nodiscard]] bool counts(GroupId group, Position position, Slot slot) const;
+    [[nodiscard]] bool may_trigger(const TriggerCertificate& trigger);
     [[nodiscard]] bool still_matters(Position position) const;
     [[nodiscard]] bool takes_part() const { return membership_.active(group_, position_); }
     [[nodiscard]] const Configuration* coming() const;
@@ -552,6 +553,7 @@ private:
     std::map<Endpoint, TimePoint> handed_at_;
     TimePoint config_ask_at_{};
     std::vector<TimePoint> config_asked_at_;  ///< by position: because of its STATUS
+    ConfigVersion last_word_{};               ///< whose predecessors have ended a view since
 
     // A group that the order added.
     bool begun_ = true;  ///< the state at the slot that made the group is here

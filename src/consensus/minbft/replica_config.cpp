@@ -149,7 +149,8 @@ void Replica::barrier_if_complete(Now now) {
     auto barrier = std::make_shared<BarrierCert>();
     barrier->slot = *unsettled_;
     for (const Group& group : next->groups) {
-        if (!next->signs_barrier(group)) continue;
+        if (!next->signs_barrier(group) && (rules::barrier_without_removed || !group.removed()))
+            continue;
         std::optional<StableCert> cert;
         if (group.id != group_) {
             cert = foreign_certificate(group.id, *unsettled_, digest);

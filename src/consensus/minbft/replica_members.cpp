@@ -66,6 +66,24 @@ bool Replica::counts(GroupId group, Position position, Slot slot) const {
     return next == nullptr || next->active(group, position);
 }
 
+// A TC of members. Of those who left, all may be broken; but a member that had not heard yet that
+// they leave has gone where they asked to, does not come back, and shows their TC. So the members
+// of the configuration before end one more view, and all are together.
+bool Replica::may_trigger(const TriggerCertificate& trigger) {
+    auto members_of = [&](const Configuration& config) {
+        return std::all_of(
+            trigger.requests.begin(), trigger.requests.end(),
+            [&](const RequestViewChange& r) { return config.active(r.group, r.position); });
+    };
+    if (!rules::members_by_slot || members_of(configs_.newest())) return true;
+    BarrierCertPtr newest = configs_.barrier();
+    if (!newest || last_word_ == newest->config->version) return false;
+    if (trigger.view <= view_ || trigger.view > membership_.after(view_)) return false;
+    if (!members_of(configs_.at(newest->slot))) return false;
+    last_word_ = newest->config->version;
+    return true;
+}
+
 // Its counter is worth following: it is a member, or was one for slots that are not delivered here.
 bool Replica::still_matters(Position position) const {
     return active(position) || configs_.at(delivered_.next()).active(group_, position);

@@ -365,7 +365,7 @@ void Replica::persist_tracks() {
 // Of the primaries' counters the coordinators know as well as the own group.
 Counter Replica::vouched_for(const StreamId& stream) const {
     const bool orders = stream.kind == StreamId::Kind::ordering;
-    auto quorate = [&](GroupId group, auto&& vouches) {
+    auto quorate = [&](GroupId group, auto&& vouches, std::uint32_t quorum) {
         std::vector<Counter> counters(membership_.replicas_per_group());
         for (const std::optional<Vouch>& vouch : vouches) {
             if (!vouch || (!membership_.active(group, vouch->position) && rules::members_by_slot))
@@ -376,14 +376,14 @@ Counter Replica::vouched_for(const StreamId& stream) const {
             if (place < told.size()) counter = std::max(counter, told[place]);
         }
         std::sort(counters.begin(), counters.end(), std::greater<>());
-        const std::uint32_t quorum = rules::adoption_quorum(membership_);
         return quorum == 0 ? Counter(0) : counters[quorum - 1];
     };
-    const Counter own = quorate(group_, vouches_);
+    const std::uint32_t quorum = rules::adoption_quorum(membership_);
+    const Counter own = quorate(group_, vouches_, quorum);
     if (!orders || !young()) return own;
     std::vector<std::optional<Vouch>> elders;
     for (const Elder& each : elders_) elders.push_back(each.vouch);
-    return std::max(own, quorate(coordinators(), elders));
+    return std::max(own, quorate(coordinators(), elders, rules::elders_agree ? quorum : 1));
 }
 
 // When the messages before are gone: the one that is vouched for says by itself where its sender
@@ -467,7 +467,8 @@ void Replica::note_adopted(const StreamId& stream, Counter at) {
 // -------------------------------------------------
 
 // R3: what the primary has ordered in our view and could not be appended yet. Where PREPAREs were
-// skipped, the next one's header names the way down to our tip.
+// skipped, the next one's header names the way down to our tip. Where there is none, the view is
+// over: what came as a state was decided in a later one, whose proof is on the way (ST4).
 void Replica::append_waiting(Now now) {
     if (!active_ || halted_) return;
     Ordering& from = ordering_[leader().value];
@@ -478,8 +479,7 @@ void Replica::append_waiting(Now now) {
             continue;
         }
         if (next.slot > chain_.tip().next() && !bridge_to(next, now)) return;
-        if (next.header->previous != chain_.tip_digest())
-            return halt(next.slot, "a view's chain contradicts what was delivered");
+        if (next.header->previous != chain_.tip_digest()) return from.waiting.clear();
         if (auto why = chain_.why_invalid(*next.header)) {
             condemn_primary(leader().value, view_, next.slot, *why);
             from.waiting.clear();
@@ -501,7 +501,7 @@ bool Replica::bridge_to(const Prepare& next, Now now) {
         return false;
     }
     if (found.broken || found.segment->below != chain_.tip_digest()) {
-        halt(to, "a view's chain contradicts what was delivered");
+        ordering_[leader().value].waiting.clear();
         return false;
     }
     headers_.release();

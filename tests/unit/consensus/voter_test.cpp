@@ -286,6 +286,27 @@ TEST_F(VoterTest, AfterARestartAnswersComeFromTheDatabase) {
     EXPECT_EQ(sent<DbReply>().at(1).second.items[0].outcome, Outcome::duplicate);
 }
 
+// V10: what it has answers to does not make it one that stands ahead of the order.
+TEST_F(VoterTest, OnlyWhatItNeverExecutedIsAskedAgain) {
+    start({{PartitionId(1), Seq(5)}});
+    Body body = request(1);
+    DbItem it = item(body, {at_seq(1, 4)});
+    ItemResult row;
+    row.rid = it.rid;
+    row.rdig = result_digest(Outcome::ok, 0, {});
+    row.has_result = true;
+    for (std::uint32_t position : {0, 1}) {
+        vote(position, 9, {it});
+        voter_->found(out_.lookup.back(), {row}, at(0ms));
+    }
+    EXPECT_EQ(voter_->asked_again()[PartitionId(1)], Seq(0));
+    for (std::uint32_t position : {0, 1}) {
+        vote(position, 9, {it});
+        voter_->found(out_.lookup.back(), {}, at(0ms));
+    }
+    EXPECT_EQ(voter_->asked_again()[PartitionId(1)], Seq(4));
+}
+
 TEST_F(VoterTest, ItemsBeyondTheWindowAreDropped) {
     options_.window = 10;
     start();
