@@ -116,29 +116,42 @@ Cluster::Cluster(ClusterOptions options)
       options_(std::move(options)),
       verifier_(m, checker_) {
     m.checkpoint_slots = 4;
+    genesis_ = m;
     std::vector<Endpoint> all = m.all_primaries();
     for (const Endpoint& each : m.all_replicas()) all.push_back(each);
-    for (const Endpoint& who : all) {
-        auto node = std::make_unique<Node>();
-        node->who = who;
-        node->usig = *m.usig_of(who);
-        node->signer = std::make_unique<HashSigner>(m, who);
-        node->disk.membership = &m;
-        node->disk.owner = who;
-        node->disk.retain = who.role == Endpoint::Role::replica ? options_.retain : 0;
-        start(*node);
-        nodes_[who] = std::move(node);
-    }
+    for (const Endpoint& who : all) start(make(who));
     for (auto& [who, node] : nodes_) arm(*node);
+}
+
+Cluster::Node& Cluster::make(const Endpoint& who) {
+    auto node = std::make_unique<Node>();
+    node->who = who;
+    node->usig = *m.usig_of(who);
+    node->signer = std::make_unique<HashSigner>(m, who);
+    node->disk.membership = &m;
+    node->disk.owner = who;
+    node->disk.retain = who.role == Endpoint::Role::replica ? options_.retain : 0;
+    return *(nodes_[who] = std::move(node));
+}
+
+void Cluster::add(GroupId group, const BarrierCertPtr& barrier) {
+    follow(m, *barrier->config);
+    for (const Endpoint& who : m.replicas(group)) {
+        Node& node = make(who);
+        node.disk.write({BarrierRecord{barrier}});
+        node.up = false;
+        restart(who);
+        arm(node);
+    }
 }
 
 void Cluster::start(Node& node) {
     if (node.who.role == Endpoint::Role::primary)
-        node.primary = std::make_unique<minbft::Primary>(m, PrimaryId(node.who.index),
+        node.primary = std::make_unique<minbft::Primary>(genesis_, PrimaryId(node.who.index),
                                                          options_.primary, *node.signer);
     else
         node.replica = std::make_unique<minbft::GroupReplica>(
-            m, node.who.group, Position(node.who.index), options_.replica, options_.executor,
+            genesis_, node.who.group, Position(node.who.index), options_.replica, options_.executor,
             *node.signer);
 }
 

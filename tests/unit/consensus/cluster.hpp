@@ -237,6 +237,8 @@ public:
 
     void crash(const Endpoint& who);
     void restart(const Endpoint& who);
+    /// The members of a group that the order has added begin, with the configuration and no more.
+    void add(GroupId group, const BarrierCertPtr& barrier);
     /// Verifies and delivers; for forged messages.
     void inject(Endpoint from, Endpoint to, Payload payload);
     Ui certify(Node& node, const Digest& digest);
@@ -269,6 +271,7 @@ private:
 
     void trace(const std::string& what) const;
     void later(Duration delay, std::function<void()> run);
+    Node& make(const Endpoint& who);
     void start(Node& node);
     void perform(Node& node);
     void check(Node& node, const Output& out);
@@ -282,6 +285,7 @@ private:
     [[nodiscard]] Now now() const;
 
     ClusterOptions options_;
+    Membership genesis_;  ///< engines begin with it
     HashChecker checker_;
     Verifier verifier_;
     std::map<Endpoint, std::unique_ptr<Node>> nodes_;

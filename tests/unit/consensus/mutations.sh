@@ -9,7 +9,7 @@ source=$(cd "$(dirname "$0")/../../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 [ $# -gt 0 ] || set -- cq_f vcq_f vouch_f one_group null_free prep_equiv nv_exec vc_nolog \
-    commit_after_vc nonmono nv_noorder null_notsticky claim_lvonly barrier_not_shown no_joint_quorum
+    commit_after_vc nonmono nv_noorder null_notsticky claim_lvonly barrier_not_shown no_joint_quorum new_group_early
 for mutation in "$@"; do
     objects=$(find "$build/tests/unit/consensus" "$build/src/base" -name '*.o')
     for file in "$source"/src/consensus/*.cpp "$source"/src/consensus/minbft/*.cpp; do

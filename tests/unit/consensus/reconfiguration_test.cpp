@@ -326,6 +326,43 @@ TEST(Reconfiguration, ARemovedGroupThatSleptEndsNoViewAndHearsOfIt) {
     expect_progress(c);
 }
 
+// ADR 26: what only a new group has committed would be lost in a view that begins with members who
+// have not heard of it. So it waits until f+1 coordinators are beyond the barrier.
+TEST(Reconfiguration, AGroupThatComesCommitsNothingBeforeTheCoordinators) {
+    Cluster c(quick(2, 2));
+    expect_progress(c);
+    bool cut = true;
+    c.network = [&](const Endpoint& from, const Endpoint&, Payload& payload) {
+        if (!cut || from.group != GroupId(0) || from.role != Endpoint::Role::replica) return true;
+        if (std::holds_alternative<Certificates>(payload)) return false;
+        const auto* commit = std::get_if<Commit>(&payload);
+        if (commit == nullptr) return true;
+        BarrierCertPtr passed = c.node(from).replica->agreement().configs().barrier();
+        return passed == nullptr || commit->to <= passed->slot;
+    };
+    ConfigChange adds{ConfigVersion(1), {}, {}};
+    AddGroup seventh{GroupId(7), {}};
+    for (std::uint32_t j = 0; j < 3; ++j)
+        seventh.members.push_back({{c.m.groups[0].members[j].host, UsigId(900 + j)}, {1}});
+    adds.groups_added = {seventh};
+    propose(c, make_config(c.m, adds));
+    ASSERT_TRUE(c.run_until([&] { return in_force(c, 1); }, 10s)) << c.violation;
+    c.add(GroupId(7), c.replica(0, 0).replica->agreement().configs().barrier());
+    ASSERT_TRUE(c.run_until([&] { return c.count(Event::Kind::state_adopted) == 3; }, 10s));
+    ask(c, {PartitionId(2)});
+    auto committed = [&](std::uint32_t j) { return c.replica(7, j).seen[Event::Kind::committed]; };
+    auto could = [&](std::uint32_t j) {
+        auto report = c.replica(7, j).replica->agreement().report();
+        return report.tip > report.delivered;
+    };
+    ASSERT_TRUE(c.run_until([&] { return could(0) && could(1) && could(2); }, 10s));
+    c.run_for(200ms);
+    for (std::uint32_t j = 0; j < 3; ++j) EXPECT_EQ(committed(j), 0u);
+    cut = false;
+    EXPECT_TRUE(c.run_until([&] { return committed(0) > 0 && committed(1) > 0; }, 20s));
+    expect_progress(c);
+}
+
 // A liar whose VIEW-CHANGEs keep quiet about configurations, however far they go.
 class BarrierHider {
 public:
