@@ -123,12 +123,22 @@ void Seats::ask_standing(const Seat& seat) {
     });
 }
 
+// Of a seat that came later the log begins with the configurations that led to it.
 void Seats::begin_log(const Seat& seat, usig::Standing standing) {
     auto log = sources_.log();
     if (!log) return failed(seat, log.error());
+    std::vector<consensus::BarrierCertPtr> logged;
+    if (auto done = (*log)->load_barriers(logged); !done) return failed(seat, done.error());
+    auto has_seat = [&](const consensus::Group* group) {
+        return group != nullptr && seat.position.value < group->members.size() &&
+               group->members[seat.position.value].host == sources_.self;
+    };
+    const bool known = has_seat(sources_.environment.genesis.group(seat.group)) ||
+                       (!logged.empty() && has_seat(logged.back()->config->group(seat.group)));
     std::vector<consensus::Persist> records;
-    for (const consensus::BarrierCertPtr& each : chain())
-        records.push_back({consensus::BarrierRecord{each}});
+    if (!known)
+        for (consensus::BarrierCertPtr& each : chain())
+            records.push_back({consensus::BarrierRecord{std::move(each)}});
     (*log)->append(Endpoint::replica(seat.group, seat.position), std::move(records),
                    [this, seat, standing = std::move(standing)] { create(seat, standing); });
 }
