@@ -122,9 +122,11 @@ TEST_F(Mover, AddsGroupsOnTheCountersThatTheClusterFileSpares) {
     }
     change.moves.clear();
     change.groups_added = {added};
+    const std::vector<crypto::SigningKey> mover = some({2});
     auto judge = [&] {
-        auto made = sign_change(config.cluster, config.admins, change, some({2}));
-        return made ? judged(*made) : Result<void>(made.error());
+        auto made = sign_change(config.cluster, config.admins, change, mover);
+        EXPECT_TRUE(made);
+        return judged(*made);
     };
     EXPECT_TRUE(judge());
     change.groups_added[0].members[1].usig_key.push_back(1);

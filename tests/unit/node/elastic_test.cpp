@@ -158,7 +158,7 @@ TEST_F(Decide, AddsGroupsWhereThereAreTooFew) {
     EXPECT_THAT(decision.why, HasSubstr("2 -> 3 groups, 1 of them new"));
     state.now.groups.push_back({GroupId(9), {{HostId(0), UsigId(9)}}, {}, ConfigVersion(4)});
     state.addable = 1;
-    EXPECT_EQ(moves_text(spread(state, decision.groups)), "moves 2->9");
+    EXPECT_EQ(moves_text(spread(state, decision.groups)), "moves 3->9");
     moved(state, spread(state, decision.groups));
     state.addable = 0;
     EXPECT_EQ(until_decided(500ms), 0) << "there are no counters left";
