@@ -97,34 +97,11 @@ void Seats::open_next() {
     opening_ = next_seat();
     if (!opening_) return;
     waits_since_ = {};
-    ask_standing(*opening_);
-}
-
-// T0, T1: before an engine runs it must know what its counter was spent on last.
-void Seats::ask_standing(const Seat& seat) {
-    const UsigId counter =
-        sources_.environment.membership.group(seat.group)->members[seat.position.value].usig;
-    sources_.counters.last(counter, [this, seat](Result<usig::Standing> found) {
-        if (found) return begin_log(seat, std::move(*found));
-        if (found.error().code != Errc::unavailable) return failed(seat, found.error());
-        const TimePoint now = sources_.environment.clock.mono();
-        if (waits_since_ == TimePoint{}) {
-            waits_since_ = now;
-            log::warn("counter_unavailable what=\"{}\" waiting=true", found.error().what);
-        }
-        if (!running_ && now - waits_since_ > counter_patience)
-            return failed(seat, error(Errc::unavailable, found.error().what +
-                                                             "; start this host's USIG service "
-                                                             "(bftnode --role=usig)"));
-        retry_.expires_after(std::chrono::milliseconds(100));
-        retry_.async_wait([this, seat](const boost::system::error_code& cancelled) {
-            if (!cancelled) ask_standing(seat);
-        });
-    });
+    begin_log(*opening_);
 }
 
 // Of a seat that came later the log begins with the configurations that led to it.
-void Seats::begin_log(const Seat& seat, usig::Standing standing) {
+void Seats::begin_log(const Seat& seat) {
     auto log = sources_.log();
     if (!log) return failed(seat, log.error());
     std::vector<consensus::BarrierCertPtr> logged;
@@ -140,7 +117,30 @@ void Seats::begin_log(const Seat& seat, usig::Standing standing) {
         for (consensus::BarrierCertPtr& each : chain())
             records.push_back({consensus::BarrierRecord{std::move(each)}});
     (*log)->append(Endpoint::replica(seat.group, seat.position), std::move(records),
-                   [this, seat, standing = std::move(standing)] { create(seat, standing); });
+                   [this, seat] { ask_standing(seat); });
+}
+
+// T0, T1: before an engine runs it must know what its counter was spent on last.
+void Seats::ask_standing(const Seat& seat) {
+    const UsigId counter =
+        sources_.environment.membership.group(seat.group)->members[seat.position.value].usig;
+    sources_.counters.last(counter, [this, seat](Result<usig::Standing> found) {
+        if (found) return create(seat, *found);
+        if (found.error().code != Errc::unavailable) return failed(seat, found.error());
+        const TimePoint now = sources_.environment.clock.mono();
+        if (waits_since_ == TimePoint{}) {
+            waits_since_ = now;
+            log::warn("counter_unavailable what=\"{}\" waiting=true", found.error().what);
+        }
+        if (!running_ && now - waits_since_ > counter_patience)
+            return failed(seat, error(Errc::unavailable, found.error().what +
+                                                             "; start this host's USIG service "
+                                                             "(bftnode --role=usig)"));
+        retry_.expires_after(std::chrono::milliseconds(100));
+        retry_.async_wait([this, seat](const boost::system::error_code& cancelled) {
+            if (!cancelled) ask_standing(seat);
+        });
+    });
 }
 
 void Seats::create(const Seat& seat, const usig::Standing& standing) {

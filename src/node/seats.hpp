@@ -65,8 +65,8 @@ private:
     [[nodiscard]] bool forgotten(GroupId group,
                                  const std::vector<consensus::BarrierCertPtr>& chain) const;
     void open_next();
+    void begin_log(const Seat& seat);
     void ask_standing(const Seat& seat);
-    void begin_log(const Seat& seat, usig::Standing standing);
     void create(const Seat& seat, const usig::Standing& standing);
     void failed(const Seat& seat, const Error& why);
     void give_up_forgotten();
