@@ -380,22 +380,36 @@ void Checker::crashed(const Endpoint& node, const SimDisk& disk) {
         if (!cert) return fail("S-PERSIST", name(node) + " lost the ViewCert of its COMMIT");
         nullset = cert->new_view.nullset;
     }
+    struct Link {
+        Slot slot;
+        HeaderPtr header;
+    };
+    std::vector<Link> chain;
     Digest hd = committed.hd;
     for (Slot s = committed.to; s > disk.snapshot_slot(); s = Slot(s.value - 1)) {
         HeaderPtr header = disk.header(hd);
         if (!header)
             return fail("S-PERSIST", name(node) + " lost the header" + at(s) + " after COMMIT");
+        // Something else is decided here: of what lies beyond nobody needs a body, and whose it is
+        // this chain's own configurations say.
+        const auto* decided = reference_.slot(s);
+        if (decided != nullptr && decided->hd != hd)
+            chain.clear();
+        else
+            chain.push_back({s, header});
+        hd = header->previous;
+    }
+    for (const auto& [slot, header] : chain) {
         for (std::uint32_t i = 0; i < header->entries.size(); ++i) {
             const EntryHeader& entry = header->entries[i];
-            if (reference_.owner(s, entry.rid.home) != node.group) continue;
-            if (std::binary_search(nullset.begin(), nullset.end(), EntryRef{s, i})) continue;
+            if (reference_.owner(slot, entry.rid.home) != node.group) continue;
+            if (std::binary_search(nullset.begin(), nullset.end(), EntryRef{slot, i})) continue;
             // CF12: of a client that is gone the header says enough.
-            const Configuration& then = reference_.config(s);
+            const Configuration& then = reference_.config(slot);
             if (then.features() >= features_skip && then.removed(entry.rid.client)) continue;
             if (!disk.has_body(entry.rd))
-                return fail("S-PERSIST", name(node) + " lost a body" + at(s) + " after COMMIT");
+                return fail("S-PERSIST", name(node) + " lost a body" + at(slot) + " after COMMIT");
         }
-        hd = header->previous;
     }
 }
 
