@@ -72,6 +72,10 @@ public:
         return dead_ || beyond == held_.begin() ? nullptr : &std::prev(beyond)->second;
     }
 
+    /// Makes room behind a gap that nobody can fill any more: what lies far beyond it is not held
+    /// while nearer ones are.
+    void drop_before(Counter cv) { held_.erase(held_.begin(), held_.lower_bound(cv)); }
+
     /// Drops what peek() shows, which must be something: its counter then counts as processed.
     Counter pop() {
         processed_ = held_.begin()->first;

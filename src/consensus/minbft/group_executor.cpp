@@ -200,23 +200,38 @@ void GroupExecutor::on_reply(const DbReply& reply, Now now) {
     auto found = slots_.find(reply.slot);
     if (reply.group != group_ || found == slots_.end()) return;
     SlotState& state = found->second;
+    const bool open = state.undecided > 0;
     for (const ItemResult& answer : reply.items)
         for (Item& item : state.items)
             if (item.entry.item.index == answer.index && item.entry.item.rid == answer.rid)
                 count(reply.slot, item, state, reply.voter, answer);
-
-    bool complete = std::all_of(state.items.begin(), state.items.end(), [&](const Item& item) {
-        return item.answers[reply.voter.value].has_value();
-    });
-    if (!complete) return;
     // Its oldest answer is here; what it owes next gets its full patience. Newer answers do not
     // defer an older one that was lost: under load they never stop coming.
-    if (!voter.unanswered.empty() && reply.slot == *voter.unanswered.begin())
+    if (!voter.unanswered.empty() && reply.slot == *voter.unanswered.begin() &&
+        has_answered(state, reply.voter))
         voter.retry_at = now.mono + voter.patience;
-    voter.unanswered.erase(reply.slot);
-    state.unanswered.erase(reply.voter);
+    const bool settled = open && state.undecided == 0;
+    for (std::uint32_t d = 0; d < voters_.size(); ++d)
+        if (settled || VoterId(d) == reply.voter) let_go(reply.slot, state, VoterId(d));
     if (state.unanswered.empty()) forget(reply.slot);
     advance_executed();
+}
+
+bool GroupExecutor::has_answered(const SlotState& state, VoterId voter) {
+    return std::all_of(state.items.begin(), state.items.end(),
+                       [&](const Item& item) { return item.answers[voter.value].has_value(); });
+}
+
+// Whoever gave digests only is asked again while a result is missing: those whose turn it was to
+// send it may all have lied, and a configuration in between changes the turns.
+void GroupExecutor::let_go(Slot slot, SlotState& state, VoterId voter) {
+    if (!has_answered(state, voter)) return;
+    const bool needed = std::any_of(state.items.begin(), state.items.end(), [&](const Item& item) {
+        return !item.settled() && !item.answers[voter.value]->has_result;
+    });
+    if (needed) return;
+    voters_[voter.value].unanswered.erase(slot);
+    state.unanswered.erase(voter);
 }
 
 void GroupExecutor::count(Slot slot, Item& item, SlotState& state, VoterId voter,
@@ -250,16 +265,21 @@ void GroupExecutor::count(Slot slot, Item& item, SlotState& state, VoterId voter
                    static_cast<std::ptrdiff_t>(membership_.database_quorum());
         });
         if (agreed) return;  // only the payload is missing
+        settle(slot, item, state);
         item.alarmed = true;
         ++nondeterministic_;
         out_.events.push_back({Event::Kind::nondeterminism, {}, slot, item.entry.item.index, {}});
     }
 }
 
+void GroupExecutor::settle(Slot slot, const Item& item, SlotState& state) {
+    if (!item.settled() && --state.undecided == 0) undecided_.erase(slot);
+}
+
 void GroupExecutor::decide(Slot slot, Item& item, SlotState& state, const ItemResult& accepted) {
+    settle(slot, item, state);
     item.decided = true;
     item.accepted = accepted.rdig;
-    if (--state.undecided == 0) undecided_.erase(slot);
     for (std::uint32_t d = 0; d < voters_.size(); ++d)
         if (item.answers[d] && !item.answers[d]->same_answer(accepted)) blame(slot, VoterId(d));
     // A NOP has no answer of its own: the request was answered where it was executed.

@@ -71,13 +71,15 @@ private:
         DeliveredEntry entry;
         std::vector<std::optional<ItemResult>> answers;  ///< by voter; the first one of each counts
         bool decided = false;
-        bool alarmed = false;
-        Digest accepted;  ///< rdig of the f_D+1
+        bool alarmed = false;  ///< all have answered, and no f_D+1 of them the same
+        Digest accepted;       ///< rdig of the f_D+1
+
+        [[nodiscard]] bool settled() const { return decided || alarmed; }
     };
     struct SlotState {
         std::vector<Item> items;
         std::set<VoterId> unanswered;
-        std::size_t undecided = 0;
+        std::size_t undecided = 0;  ///< items that are not settled
     };
     struct VoterState {
         std::set<Slot> unanswered;
@@ -96,9 +98,12 @@ private:
     };
 
     void on_reply(const DbReply& reply, Now now);
+    [[nodiscard]] static bool has_answered(const SlotState& state, VoterId voter);
+    void let_go(Slot slot, SlotState& state, VoterId voter);
     void on_status(const VoterStatus& status, Now now);
     void on_fetch(const FetchDbItems& fetch);
     void count(Slot slot, Item& item, SlotState& state, VoterId voter, const ItemResult& answer);
+    void settle(Slot slot, const Item& item, SlotState& state);
     void decide(Slot slot, Item& item, SlotState& state, const ItemResult& accepted);
     void blame(Slot slot, VoterId voter);
     void answer_places(const Delivery& delivery);

@@ -332,8 +332,8 @@ private:
     [[nodiscard]] Counter vouched_for(const StreamId& stream) const;
     bool adopt_vouched(const StreamId& stream, const Gap& gap,
                        std::pair<Counter, Counter>& missing);
-    bool adopt_ordering(std::uint32_t p, Counter limit);
-    bool adopt_votes(std::uint32_t j, Counter limit);
+    bool adopt_ordering(std::uint32_t p, std::pair<Counter, Counter> between);
+    bool adopt_votes(std::uint32_t j, std::pair<Counter, Counter> between);
     void note_adopted(const StreamId& stream, Counter at);
     void append_waiting(Now now);
     [[nodiscard]] bool bridge_to(const Prepare& next, Now now);
@@ -386,6 +386,11 @@ private:
     [[nodiscard]] bool added() const {
         const Group* group = membership_.group(group_);
         return group != nullptr && group->added.value > 0;
+    }
+    /// While its group has nothing of its own, and while a view changes: the views that were made
+    /// before their makers knew of the group may have passed all its members by.
+    [[nodiscard]] bool needs_elders() const {
+        return added() && (!stable_ || own().last.none() || !active_);
     }
     [[nodiscard]] GroupId coordinators() const { return *configs_.newest().owner(PartitionId(0)); }
     [[nodiscard]] std::vector<Endpoint> donors(Slot slot, GroupId group) const;

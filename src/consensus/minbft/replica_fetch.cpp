@@ -63,7 +63,7 @@ std::optional<TimePoint> Replica::next_deadline() const {
 // be silent towards us only).
 Endpoint Replica::ask(std::uint32_t attempt, std::optional<Endpoint> first) const {
     std::vector<Endpoint> others = membership_.replicas(group_, position_);
-    if (young())
+    if (needs_elders())
         for (const Endpoint& each : membership_.replicas(coordinators())) others.push_back(each);
     if (first && (attempt == 0 || others.empty())) return *first;
     if (first) {
@@ -223,7 +223,7 @@ Status Replica::status() const {
 void Replica::send_status() {
     std::vector<Endpoint> to = membership_.replicas(group_, position_);
     for (const Endpoint& each : membership_.all_primaries()) to.push_back(each);
-    if (young() || (added() && own().last.none()))
+    if (needs_elders())
         for (const Endpoint& each : membership_.replicas(coordinators())) to.push_back(each);
     out_.send.push_back({std::move(to), status()});
 }

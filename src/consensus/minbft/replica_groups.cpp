@@ -118,7 +118,7 @@ void Replica::show_view(const Endpoint& to, const Status& status) {
 }
 
 void Replica::on_elder_vouch(const Vouch& vouch) {
-    if (!young() || vouch.group != coordinators()) return;
+    if (!added() || vouch.group != coordinators()) return;
     elders_.resize(std::max<std::size_t>(elders_.size(), vouch.position.value + 1));
     elders_[vouch.position.value].vouch = vouch;
 }

@@ -30,10 +30,11 @@ constexpr std::uint32_t suspicion_rests = 10;  // in T_lag
 
 // A hint, no more: it makes us look at what f+1 have signed.
 void Replica::on_gone(const Endpoint& from, const Gone& gone) {
-    if (from.role != Endpoint::Role::replica || from.group != group_ || from == self()) return;
+    const bool asked = from.group == group_ || (needs_elders() && from.group == coordinators());
+    if (from.role != Endpoint::Role::replica || !asked || from == self()) return;
     auto gap = gaps_.find(gone.stream);
     if (gap == gaps_.end() || gone.line <= gap->second.processed.next()) return;
-    if (!transfer_.gone[gone.stream].insert(from.index).second) return;
+    if (!transfer_.gone[gone.stream].insert(from).second) return;
     out_.events.push_back({Event::Kind::gone,
                            from,
                            {},
@@ -380,7 +381,7 @@ Counter Replica::vouched_for(const StreamId& stream) const {
     };
     const std::uint32_t quorum = rules::adoption_quorum(membership_);
     const Counter own = quorate(group_, vouches_, quorum);
-    if (!orders || !young()) return own;
+    if (!orders || !added()) return own;
     std::vector<std::optional<Vouch>> elders;
     for (const Elder& each : elders_) elders.push_back(each.vouch);
     return std::max(own, quorate(coordinators(), elders, rules::elders_agree ? quorum : 1));
@@ -398,13 +399,14 @@ bool Replica::adopt_vouched(const StreamId& stream, const Gap& gap,
     if (limit <= gap.processed.next()) return false;
     Counter from(limit.value > adopt_span ? limit.value - adopt_span + 1 : 1);
     missing = {std::max(from, gap.processed.next()), limit};
-    return stream.kind == StreamId::Kind::ordering ? adopt_ordering(stream.primary.value, limit)
-                                                   : adopt_votes(stream.position.value, limit);
+    return stream.kind == StreamId::Kind::ordering ? adopt_ordering(stream.primary.value, missing)
+                                                   : adopt_votes(stream.position.value, missing);
 }
 
-bool Replica::adopt_ordering(std::uint32_t p, Counter limit) {
+bool Replica::adopt_ordering(std::uint32_t p, std::pair<Counter, Counter> between) {
     Ordering& from = ordering_[p];
-    const OrderingMessage* message = from.stream.held_up_to(limit);
+    from.stream.drop_before(between.first);
+    const OrderingMessage* message = from.stream.held_up_to(between.second);
     if (message == nullptr) return false;
     Counter at = ui_of(*message).cv;
     OrderingTrack& track = from.track;
@@ -429,9 +431,10 @@ bool Replica::adopt_ordering(std::uint32_t p, Counter limit) {
     return true;
 }
 
-bool Replica::adopt_votes(std::uint32_t j, Counter limit) {
+bool Replica::adopt_votes(std::uint32_t j, std::pair<Counter, Counter> between) {
     Votes& from = votes_[j];
-    const VoteMessage* message = from.stream.held_up_to(limit);
+    from.stream.drop_before(between.first);
+    const VoteMessage* message = from.stream.held_up_to(between.second);
     if (message == nullptr) return false;
     VoteTrack& track = from.track;
     if (const auto* commit = std::get_if<Commit>(message)) {

@@ -17,8 +17,8 @@ struct Transfer {
     // ST1: is it needed?
     Slot delivered{};  ///< when we last looked
     TimePoint moved_at{};
-    /// Members who said that they no longer have what we lack of a stream, since it last moved.
-    std::map<StreamId, std::set<std::uint32_t>> gone;
+    /// Who said that they no longer have what we lack of a stream, since it last moved.
+    std::map<StreamId, std::set<Endpoint>> gone;
 
     // ST2: the state, part by part from one donor.
     std::optional<TimePoint> since;  ///< running

@@ -326,6 +326,14 @@ TEST(Reconfiguration, ARemovedGroupThatSleptEndsNoViewAndHearsOfIt) {
     expect_progress(c);
 }
 
+/// On the hosts of another group.
+AddGroup group_beside(const Group& other, GroupId id) {
+    AddGroup adds{id, {}};
+    for (std::uint32_t j = 0; j < 3; ++j)
+        adds.members.push_back({{other.members[j].host, UsigId(900 + j)}, {1}});
+    return adds;
+}
+
 // ADR 26: what only a new group has committed would be lost in a view that begins with members who
 // have not heard of it. So it waits until f+1 coordinators are beyond the barrier.
 TEST(Reconfiguration, AGroupThatComesCommitsNothingBeforeTheCoordinators) {
@@ -341,10 +349,7 @@ TEST(Reconfiguration, AGroupThatComesCommitsNothingBeforeTheCoordinators) {
         return passed == nullptr || commit->to <= passed->slot;
     };
     ConfigChange adds{ConfigVersion(1), {}, {}};
-    AddGroup seventh{GroupId(7), {}};
-    for (std::uint32_t j = 0; j < 3; ++j)
-        seventh.members.push_back({{c.m.groups[0].members[j].host, UsigId(900 + j)}, {1}});
-    adds.groups_added = {seventh};
+    adds.groups_added = {group_beside(c.m.groups[0], GroupId(7))};
     propose(c, make_config(c.m, adds));
     ASSERT_TRUE(c.run_until([&] { return in_force(c, 1); }, 10s)) << c.violation;
     c.add(GroupId(7), c.replica(0, 0).replica->agreement().configs().barrier());
@@ -360,6 +365,38 @@ TEST(Reconfiguration, AGroupThatComesCommitsNothingBeforeTheCoordinators) {
     for (std::uint32_t j = 0; j < 3; ++j) EXPECT_EQ(committed(j), 0u);
     cut = false;
     EXPECT_TRUE(c.run_until([&] { return committed(0) > 0 && committed(1) > 0; }, 20s));
+    expect_progress(c);
+}
+
+// ADR 26. What a primary certified before the group came is gone; where its counter stands the
+// members of the group believe f+1 coordinators, not one.
+TEST(Reconfiguration, AGroupThatComesBelievesNoSingleCoordinator) {
+    ClusterOptions o = quick(2, 2);
+    o.retain = 48;
+    Cluster c(o);
+    for (int i = 0; i < 60; ++i) expect_progress(c);
+    bool cut = true;
+    c.network = [&](const Endpoint& from, const Endpoint& to, Payload& payload) {
+        const bool coordinator = from.group == GroupId(0) && from.role == Endpoint::Role::replica;
+        if (from.role == Endpoint::Role::primary && std::holds_alternative<Certificates>(payload))
+            return false;
+        return !cut || to.group != GroupId(7) || !coordinator || from.index == 2 ||
+               !std::holds_alternative<Vouch>(payload);
+    };
+    ConfigChange adds{ConfigVersion(1), {}, {}};
+    adds.groups_added = {group_beside(c.m.groups[0], GroupId(7))};
+    propose(c, make_config(c.m, adds));
+    ASSERT_TRUE(c.run_until([&] { return in_force(c, 1); }, 10s)) << c.violation;
+    c.add(GroupId(7), c.replica(0, 0).replica->agreement().configs().barrier());
+    ASSERT_TRUE(c.run_until([&] { return c.count(Event::Kind::state_adopted) == 3; }, 10s));
+    auto adopted = [&](std::uint32_t j) {
+        return c.replica(7, j).seen[Event::Kind::counter_adopted] > 0;
+    };
+    c.run_for(3s);  // less than it takes until the next primary leads, whose counter is short
+    for (std::uint32_t j = 0; j < 3; ++j) EXPECT_FALSE(adopted(j)) << j;
+    cut = false;
+    EXPECT_TRUE(c.run_until([&] { return adopted(0) && adopted(1) && adopted(2); }, 20s));
+    c.network = nullptr;
     expect_progress(c);
 }
 

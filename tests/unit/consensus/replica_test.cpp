@@ -285,6 +285,35 @@ TEST_F(ReplicaTest, RepliesOnceDatabasesAgreeAndNamesTheOther) {
     EXPECT_TRUE(sent<Reply>()[0].second.answer.has_result);
 }
 
+// Whose turn it was to send the result lied, or had another configuration's turns (seed 5132).
+TEST_F(ReplicaTest, AResultThatNobodySentIsAskedForAgain) {
+    Body body = make_request(m_, 1);
+    give(client_, body);
+    Prepare prepare = next_slot({body});
+    give(primary_, prepare);
+    seal();
+    give(peer1_, make_commit(m_, GroupId(0), Position(1), prepare, Counter(1)));
+    auto answer = [&](std::uint32_t voter, bool with_result) {
+        ItemResult item;
+        item.rid = body->id;
+        item.rdig = result_digest(item.outcome, 0, as_bytes("rows"));
+        item.has_result = with_result;
+        if (with_result) item.result = to_bytes(as_bytes("rows"));
+        give(Endpoint::voter(VoterId(voter)), DbReply{VoterId(voter), GroupId(0), Slot(1), {item}});
+    };
+    for (std::uint32_t voter = 0; voter < 3; ++voter) answer(voter, false);
+    EXPECT_TRUE(sent<Reply>().empty());
+    EXPECT_EQ(replica_->executor().report().unanswered.size(), 3u);
+    EXPECT_LT(replica_->executor().executed(), Slot(1));
+    sent_.clear();
+    tick(60s);
+    EXPECT_EQ(sent<CommitDb>().size(), 3u);
+    answer(1, true);
+    ASSERT_EQ(sent<Reply>().size(), 1u);
+    EXPECT_EQ(replica_->executor().report().waiting_slots, 0u) << "nobody owes anything";
+    EXPECT_EQ(replica_->executor().executed(), Slot(1));
+}
+
 TEST(GroupExecutor, OneMoreDatabaseOwesAnswersFromThenOn) {
     Membership m = small_cluster();
     Membership later = m;
