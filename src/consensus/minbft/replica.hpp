@@ -399,6 +399,7 @@ private:
     [[nodiscard]] bool may_commit() const;
     [[nodiscard]] bool growing_up(Now now) const;
     void on_foreign_status(const Endpoint& from, const Status& status);
+    void tell_new_groups(Slot before);
     void show_view(const Endpoint& to, const Status& status);
     void on_elder_vouch(const Vouch& vouch);
 

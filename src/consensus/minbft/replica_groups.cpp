@@ -56,6 +56,7 @@ void Replica::begin_if_due(Now now) {
     persist_tracks();
     grown_at_ = now.mono + options_.lag_patience * grown_after;
     if (active_) watch_.begin(now.mono);
+    status_at_ = {};
     judge_again_ = true;
     out_.events.push_back({Event::Kind::state_adopted, self(), delivered_, 0, {}});
 }
@@ -105,6 +106,18 @@ void Replica::on_foreign_status(const Endpoint& from, const Status& status) {
     show_view(from, status);
     out_.send.push_back({{from}, this->status()});
     if (const auto& vouch = vouches_[position_.value]) out_.send.push_back({{from}, *vouch});
+}
+
+// That we are beyond the slot that made a group its members hear at once: they wait for it.
+void Replica::tell_new_groups(Slot before) {
+    BarrierCertPtr barrier = configs_.barrier();
+    if (!barrier || barrier->slot < before || barrier->slot >= delivered_) return;
+    if (group_ != coordinators()) return;
+    std::vector<Endpoint> to;
+    for (const Group& group : barrier->config->groups)
+        if (group.added == barrier->config->version)
+            for (const Endpoint& each : membership_.replicas(group.id)) to.push_back(each);
+    if (!to.empty()) out_.send.push_back({std::move(to), status()});
 }
 
 // Whoever missed a view gets the proof of it (ST4), or of why we left the one before.

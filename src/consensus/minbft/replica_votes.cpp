@@ -264,6 +264,7 @@ void Replica::deliver_committed() {
     if (delivered_ >= view_began_ + options_.calm_slots) failures_ = 0;
     stabilise();
     slide();
+    tell_new_groups(before);
     // Older views whose quorums are behind us have nothing to add.
     while (commits_.size() > 1 && commits_.begin()->first < chain_view()) {
         const auto& tos = commits_.begin()->second;
