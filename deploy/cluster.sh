@@ -10,7 +10,8 @@
 #   deploy/cluster.sh kill-daemons DIR HOST   kill -9 of its daemons only; database and TPM stay up
 #   deploy/cluster.sh start-host DIR HOST     start whatever of one host does not run
 #   deploy/cluster.sh prepare-host DIR NEW [OLD]   a new host with its own TPM, and an empty database if OLD has
-#                                             one, to replace it; without OLD, with one more database:
+#                                             one, to replace it; without OLD, with one more database; with
+#                                             `--counters N` instead, for seats of new groups:
 #                                             `bftctl member prepare`; start-host starts it
 #   deploy/cluster.sh status DIR [OPTIONS]    `bftctl status`
 #   deploy/cluster.sh sockets DIR             the database servers' sockets, one a line
@@ -158,19 +159,23 @@ kill_host() { # HOST
     process_kill "$run/node.pid" "$run/usig.pid" "$run/tpm.pid"
 }
 
-prepare_host() { # NEW [OLD]
-    local home=$dir/hosts/$1 tcti ports options=() like=${2:-${database_hosts%% *}}
+prepare_host() { # NEW [OLD | --counters N]
+    local home=$dir/hosts/$1 tcti ports options=() old=${2:-} like
+    [ "$old" != --counters ] || old=
+    like=${old:-${database_hosts%% *}}
     [[ $1 =~ ^[A-Za-z0-9-]+$ ]] || fail "a host's name has letters, digits and dashes, not '$1'"
     [ ! -e "$home/node.toml" ] || fail "$home is a host already"
     check_host "$like"
-    if has_database "$like"; then
+    if [ "${2:-}" = --counters ]; then
+        options=(--counters "${3:?how many counters?}")
+    elif has_database "$like"; then
         sed -i "s/^database_hosts=.*/& $1/" "$dir/cluster.env"
         options=(--database-socket "$home/mariadb/mysqld.sock" --database-user root --database-name "$database")
     fi
     sed -i "s/^hosts=.*/& $1/" "$dir/cluster.env"
-    if [ -n "${2:-}" ]; then
-        options+=(--replaces "$2")
-        ! has_replicas "$2" || sed -i "s/^replica_hosts=.*/& $1/" "$dir/cluster.env"
+    [ -z "$old" ] || options+=(--replaces "$old")
+    if [ "${2:-}" = --counters ] || { [ -n "$old" ] && has_replicas "$old"; }; then
+        sed -i "s/^replica_hosts=.*/& $1/" "$dir/cluster.env"
     fi
     read_cluster "$dir"
     mkdir -p "$home"
@@ -387,7 +392,7 @@ case "$command" in
         check_host "${2:?which host?}"
         process_kill "$dir/hosts/$2/run/node.pid" "$dir/hosts/$2/run/usig.pid"
         ;;
-    prepare-host) read_cluster "$1"; prepare_host "${2:?which new host?}" ${3+"$3"} ;;
+    prepare-host) read_cluster "$1"; prepare_host "${2:?which new host?}" "${@:3}" ;;
     start-host) read_cluster "$1"; check_host "${2:?which host?}"; start_host "$2" ;;
     status) read_cluster "$1"; shift; "$(program bftctl)" status "$dir" "$@" ;;
     sockets)

@@ -44,6 +44,7 @@ def members(cluster):
 
 
 def prepare(cluster, new, *old):
+    """`old`: whom it replaces, or "--counters", N; nobody: it brings a database."""
     cluster.script("prepare-host", new, *old)
     if old:
         start(cluster, new)
