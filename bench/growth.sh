@@ -59,9 +59,14 @@ if [ -z "$quick" ] && [[ " $only " == *" real "* ]]; then
     for bytes in 0 256 1024 4096 16384 65000; do
         real "bytes-$bytes" --bytes "$bytes" --clients 2 --outstanding $((bytes > 4096 ? 32 : 256))
     done
-    # The same number of requests under way for each group, so that TPMs and not clients set the pace.
+    # The same number of requests under way for each group, so that TPMs and not clients set the pace. Groups on
+    # the same hosts share the TPMs.
+    slow=(--clients 1 --tpm-delay-ms 50)
     for groups in 1 2 3 4 5; do
-        real "slow-tpm-$groups" --groups "$groups" --clients 1 --outstanding $((256 * groups)) --tpm-delay-ms 50
+        real "slow-tpm-$groups" --groups "$groups" --outstanding $((256 * groups)) "${slow[@]}" --own-hosts
+    done
+    for groups in 2 5; do
+        real "shared-tpm-$groups" --groups "$groups" --outstanding $((256 * groups)) "${slow[@]}"
     done
 fi
 python3 "$root/bench/growth_table.py" "$out"

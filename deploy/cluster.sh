@@ -23,6 +23,7 @@
 #   --spare-counters N counters of each host with replicas for `bftctl group add` (0)
 #   --partitions N     partitions 1..N, dealt out to the groups in turn; 0 goes to the first (5)
 #   --f N              hosts that may fail: 2f+1 hosts with replicas, voter and database (1)
+#   --replica-hosts N  hosts with replicas, of which the first 2f+1 have databases, too (2f+1)
 #   --primaries N      hosts that can order requests; one leads, f+1 are needed (f+1)
 #   --timing LINE      a line for the [timing] section of every node.toml, as in
 #                      'silence_patience_ms = 500'; may be given several times
@@ -288,7 +289,7 @@ write_topology() {
 }
 
 init() { # DIR OPTIONS...
-    local primaries=0 timing=() groups=2 spare_counters=0 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 batch="" tpm_delay_ms=0 scan_slots=4096 replicas host name
+    local primaries=0 timing=() groups=2 spare_counters=0 partitions=5 f=1 app=$root/config/apps/tpcc workers=1 batch="" tpm_delay_ms=0 scan_slots=4096 replica_hosts=0 replicas host name
     local snapshot="" snapshot_cluster="" begin=()
     local http=none origins="" more_clients="" web_clients=0 client_keys=""
     software=""
@@ -299,7 +300,7 @@ init() { # DIR OPTIONS...
         [ $# -ge 2 ] || fail "$1 needs a value"
         name=${1#--}
         case "$1" in
-            --groups | --spare-counters | --partitions | --f | --primaries | --pool-mb | --workers | --batch | --tpm-delay-ms | --scan-slots | --web-clients)
+            --groups | --spare-counters | --partitions | --f | --replica-hosts | --primaries | --pool-mb | --workers | --batch | --tpm-delay-ms | --scan-slots | --web-clients)
                 [[ $2 =~ ^[0-9]+$ ]] || fail "$1 must be a number, not '$2'"
                 printf -v "${name//-/_}" %s "$2"
                 ;;
@@ -330,9 +331,11 @@ init() { # DIR OPTIONS...
     [ "$partitions" -ge "$groups" ] || fail "--partitions must be at least --groups: each group owns one"
     [ "${#dir}" -le 60 ] || fail "$dir is too long: unix sockets under it could not be named; take a shorter path"
     [ ! -e "$dir/cluster.env" ] || fail "$dir holds a cluster already; take another folder, or delete it"
-    replicas=$((2 * f + 1))
+    [ "$replica_hosts" != 0 ] || replica_hosts=$((2 * f + 1))
+    replicas=$replica_hosts
+    [ "$replicas" -ge $((2 * f + 1)) ] || fail "--replica-hosts must be at least 2f+1, $((2 * f + 1))"
     replica_hosts=$(for ((i = 1; i <= replicas; ++i)); do printf 'host%d ' "$i"; done)
-    database_hosts=$replica_hosts
+    database_hosts=$(for ((i = 1; i <= 2 * f + 1; ++i)); do printf 'host%d ' "$i"; done)
     ! grep -q '^kind *= *"ordering"' "$app/catalog.toml" || database_hosts=""
     [ "$primaries" != 0 ] || primaries=$((f + 1))
     hosts="$(for ((i = 1; i <= primaries; ++i)); do printf 'primary%d ' "$i"; done)${replica_hosts% }"

@@ -11,6 +11,7 @@
 #   --warmup N         seconds before it (3)
 #   --rate N           requests per second, sent whatever is answered (0: each answer makes the next)
 #   --groups N         groups of replicas (1)
+#   --own-hosts        each group on hosts of its own, with TPMs of their own; else all share 2f+1 hosts
 #   --f N              hosts that may lie (1)
 #   --tpm-delay-ms N   make the TPMs as slow as chips (0)
 #   --timing LINE      for [timing] of every node.toml; may be given several times
@@ -27,7 +28,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export BFT_BUILD=${BFT_BUILD:-$root/build/release}
 clients=2 outstanding=2048 bytes=0 seconds=10 warmup=3 rate=0 groups=1 f=1 tpm_delay_ms=0
-json="" dir="" profile="" keep="" made_dir="" init=()
+json="" dir="" profile="" keep="" made_dir="" own_hosts="" init=()
 
 fail() { echo "ordering.sh: $*" >&2; exit 1; }
 
@@ -35,6 +36,7 @@ while [ $# -gt 0 ]; do
     case "$1" in
         -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
         --keep) keep=yes; shift; continue ;;
+        --own-hosts) own_hosts=yes; shift; continue ;;
         --software-usig) init+=(--software-usig yes); shift; continue ;;
     esac
     [ $# -ge 2 ] || fail "$1 needs a value"
@@ -81,6 +83,7 @@ dir=$(realpath -m "$dir")
 partitions=$(((outstanding + 255) / 256))
 [ "$partitions" -ge "$groups" ] || partitions=$groups
 if [ ! -e "$dir/cluster.env" ]; then
+    [ -z "$own_hosts" ] || init+=(--replica-hosts $((groups * (2 * f + 1))))
     names=$(for ((i = 1; i <= clients; ++i)); do printf 'load%d ' "$i"; done)
     cluster init "$dir" --app "$root/config/apps/ordering" --groups "$groups" --f "$f" --partitions "$partitions" \
         --tpm-delay-ms "$tpm_delay_ms" --clients "$names" "${init[@]}" >/dev/null
