@@ -297,11 +297,9 @@ std::optional<Attempt> Batch::read_chunk(Session& session, std::deque<Step>& ste
                                          std::size_t count) {
     bool rejected = false, aborted = false;
     std::vector<std::size_t> singly;
-    std::size_t left = count;
-    while (left > 0 && !aborted) {
+    for (; count > 0 && !aborted; --count) {
         const Step step = std::move(steps.front());
         steps.pop_front();
-        session.let_answers_gather(left--);
         Item& first = items_[step.calls.front()];
         switch (step.together != nullptr ? read_together(session, step, singly)
                                          : read_item(session, first)) {
@@ -332,7 +330,6 @@ std::optional<Attempt> Batch::read_chunk(Session& session, std::deque<Step>& ste
     std::ranges::sort(singly, std::greater());
     for (std::size_t call : singly) steps.push_front({0, nullptr, {call}});
     if (aborted) return std::nullopt;
-    session.answers_were(count);
     if (session.next() != Session::Part::end) return failed(session);
     return std::nullopt;
 }

@@ -7,8 +7,6 @@
 #include <mutex>
 #include <set>
 #include <sstream>
-#include <sys/ioctl.h>
-#include <thread>
 
 namespace bft::database {
 namespace {
@@ -44,7 +42,6 @@ constexpr Setting kSettings[] = {
     {"character_set_results", "utf8mb4"},
     {"collation_connection", "utf8mb4_bin"},
 };
-constexpr std::chrono::milliseconds kGatherMax{10};
 constexpr std::uint64_t kPacketBytesMin = 16 * 1024 * 1024;
 
 std::string where(const ConnectOptions& options) {
@@ -187,7 +184,6 @@ void Session::note_error() {
 }
 
 void Session::send(std::string_view sql) {
-    sent_at_ = std::chrono::steady_clock::now();
     rows_.reset();
     bool failed = mysql_real_query(handle_.get(), sql.data(), sql.size()) != 0;
     if (failed) note_error();
@@ -214,20 +210,6 @@ Session::Part Session::next() {
     if (rows_) return Part::result_set;
     note_error();
     return Part::failed;
-}
-
-void Session::let_answers_gather(std::size_t left) {
-    if (left < 2) return;
-    int arrived = 0;
-    if (::ioctl(mysql_get_socket(handle_.get()), FIONREAD, &arrived) != 0 || arrived > 0) return;
-    auto expected = answer_takes_ * static_cast<std::int64_t>(left) / 2;
-    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(expected, kGatherMax));
-}
-
-void Session::answers_were(std::size_t count) {
-    if (count == 0) return;
-    auto each = (std::chrono::steady_clock::now() - sent_at_) / static_cast<std::int64_t>(count);
-    answer_takes_ = (3 * answer_takes_ + each) / 4;
 }
 
 unsigned Session::columns() const {

@@ -69,13 +69,6 @@ public:
     /// After result_set, the rows must have been read by read_rows() before the next call. `end`
     /// means that the batch is over; `failed` that the server stopped at this statement.
     Part next();
-    /// Before reading one of the `left` answers that are still to come. To be woken for each answer
-    /// costs both sides more than a small transaction does: where none has come yet and several
-    /// are expected, this sleeps for half of the time that they are likely to take, so that few
-    /// wake-ups read them all and the last is hardly late.
-    void let_answers_gather(std::size_t left);
-    /// The last send()'s answers, so many, have been read: how long such answers take.
-    void answers_were(std::size_t count);
     /// Of the last `failed`.
     [[nodiscard]] const SqlError& last_error() const { return error_; }
     [[nodiscard]] unsigned columns() const;
@@ -114,8 +107,6 @@ private:
     std::string version_;
     SqlError error_;
     enum class Sent : std::uint8_t { nothing, answered, failed };
-    std::chrono::steady_clock::time_point sent_at_{};
-    std::chrono::nanoseconds answer_takes_{0};  ///< one of several, of late
     Sent sent_ = Sent::nothing;  ///< what mysql_real_query() said and next() has not looked at
     struct FreeResult {
         void operator()(MYSQL_RES* r) const { mysql_free_result(r); }
