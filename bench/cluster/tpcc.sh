@@ -10,7 +10,7 @@
 #   --clients N      terminals that call without pause (64)
 #   --warehouses N   each is a partition (5)
 #   --scale X        size of a warehouse (1)
-#   --groups N       groups of replicas (2)
+#   --groups N       groups of replicas (1: where databases set the pace, more groups are more certificates)
 #   --workers N      database sessions of each voter (1)
 #   --batch N        ordered transactions that share an SQL transaction, at most (the daemon's default)
 #   --ways "A B .."  which of the four: call text prepared cluster (all)
@@ -24,7 +24,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export BFT_BUILD=${BFT_BUILD:-$root/build/release}
-rounds=3 seconds=20 warmup=3 clients=64 warehouses=5 scale=1 groups=2 workers=1 batch="" ways="call text prepared cluster" out=$root/build/bench/tpcc
+rounds=3 seconds=20 warmup=3 clients=64 warehouses=5 scale=1 groups=1 workers=1 batch="" ways="call text prepared cluster" out=$root/build/bench/tpcc
 timing=()
 
 fail() { echo "tpcc.sh: $*" >&2; exit 1; }
