@@ -168,7 +168,11 @@ void choose_databases(Plan& plan, Prng& prng) {
     if (!plan.tampered.empty()) plan.chaos += 3s;
     // Who needs what replicas no longer keep needs f_D+1 others that are as they should be.
     plan.long_outage = honest && plan.tampered.empty() && coin(prng);
-    if (plan.long_outage) plan.slots_kept = static_cast<std::uint32_t>(prng.between(32, 64));
+    if (plan.long_outage) {
+        plan.slots_kept = static_cast<std::uint32_t>(prng.between(32, 64));
+        // A rebuild has to end before what follows it is let go; slow databases take seconds.
+        plan.slots_kept += static_cast<std::uint32_t>(plan.database_latency / 100us);
+    }
     plan.database_full = prng.chance(250);
 }
 
