@@ -16,6 +16,8 @@ constexpr std::size_t header_overhead_bytes = 128;
 // five times that.
 constexpr std::size_t crowd_of_interval = 64;
 constexpr std::size_t crowd_of_longest_interval = 5 * crowd_of_interval;
+// With databases: a crowd is complete when for this part of T_batch nobody else has come.
+constexpr std::int64_t quiet_share = 5;
 
 }  // namespace
 
@@ -464,7 +466,8 @@ TimePoint Primary::batch_due_at() const {
     TimePoint due = last_slot_at_ + options_.batch_interval;
     if (crowd_ <= 1) return due;
     TimePoint gathered = gather_since_ + options_.gather_interval;
-    if (all_here) gathered = std::min(gathered, last_request_at_ + options_.batch_interval);
+    if (all_here)
+        gathered = std::min(gathered, last_request_at_ + options_.batch_interval / quiet_share);
     return std::max(due, gathered);
 }
 
