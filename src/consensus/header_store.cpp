@@ -6,18 +6,23 @@
 
 namespace bft::consensus {
 
-void HeaderStore::keep(const Digest& hd, HeaderPtr header) {
-    if (!headers_.emplace(hd, std::move(header)).second) return;
-    arrived_.push_back(hd);
-    while (arrived_.size() > std::max(headers_max_, reserved_)) {
-        headers_.erase(arrived_.front());
-        arrived_.pop_front();
+void HeaderStore::keep(const Digest& hd, HeaderPtr header, bool asked) {
+    Kept& kept = headers_[hd];
+    if (kept.header && (kept.asked || !asked)) return;
+    kept = {std::move(header), asked};
+    auto& arrived = asked ? asked_ : overheard_;
+    arrived.push_back(hd);
+    const std::size_t most = asked ? std::max(headers_max_, reserved_) : headers_max_;
+    for (; arrived.size() > most; arrived.pop_front()) {
+        // What was overheard may have been asked for since.
+        auto oldest = headers_.find(arrived.front());
+        if (oldest != headers_.end() && oldest->second.asked == asked) headers_.erase(oldest);
     }
 }
 
 const HeaderPtr* HeaderStore::find(const Digest& hd) const {
     auto found = headers_.find(hd);
-    return found == headers_.end() ? nullptr : &found->second;
+    return found == headers_.end() ? nullptr : &found->second.header;
 }
 
 HeaderStore::Found HeaderStore::segment(Slot from, Slot to, const Digest& hd) const {

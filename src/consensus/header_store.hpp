@@ -16,16 +16,19 @@ namespace bft::consensus {
 
 class HeaderStore {
 public:
-    /// `headers_max` bounds what is kept; the oldest that came go first.
+    /// `headers_max` bounds what is kept, of each sort; the oldest that came go first.
     explicit HeaderStore(std::size_t headers_max = 2048) : headers_max_(headers_max) {}
 
-    /// Keeps at least so many until release(): for long segments, of a laggard or of groups that
-    /// are far apart.
+    /// Keeps at least so many that were asked for until release(): for long segments, of a laggard
+    /// or of groups that are far apart.
     void reserve(std::size_t headers) { reserved_ = std::max(reserved_, headers); }
     void release() { reserved_ = 0; }
 
-    /// `hd` must be the header's digest.
-    void keep(const Digest& hd, HeaderPtr header);
+    /// Something waits for it. `hd` must be the header's digest.
+    void keep(const Digest& hd, HeaderPtr header) { keep(hd, std::move(header), true); }
+    /// It came unasked, and pushes out only what did, too: a primary that certifies on and on in a
+    /// view that is over holds up no other view.
+    void overhear(const Digest& hd, HeaderPtr header) { keep(hd, std::move(header), false); }
     [[nodiscard]] const HeaderPtr* find(const Digest& hd) const;
 
     /// A part of a chain: headers of (from, to], by slot, with their digests.
@@ -49,10 +52,16 @@ public:
     [[nodiscard]] Found segment(Slot from, Slot to, const Digest& hd) const;
 
 private:
+    struct Kept {
+        HeaderPtr header;
+        bool asked = false;
+    };
+    void keep(const Digest& hd, HeaderPtr header, bool asked);
+
     std::size_t headers_max_;
     std::size_t reserved_ = 0;
-    std::unordered_map<Digest, HeaderPtr, DigestHash> headers_;
-    std::deque<Digest> arrived_;
+    std::unordered_map<Digest, Kept, DigestHash> headers_;
+    std::deque<Digest> asked_, overheard_;  ///< as they came
 };
 
 /// ValidHeader (section 3.2, V1-V5) of every header of a segment after (slot, hd, ts): why not, or

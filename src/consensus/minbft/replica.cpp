@@ -328,7 +328,7 @@ Replica::Step Replica::process(std::uint32_t p, const Prepare& prepare, Now now)
     }
     track.tip = prepare.slot;
     track.tip_digest = prepare.hd;
-    headers_.keep(prepare.hd, prepare.header);
+    headers_.overhear(prepare.hd, prepare.header);
     out_.persist.push_back({PrepareRecord{prepare}, false});
     if (ours) {
         if (strikes(options_.quirks, Quirk::lost_body)) lose_bodies(*prepare.header);

@@ -45,11 +45,8 @@ class GroupsComeAndGo(unittest.TestCase):
         return answer["group"]
 
     def moved(self, cluster, partitions, to):
-        done = cluster.move(partitions, to, "--format", "json")
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        print(done.stdout.strip(), flush=True)
+        cluster.moved(partitions, to)
         self.assertLessEqual(set(partitions), set(cluster.groups()[to]))
-        cluster.requests_flow(f"requests flow with {partitions} in group {to}")
 
     def removed(self, cluster, group):
         done = cluster.group("remove", group, "--format", "json")

@@ -19,10 +19,10 @@ class GroupsOnNewHosts(unittest.TestCase):
             dry = self.add(cluster, "host1", "host2", "host4", *join, "--dry-run")
             self.assertIn("position 2 on host4, which is new: see to it that it runs", dry.stdout)
             first = self.added(cluster, "host1", "host2", "host4", *join)
-            self.moved(cluster, [1, 2], first)
+            cluster.moved([1, 2], first)
             self.check_that_it_counts(cluster)
             second = self.added(cluster, "host1", "host3", "host4", *join)
-            self.moved(cluster, [2], second)
+            cluster.moved([2], second)
             self.assertEqual(sorted(seat["group"] for seat in members.members(cluster)["host4"]["seats"]), [first, second])
             cluster.all_is_well()
             driver.send_signal(signal.SIGINT)
@@ -42,12 +42,6 @@ class GroupsOnNewHosts(unittest.TestCase):
         answer = json.loads(done.stdout)
         self.assertTrue(answer["caught_up"])
         return answer["group"]
-
-    def moved(self, cluster, partitions, to):
-        done = cluster.move(partitions, to, "--format", "json")
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        print(done.stdout.strip(), flush=True)
-        cluster.requests_flow(f"requests flow with {partitions} in group {to}")
 
     def check_that_it_counts(self, cluster):
         """Its daemons begin again from their disk; then one of the two others dies."""

@@ -297,6 +297,14 @@ class Cluster:
     def move(self, partitions, to, *words):
         return run(*self.move_command(partitions, to, *words))
 
+    def moved(self, partitions, to):
+        """As of move(), which has to go well; and they are served there."""
+        done = self.move(partitions, to, "--format", "json")
+        if done.returncode != 0:
+            raise AssertionError(done.stdout + done.stderr)
+        print(done.stdout.strip(), flush=True)
+        self.requests_flow(f"requests flow with {partitions} in group {to}")
+
 
 class UnderLoad(unittest.TestCase):
     """One cluster for all cases of a class, with TPC-C running all the time. Each case disturbs it, and ends when all is

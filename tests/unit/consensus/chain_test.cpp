@@ -161,21 +161,22 @@ TEST(RequestPool, BoundsAClient) {
     EXPECT_EQ(pool.add(GroupId(0), make_request(m, 3)), minbft::RequestPool::Added::full);
 }
 
+std::vector<std::pair<Digest, HeaderPtr>> chain_of(std::uint64_t length, UnixMillis ts_ms) {
+    std::vector<std::pair<Digest, HeaderPtr>> chain;
+    Digest previous;
+    for (std::uint64_t slot = 1; slot <= length; ++slot) {
+        auto header = std::make_shared<const Header>(
+            Header{Slot(slot), previous, ts_ms + static_cast<UnixMillis>(slot), {}});
+        previous = header_digest(*header);
+        chain.emplace_back(previous, header);
+    }
+    return chain;
+}
+
 // Whoever lacks a chain fetches it from the last header down, in pieces. A store with too little
 // room drops the first piece when the last one comes, and a view never begins.
 TEST(HeaderStore, HasRoomForAllPiecesOfTheChainsThatAreJudged) {
     constexpr std::uint64_t piece = 24;
-    auto chain_of = [](std::uint64_t length, UnixMillis ts_ms) {
-        std::vector<std::pair<Digest, HeaderPtr>> chain;
-        Digest previous;
-        for (std::uint64_t slot = 1; slot <= length; ++slot) {
-            auto header = std::make_shared<const Header>(
-                Header{Slot(slot), previous, ts_ms + static_cast<UnixMillis>(slot), {}});
-            previous = header_digest(*header);
-            chain.emplace_back(previous, header);
-        }
-        return chain;
-    };
     auto ahead = chain_of(200, 0), behind = chain_of(130, 1000);
     auto change = [](std::uint64_t stable, const auto& chain) {
         auto made = std::make_shared<ViewChange>();
@@ -200,6 +201,22 @@ TEST(HeaderStore, HasRoomForAllPiecesOfTheChainsThatAreJudged) {
     EXPECT_TRUE(fetch(behind, Slot(103)));
     EXPECT_TRUE(fetch(ahead, Slot(103)));
     EXPECT_TRUE(store.segment(Slot(103), Slot(130), behind.back().first).segment);
+}
+
+// A primary that certifies on and on, in a view that is over, pushed out what was fetched for the
+// next one (seed 9087).
+TEST(HeaderStore, WhatNobodyAskedForPushesNothingOut) {
+    auto wanted = chain_of(40, 0), flood = chain_of(1000, 5000);
+    HeaderStore store(8);
+    store.reserve(40);
+    for (std::size_t i = 0; i < 30; ++i) store.overhear(wanted[i].first, wanted[i].second);
+    for (std::size_t i = 0; i < flood.size(); ++i) {
+        store.overhear(flood[i].first, flood[i].second);
+        if (i % 25 == 0) store.keep(wanted[i / 25].first, wanted[i / 25].second);
+    }
+    EXPECT_TRUE(store.segment(Slot(0), Slot(40), wanted.back().first).segment);
+    EXPECT_NE(store.find(flood.back().first), nullptr);
+    EXPECT_EQ(store.find(flood[flood.size() - 9].first), nullptr) << "eight at most";
 }
 
 }  // namespace

@@ -155,8 +155,8 @@ TEST_F(PrimaryTest, ACrowdThatComesBackSharesASlot) {
     EXPECT_FALSE(primary_->take_output().seal);
     request(8, 82ms);  // as many as before, but perhaps one more
     EXPECT_FALSE(primary_->take_output().seal);
-    EXPECT_EQ(primary_->next_deadline(), at(83ms).mono);
-    EXPECT_EQ(order(83ms).header->entries.size(), 4u);
+    EXPECT_EQ(primary_->next_deadline(), at(84ms).mono);
+    EXPECT_EQ(order(84ms).header->entries.size(), 4u);
 }
 
 TEST_F(PrimaryTest, ACrowdThatShrinksIsNotWaitedForLong) {

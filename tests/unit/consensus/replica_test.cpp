@@ -52,6 +52,15 @@ protected:
         tip_ = p.hd;
         return p;
     }
+    Body deliver_one() {
+        Body body = make_request(m_, 1);
+        give(client_, body);
+        Prepare prepare = next_slot({body});
+        give(primary_, prepare);
+        seal();
+        give(peer1_, make_commit(m_, GroupId(0), Position(1), prepare, Counter(1)));
+        return body;
+    }
     template <class T>
     std::vector<std::pair<std::vector<Endpoint>, T>> sent() {
         std::vector<std::pair<std::vector<Endpoint>, T>> found;
@@ -254,12 +263,7 @@ TEST_F(ReplicaTest, ADuplicateEntryBecomesANop) {
 }
 
 TEST_F(ReplicaTest, RepliesOnceDatabasesAgreeAndNamesTheOther) {
-    Body body = make_request(m_, 1);
-    give(client_, body);
-    Prepare prepare = next_slot({body});
-    give(primary_, prepare);
-    seal();
-    give(peer1_, make_commit(m_, GroupId(0), Position(1), prepare, Counter(1)));
+    const Body body = deliver_one();
     auto answer = [&](std::uint32_t voter, std::string_view rows) {
         ItemResult item;
         item.rid = body->id;
@@ -287,12 +291,7 @@ TEST_F(ReplicaTest, RepliesOnceDatabasesAgreeAndNamesTheOther) {
 
 // Whose turn it was to send the result lied, or had another configuration's turns (seed 5132).
 TEST_F(ReplicaTest, AResultThatNobodySentIsAskedForAgain) {
-    Body body = make_request(m_, 1);
-    give(client_, body);
-    Prepare prepare = next_slot({body});
-    give(primary_, prepare);
-    seal();
-    give(peer1_, make_commit(m_, GroupId(0), Position(1), prepare, Counter(1)));
+    const Body body = deliver_one();
     auto answer = [&](std::uint32_t voter, bool with_result) {
         ItemResult item;
         item.rid = body->id;
@@ -356,12 +355,7 @@ TEST(GroupExecutor, OneMoreDatabaseOwesAnswersFromThenOn) {
 }
 
 TEST_F(ReplicaTest, ThreeDifferentAnswersAreAnAlarmAndNoReply) {
-    Body body = make_request(m_, 1);
-    give(client_, body);
-    Prepare prepare = next_slot({body});
-    give(primary_, prepare);
-    seal();
-    give(peer1_, make_commit(m_, GroupId(0), Position(1), prepare, Counter(1)));
+    const Body body = deliver_one();
     for (std::uint32_t voter = 0; voter < 3; ++voter) {
         ItemResult item;
         item.rid = body->id;
