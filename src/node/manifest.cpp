@@ -125,6 +125,14 @@ Bytes bytes(const json::value& parent, std::string_view name, std::set<std::size
     return *value;
 }
 
+usig::PublicIdentity counter(const json::value& value) {
+    const json::string* encoded = value.if_string();
+    auto usig = usig::decode_public_identity(
+        encoded == nullptr ? std::string() : std::string(encoded->data(), encoded->size()));
+    if (!usig) throw Wrong("a spare counter is no identity: " + usig.error().what);
+    return std::move(*usig);
+}
+
 ClusterIdentity identity(const json::value& value, const ClusterFile& cluster) {
     auto usig = usig::decode_public_identity(text(value, "usig"));
     if (!usig) throw Wrong("'usig' is no identity: " + usig.error().what);
@@ -149,6 +157,9 @@ ClusterFile read_members(const json::value& root) {
         host.name = text(one, "name");
         host.key = bytes(one, "key", {32});
         if (one.as_object().contains("web_key")) host.web_key = bytes(one, "web_key", {65});
+        if (one.as_object().contains("spare_counters"))
+            for (const json::value& spare : list(one, "spare_counters"))
+                host.spare_counters.push_back(counter(spare));
         cluster.hosts.push_back(std::move(host));
     }
     for (const json::value& one : list(root, "primaries"))
@@ -174,6 +185,15 @@ ClusterFile read_members(const json::value& root) {
         auto id = wire::number_from(text(one, "id"));
         if (!id) throw Wrong("a client's 'id' must be a number in a string");
         cluster.clients.push_back({ClientId(*id), text(one, "name"), bytes(one, "key", {32, 65})});
+    }
+    if (root.as_object().contains("genesis")) {
+        const json::value& genesis = member(root, "genesis");
+        const auto digest = [&](const char* name) {
+            return *Digest::from(bytes(genesis, name, {32}));
+        };
+        auto slot = wire::number_from(text(genesis, "slot"));
+        if (!slot) throw Wrong("'slot' of 'genesis' must be a number in a string");
+        cluster.genesis = {digest("root"), digest("snapshot"), digest("cluster"), Slot(*slot)};
     }
     if (!root.as_object().contains("admins")) return cluster;
     cluster.admin_quorum = number(member(root, "admin_quorum"));
@@ -201,6 +221,10 @@ std::string manifest_json(const ClusterFile& cluster, const catalog::Application
         json::object one{{"name", host.name}, {"key", hex(host.key)}};
         if (!host.web_key.empty()) one["web_key"] = hex(host.web_key);
         if (!host.http.empty()) one["http"] = host.http;
+        if (!host.spare_counters.empty())
+            one["spare_counters"] = list_of(host.spare_counters, [](const auto& spare) {
+                return json::value(json::string(usig::encode(spare)));
+            });
         return one;
     });
     root["primaries"] = list_of(cluster.primaries, identity_json);
@@ -218,6 +242,11 @@ std::string manifest_json(const ClusterFile& cluster, const catalog::Application
                             {"name", client.name},
                             {"key", hex(client.key)}};
     });
+    if (cluster.genesis)
+        root["genesis"] = json::object{{"root", hex(cluster.genesis->root)},
+                                       {"snapshot", hex(cluster.genesis->snapshot)},
+                                       {"cluster", hex(cluster.genesis->cluster)},
+                                       {"slot", std::to_string(cluster.genesis->slot.value)}};
     if (!cluster.admins.empty()) {
         root["admin_quorum"] = cluster.admin_quorum;
         root["admins"] = list_of(cluster.admins, [](const ClusterAdmin& admin) {

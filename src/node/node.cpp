@@ -583,7 +583,8 @@ Result<void> Node::open_http() {
     sources.status = [this] { return json::serialize(status()); };
     sources.not_ready = [this] {
         std::string why;
-        for (const json::value& reason : status().at("not_ready").as_array())
+        const json::object now = status();
+        for (const json::value& reason : now.at("not_ready").as_array())
             why += (why.empty() ? "" : "; ") + std::string(reason.as_string());
         return why;
     };

@@ -20,10 +20,16 @@ export async function manifestDigest(m) {
     u32(m.groups.length),
     ...m.groups.flatMap((group) => [u32(group.id), ...identities(group.members), u32(group.partitions.length),
       ...group.partitions.map(u32)]),
+    ...(m.hosts.some((host) => host.spare_counters) ? [sizedText('spare counters'), ...m.hosts.flatMap((host) => {
+      const spares = host.spare_counters ?? [];
+      return [u32(spares.length), ...spares.map(sizedText)];
+    })] : []),
     u32(m.voters.length), ...m.voters.map(sizedText),
     u32(m.clients.length),
     ...m.clients.flatMap((client) => [u64(client.id), sizedText(client.name), sized(fromHex(client.key))]),
-    ...(m.admins === undefined ? [] : [u32(m.admin_quorum), u32(m.admins.length),
+    ...(m.genesis === undefined ? [] : [sizedText('genesis'), fromHex(m.genesis.root, 32),
+      fromHex(m.genesis.snapshot, 32), fromHex(m.genesis.cluster, 32), u64(m.genesis.slot)]),
+    ...(m.admins === undefined ? [] : [sizedText('admins'), u32(m.admin_quorum), u32(m.admins.length),
       ...m.admins.flatMap((admin) => [sizedText(admin.name), sized(fromHex(admin.key, 32))])])));
 }
 
