@@ -47,6 +47,7 @@ void GroupExecutor::deliver(Delivery delivery, Now now) {
                                std::vector<std::optional<ItemResult>>(voters_.size()),
                                false,
                                false,
+                               {},
                                {}});
     }
     state.undecided = state.items.size();
@@ -227,7 +228,8 @@ bool GroupExecutor::has_answered(const SlotState& state, VoterId voter) {
 void GroupExecutor::let_go(Slot slot, SlotState& state, VoterId voter) {
     if (!has_answered(state, voter)) return;
     const bool needed = std::any_of(state.items.begin(), state.items.end(), [&](const Item& item) {
-        return !item.settled() && !item.answers[voter.value]->has_result;
+        return !item.settled() && !item.answers[voter.value]->has_result &&
+               !item.cleared.contains(voter);
     });
     if (needed) return;
     voters_[voter.value].unanswered.erase(slot);
@@ -239,6 +241,8 @@ void GroupExecutor::count(Slot slot, Item& item, SlotState& state, VoterId voter
     std::optional<ItemResult>& mine = item.answers[voter.value];
     if (mine) {
         // The first answer counts; a later copy may bring the payload that the first left out.
+        // One that says otherwise by now has cleared the result away: its client needs it no more.
+        if (!mine->same_answer(answer)) item.cleared.insert(voter);
         if (!mine->same_answer(answer) || mine->has_result || !answer.has_result) return;
     }
     mine = answer;

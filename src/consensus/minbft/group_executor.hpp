@@ -71,8 +71,9 @@ private:
         DeliveredEntry entry;
         std::vector<std::optional<ItemResult>> answers;  ///< by voter; the first one of each counts
         bool decided = false;
-        bool alarmed = false;  ///< all have answered, and no f_D+1 of them the same
-        Digest accepted;       ///< rdig of the f_D+1
+        bool alarmed = false;         ///< all have answered, and no f_D+1 of them the same
+        Digest accepted;              ///< rdig of the f_D+1
+        std::set<VoterId> cleared{};  ///< who gave a digest, and has no result for it any more
 
         [[nodiscard]] bool settled() const { return decided || alarmed; }
     };

@@ -313,6 +313,26 @@ TEST_F(ReplicaTest, AResultThatNobodySentIsAskedForAgain) {
     EXPECT_EQ(replica_->executor().executed(), Slot(1));
 }
 
+// Its client has the answer of others, said so, and all databases have cleared it away.
+TEST_F(ReplicaTest, AResultThatIsClearedAwayIsNotWaitedFor) {
+    const Body body = deliver_one();
+    auto answer = [&](std::uint32_t voter, std::string_view rows, bool with_result) {
+        ItemResult item;
+        item.rid = body->id;
+        item.rdig = result_digest(item.outcome, 0, as_bytes(rows));
+        item.has_result = with_result;
+        if (with_result) item.result = to_bytes(as_bytes(rows));
+        give(Endpoint::voter(VoterId(voter)), DbReply{VoterId(voter), GroupId(0), Slot(1), {item}});
+    };
+    for (std::uint32_t voter = 0; voter < 3; ++voter) answer(voter, "rows", false);
+    for (std::uint32_t voter = 0; voter < 2; ++voter) answer(voter, "", true);
+    EXPECT_EQ(replica_->executor().report().waiting_slots, 1u) << "one may still have it";
+    answer(2, "", true);
+    EXPECT_EQ(replica_->executor().report().waiting_slots, 0u);
+    EXPECT_EQ(replica_->executor().executed(), Slot(1));
+    EXPECT_TRUE(sent<Reply>().empty());
+}
+
 TEST(GroupExecutor, OneMoreDatabaseOwesAnswersFromThenOn) {
     Membership m = small_cluster();
     Membership later = m;
