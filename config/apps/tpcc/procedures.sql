@@ -5,7 +5,8 @@
 --   31001  unused item number (what one New-Order in a hundred is made to have, clause 2.4.1.4)
 --   31002  no such customer
 --
--- Each statement opens its tables, which costs more than the rows: hence joins of single rows.
+-- Each statement opens its tables, which costs more than the rows: hence joins of single rows. Joins have their
+-- sequence, and searches by name their index, from here: statistics are sampled, and servers would choose differently.
 
 DELIMITER //
 
@@ -97,7 +98,7 @@ BEGIN
 
     IF p_c_id = 0 THEN
         SELECT COUNT(*), GROUP_CONCAT(c_id ORDER BY c_first, c_id) INTO v_count, v_ids
-        FROM customer WHERE c_w_id = p_c_w_id AND c_d_id = p_c_d_id AND c_last = p_c_last;
+        FROM customer FORCE INDEX (customer_name) WHERE c_w_id = p_c_w_id AND c_d_id = p_c_d_id AND c_last = p_c_last;
         IF v_count > 0 THEN
             SET v_c_id = SUBSTRING_INDEX(SUBSTRING_INDEX(v_ids, ',', (v_count + 1) DIV 2), ',', -1);
         END IF;
@@ -143,7 +144,7 @@ BEGIN
 
     IF p_c_id = 0 THEN
         SELECT COUNT(*), GROUP_CONCAT(c_id ORDER BY c_first, c_id) INTO v_count, v_ids
-        FROM customer WHERE c_w_id = p_w_id AND c_d_id = p_d_id AND c_last = p_c_last;
+        FROM customer FORCE INDEX (customer_name) WHERE c_w_id = p_w_id AND c_d_id = p_d_id AND c_last = p_c_last;
         IF v_count = 0 THEN
             SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31002, MESSAGE_TEXT = 'no such customer';
         END IF;
@@ -222,28 +223,30 @@ END//
 -- the calls. The first result set names the calls that were left out, to be run by themselves; each other one
 -- is the plain form's with the call's number before it.
 
--- Left out is what would abort. Quantities are summed per item (arithmetic modulo 91 as above; 10000 = 110 * 91 - 10),
--- and each line shows what remained after its own order.
+-- Left out is what would abort. An item on several lines, of one call or of several, gets from their sum what it gets from
+-- one line after the other (arithmetic modulo 91 as above; 10000 = 110 * 91 - 10); what a call shows is the last quantity, less
+-- what later calls took.
 CREATE PROCEDURE new_order_batch(p_calls LONGTEXT CHARACTER SET latin1 COLLATE latin1_bin)
 MODIFIES SQL DATA
 BEGIN
-    DECLARE v_bad, v_calls LONGTEXT CHARACTER SET latin1 COLLATE latin1_bin;
+    DECLARE v_calls, v_done LONGTEXT CHARACTER SET latin1 COLLATE latin1_bin;
+    DECLARE v_line_count, v_items, v_wanted INT;
 
-    SELECT CONCAT('[', GROUP_CONCAT(DISTINCT n ORDER BY n), ']') INTO v_bad
-    FROM JSON_TABLE(p_calls, '$[*]' COLUMNS (n INT PATH '$[0]', w INT PATH '$[2][0]', d INT PATH '$[2][1]', c INT PATH '$[2][2]',
-             NESTED PATH '$[2][3][*]' COLUMNS (i INT PATH '$[0]', supply INT PATH '$[1]'))) AS l
-    LEFT JOIN item ON i_id = i
-    LEFT JOIN stock ON s_w_id = supply AND s_i_id = i
-    LEFT JOIN customer ON c_w_id = w AND c_d_id = d AND c_id = c
-    WHERE i_id IS NULL OR s_i_id IS NULL OR c_id IS NULL;
-
-    -- [[number, time, warehouse, district, customer, order, lines], ...]
-    SELECT CONCAT('[', GROUP_CONCAT('[', n, ',"', t, '",', w, ',', d, ',', c, ',', d_next_o_id + place - 1, ',', ol, ']' ORDER BY n SEPARATOR ','), ']')
-    INTO v_calls
-    FROM (SELECT n, t, w, d, c, ol, ROW_NUMBER() OVER (PARTITION BY w, d ORDER BY n) AS place
-          FROM JSON_TABLE(p_calls, '$[*]' COLUMNS (n INT PATH '$[0]', t DATETIME PATH '$[1]', w INT PATH '$[2][0]',
-                                                   d INT PATH '$[2][1]', c INT PATH '$[2][2]', ol JSON PATH '$[2][3]')) AS j
-          WHERE v_bad IS NULL OR NOT JSON_CONTAINS(v_bad, n)) AS g
+    -- [[number, time, warehouse, district, customer, order, lines, all of this warehouse, amount, last of its district], ...]
+    SELECT CONCAT('[', GROUP_CONCAT('[', n, ',"', t, '",', w, ',', d, ',', c, ',', d_next_o_id + place - 1, ',', line_count, ',', all_local,
+                                    ',"', amount, '",', place = calls, ']' ORDER BY n SEPARATOR ','), ']'),
+           CONCAT('[', GROUP_CONCAT(n ORDER BY n), ']'), SUM(line_count)
+    INTO v_calls, v_done, v_wanted
+    FROM (SELECT n, t, w, d, c, line_count, all_local, amount, ROW_NUMBER() OVER (PARTITION BY w, d ORDER BY n) AS place,
+                 COUNT(*) OVER (PARTITION BY w, d) AS calls
+          FROM (SELECT n, t, w, d, c, COUNT(*) AS line_count, COUNT(i_id) AS items, MIN(supply = w) AS all_local, SUM(quantity * i_price) AS amount
+                FROM JSON_TABLE(p_calls, '$[*]' COLUMNS (n INT PATH '$[0]', t DATETIME PATH '$[1]', w INT PATH '$[2][0]', d INT PATH '$[2][1]',
+                                                         c INT PATH '$[2][2]',
+                         NESTED PATH '$[2][3][*]' COLUMNS (i INT PATH '$[0]', supply INT PATH '$[1]', quantity INT PATH '$[2]'))) AS j
+                LEFT JOIN item ON i_id = i
+                GROUP BY n, t, w, d, c) AS k
+          STRAIGHT_JOIN customer ON c_w_id = w AND c_d_id = d AND c_id = c
+          WHERE items = line_count) AS g
     STRAIGHT_JOIN district ON d_w_id = w AND d_id = d;
 
     INSERT INTO order_line (ol_w_id, ol_d_id, ol_o_id, ol_number, ol_i_id, ol_supply_w_id, ol_delivery_d,
@@ -252,55 +255,79 @@ BEGIN
            CASE d WHEN 1 THEN s_dist_01 WHEN 2 THEN s_dist_02 WHEN 3 THEN s_dist_03 WHEN 4 THEN s_dist_04
                   WHEN 5 THEN s_dist_05 WHEN 6 THEN s_dist_06 WHEN 7 THEN s_dist_07 WHEN 8 THEN s_dist_08
                   WHEN 9 THEN s_dist_09 ELSE s_dist_10 END
-    FROM JSON_TABLE(v_calls, '$[*]' COLUMNS (w INT PATH '$[2]', d INT PATH '$[3]', o INT PATH '$[5]',
-             NESTED PATH '$[6][*]' COLUMNS (number FOR ORDINALITY, i INT PATH '$[0]', supply INT PATH '$[1]', quantity INT PATH '$[2]'))) AS l
+    FROM JSON_TABLE(p_calls, '$[*]' COLUMNS (given INT PATH '$[0]', ol JSON PATH '$[2][3]')) AS j
+    STRAIGHT_JOIN JSON_TABLE(v_calls, '$[*]' COLUMNS (n INT PATH '$[0]', w INT PATH '$[2]', d INT PATH '$[3]', o INT PATH '$[5]')) AS k ON n = given
+    STRAIGHT_JOIN JSON_TABLE(ol, '$[*]' COLUMNS (number FOR ORDINALITY, i INT PATH '$[0]', supply INT PATH '$[1]', quantity INT PATH '$[2]')) AS l
     STRAIGHT_JOIN item ON i_id = i
     STRAIGHT_JOIN stock ON s_w_id = supply AND s_i_id = i;
 
-    UPDATE (SELECT supply, i, SUM(quantity) AS quantity, COUNT(*) AS line_count, SUM(supply <> w) AS remote_count
-            FROM JSON_TABLE(v_calls, '$[*]' COLUMNS (w INT PATH '$[2]',
-                     NESTED PATH '$[6][*]' COLUMNS (i INT PATH '$[0]', supply INT PATH '$[1]', quantity INT PATH '$[2]'))) AS j
-            GROUP BY supply, i) AS l
-    STRAIGHT_JOIN stock ON s_w_id = l.supply AND s_i_id = l.i
-    SET s_quantity = 10 + (s_quantity + 10000 - l.quantity) % 91, s_ytd = s_ytd + l.quantity,
-        s_order_cnt = s_order_cnt + l.line_count, s_remote_cnt = s_remote_cnt + l.remote_count;
+    SELECT COUNT(*), COUNT(DISTINCT ol_supply_w_id, ol_i_id) INTO v_line_count, v_items
+    FROM JSON_TABLE(v_calls, '$[*]' COLUMNS (w INT PATH '$[2]', d INT PATH '$[3]', o INT PATH '$[5]')) AS j
+    STRAIGHT_JOIN order_line ON ol_w_id = w AND ol_d_id = d AND ol_o_id = o;
+    IF v_line_count < v_wanted THEN
+        SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 31001, MESSAGE_TEXT = 'unused item number';
+    END IF;
+
+    IF v_items = v_line_count THEN
+        UPDATE JSON_TABLE(v_calls, '$[*]' COLUMNS (w INT PATH '$[2]', d INT PATH '$[3]', o INT PATH '$[5]')) AS j
+        STRAIGHT_JOIN order_line ON ol_w_id = w AND ol_d_id = d AND ol_o_id = o
+        STRAIGHT_JOIN stock ON s_w_id = ol_supply_w_id AND s_i_id = ol_i_id
+        SET s_quantity = 10 + (s_quantity + 10000 - ol_quantity) % 91, s_ytd = s_ytd + ol_quantity,
+            s_order_cnt = s_order_cnt + 1, s_remote_cnt = s_remote_cnt + (ol_supply_w_id <> w);
+    ELSE
+        UPDATE (SELECT ol_supply_w_id AS supply, ol_i_id AS i, SUM(ol_quantity) AS quantity, COUNT(*) AS line_count,
+                       SUM(ol_supply_w_id <> w) AS remote_count
+                FROM JSON_TABLE(v_calls, '$[*]' COLUMNS (w INT PATH '$[2]', d INT PATH '$[3]', o INT PATH '$[5]')) AS j
+                STRAIGHT_JOIN order_line ON ol_w_id = w AND ol_d_id = d AND ol_o_id = o
+                GROUP BY ol_supply_w_id, ol_i_id) AS l
+        STRAIGHT_JOIN stock ON s_w_id = l.supply AND s_i_id = l.i
+        SET s_quantity = 10 + (s_quantity + 10000 - l.quantity) % 91, s_ytd = s_ytd + l.quantity,
+            s_order_cnt = s_order_cnt + l.line_count, s_remote_cnt = s_remote_cnt + l.remote_count;
+    END IF;
 
     INSERT INTO orders (o_w_id, o_d_id, o_id, o_c_id, o_entry_d, o_carrier_id, o_ol_cnt, o_all_local)
-    SELECT w, d, o, c, t, NULL, COUNT(*), MIN(supply = w)
+    SELECT w, d, o, c, t, NULL, line_count, all_local
     FROM JSON_TABLE(v_calls, '$[*]' COLUMNS (t DATETIME PATH '$[1]', w INT PATH '$[2]', d INT PATH '$[3]', c INT PATH '$[4]', o INT PATH '$[5]',
-             NESTED PATH '$[6][*]' COLUMNS (supply INT PATH '$[1]'))) AS j
-    GROUP BY w, d, o, c, t;
+                                             line_count INT PATH '$[6]', all_local INT PATH '$[7]')) AS j;
     INSERT INTO new_order (no_w_id, no_d_id, no_o_id)
     SELECT w, d, o FROM JSON_TABLE(v_calls, '$[*]' COLUMNS (w INT PATH '$[2]', d INT PATH '$[3]', o INT PATH '$[5]')) AS j;
-    UPDATE (SELECT w, d, MAX(o) AS o FROM JSON_TABLE(v_calls, '$[*]' COLUMNS (w INT PATH '$[2]', d INT PATH '$[3]', o INT PATH '$[5]')) AS j
-            GROUP BY w, d) AS l
-    STRAIGHT_JOIN district ON d_w_id = l.w AND d_id = l.d
-    SET d_next_o_id = l.o + 1;
+    UPDATE JSON_TABLE(v_calls, '$[*]' COLUMNS (w INT PATH '$[2]', d INT PATH '$[3]', o INT PATH '$[5]', last INT PATH '$[9]')) AS j
+    STRAIGHT_JOIN district ON d_w_id = w AND d_id = d
+    SET d_next_o_id = o + 1
+    WHERE last = 1;
 
-    SELECT n FROM JSON_TABLE(v_bad, '$[*]' COLUMNS (n INT PATH '$')) AS j ORDER BY n;
+    SELECT n FROM JSON_TABLE(p_calls, '$[*]' COLUMNS (n INT PATH '$[0]')) AS j
+    WHERE v_done IS NULL OR NOT JSON_CONTAINS(v_done, n)
+    ORDER BY n;
 
-    SELECT n, o AS o_id, t AS o_entry_d, ol_cnt AS o_ol_cnt, c_last, c_credit, c_discount, w_tax, d_tax,
+    SELECT n, o AS o_id, t AS o_entry_d, line_count AS o_ol_cnt, c_last, c_credit, c_discount, w_tax, d_tax,
            CAST(amount * (1 - c_discount) * (1 + w_tax + d_tax) AS DECIMAL(12, 2)) AS total
-    FROM (SELECT n, t, w, d, c, o, COUNT(*) AS ol_cnt, SUM(quantity * i_price) AS amount
-          FROM JSON_TABLE(v_calls, '$[*]' COLUMNS (n INT PATH '$[0]', t DATETIME PATH '$[1]', w INT PATH '$[2]', d INT PATH '$[3]',
-                                                   c INT PATH '$[4]', o INT PATH '$[5]',
-                   NESTED PATH '$[6][*]' COLUMNS (i INT PATH '$[0]', quantity INT PATH '$[2]'))) AS j
-          STRAIGHT_JOIN item ON i_id = i
-          GROUP BY n, t, w, d, c, o) AS l
+    FROM JSON_TABLE(v_calls, '$[*]' COLUMNS (n INT PATH '$[0]', t DATETIME PATH '$[1]', w INT PATH '$[2]', d INT PATH '$[3]', c INT PATH '$[4]',
+                                             o INT PATH '$[5]', line_count INT PATH '$[6]', amount DECIMAL(12, 2) PATH '$[8]')) AS j
     STRAIGHT_JOIN warehouse ON w_id = w
     STRAIGHT_JOIN district ON d_w_id = w AND d_id = d
     STRAIGHT_JOIN customer ON c_w_id = w AND c_d_id = d AND c_id = c
     ORDER BY n;
 
-    SELECT n, number AS ol_number, i_name, CAST(10 + (s_quantity - 10 + later) % 91 AS SIGNED) AS s_quantity,
-           IF(i_data LIKE '%ORIGINAL%' AND s_data LIKE '%ORIGINAL%', 'B', 'G') AS brand, i_price, quantity * i_price AS ol_amount
-    FROM (SELECT n, number, i, supply, quantity,
-                 SUM(quantity) OVER (PARTITION BY supply, i) - SUM(quantity) OVER (PARTITION BY supply, i ORDER BY n) AS later
-          FROM JSON_TABLE(v_calls, '$[*]' COLUMNS (n INT PATH '$[0]',
-                   NESTED PATH '$[6][*]' COLUMNS (number FOR ORDINALITY, i INT PATH '$[0]', supply INT PATH '$[1]', quantity INT PATH '$[2]'))) AS j) AS l
-    STRAIGHT_JOIN item ON i_id = i
-    STRAIGHT_JOIN stock ON s_w_id = supply AND s_i_id = i
-    ORDER BY n, number;
+    IF v_items = v_line_count THEN
+        SELECT n, ol_number, i_name, s_quantity, IF(i_data LIKE '%ORIGINAL%' AND s_data LIKE '%ORIGINAL%', 'B', 'G') AS brand, i_price, ol_amount
+        FROM JSON_TABLE(v_calls, '$[*]' COLUMNS (n INT PATH '$[0]', w INT PATH '$[2]', d INT PATH '$[3]', o INT PATH '$[5]')) AS j
+        STRAIGHT_JOIN order_line ON ol_w_id = w AND ol_d_id = d AND ol_o_id = o
+        STRAIGHT_JOIN item ON i_id = ol_i_id
+        STRAIGHT_JOIN stock ON s_w_id = ol_supply_w_id AND s_i_id = ol_i_id
+        ORDER BY n, ol_number;
+    ELSE
+        SELECT n, ol_number, i_name, CAST(10 + (s_quantity - 10 + later) % 91 AS SIGNED) AS s_quantity,
+               IF(i_data LIKE '%ORIGINAL%' AND s_data LIKE '%ORIGINAL%', 'B', 'G') AS brand, i_price, ol_amount
+        FROM (SELECT n, ol_number, ol_i_id, ol_supply_w_id, ol_amount,
+                     SUM(ol_quantity) OVER (PARTITION BY ol_supply_w_id, ol_i_id)
+                         - SUM(ol_quantity) OVER (PARTITION BY ol_supply_w_id, ol_i_id ORDER BY n) AS later
+              FROM JSON_TABLE(v_calls, '$[*]' COLUMNS (n INT PATH '$[0]', w INT PATH '$[2]', d INT PATH '$[3]', o INT PATH '$[5]')) AS j
+              STRAIGHT_JOIN order_line ON ol_w_id = w AND ol_d_id = d AND ol_o_id = o) AS l
+        STRAIGHT_JOIN item ON i_id = ol_i_id
+        STRAIGHT_JOIN stock ON s_w_id = ol_supply_w_id AND s_i_id = ol_i_id
+        ORDER BY n, ol_number;
+    END IF;
 END//
 
 -- Left out are unknown customers, and all but the first payment of a customer.
@@ -309,41 +336,27 @@ MODIFIES SQL DATA
 BEGIN
     DECLARE v_calls, v_done LONGTEXT CHARACTER SET latin1 COLLATE latin1_bin;
 
-    -- [[number, time, warehouse, district, customer's warehouse, district, customer, amount], ...]
-    SELECT CONCAT('[', GROUP_CONCAT('[', n, ',"', t, '",', w, ',', d, ',', cw, ',', cd, ',', c, ',"', amount, '"]' ORDER BY n SEPARATOR ','), ']'),
+    -- [[number, time, warehouse, district, customer's warehouse, district, customer, amount, warehouse's amount, district's], ...]
+    SELECT CONCAT('[', GROUP_CONCAT('[', n, ',"', t, '",', w, ',', d, ',', cw, ',', cd, ',', c, ',"', amount, '","', w_amount, '","', d_amount, '"]' ORDER BY n SEPARATOR ','), ']'),
            CONCAT('[', GROUP_CONCAT(n ORDER BY n), ']')
     INTO v_calls, v_done
-    FROM (SELECT n, t, w, d, cw, cd, c, amount, ROW_NUMBER() OVER (PARTITION BY cw, cd, c ORDER BY n) AS place
-          FROM (SELECT n, t, w, d, cw, cd, c_id AS c, amount
+    FROM (SELECT n, t, w, d, cw, cd, c, amount, SUM(amount) OVER (PARTITION BY w) AS w_amount, SUM(amount) OVER (PARTITION BY w, d) AS d_amount
+          FROM (SELECT n, t, w, d, cw, cd, c_id AS c, amount, ROW_NUMBER() OVER (PARTITION BY cw, cd, c_id ORDER BY n) AS place
                 FROM JSON_TABLE(p_calls, '$[*]' COLUMNS (n INT PATH '$[0]', t DATETIME PATH '$[1]', w INT PATH '$[2][0]', d INT PATH '$[2][1]',
-                         cw INT PATH '$[2][2]', cd INT PATH '$[2][3]', c INT PATH '$[2][4]', amount DECIMAL(6, 2) PATH '$[2][6]')) AS j
-                STRAIGHT_JOIN customer ON c_w_id = cw AND c_d_id = cd AND c_id = c
-                WHERE c > 0
-                UNION ALL
-                SELECT n, t, w, d, cw, cd, c, amount
-                FROM (SELECT n, t, w, d, cw, cd, c_id AS c, amount, ROW_NUMBER() OVER (PARTITION BY n ORDER BY c_first, c_id) AS place,
-                             COUNT(*) OVER (PARTITION BY n) AS named
-                      FROM JSON_TABLE(p_calls, '$[*]' COLUMNS (n INT PATH '$[0]', t DATETIME PATH '$[1]', w INT PATH '$[2][0]',
-                               d INT PATH '$[2][1]', cw INT PATH '$[2][2]', cd INT PATH '$[2][3]', c INT PATH '$[2][4]',
-                               last VARCHAR(16) CHARACTER SET latin1 COLLATE latin1_bin PATH '$[2][5]', amount DECIMAL(6, 2) PATH '$[2][6]')) AS j
-                      STRAIGHT_JOIN customer ON c_w_id = cw AND c_d_id = cd AND c_last = last
-                      WHERE c = 0) AS k
-                WHERE place = (named + 1) DIV 2) AS r) AS g
-    WHERE place = 1;
+                         cw INT PATH '$[2][2]', cd INT PATH '$[2][3]', c INT PATH '$[2][4]',
+                         last VARCHAR(16) CHARACTER SET latin1 COLLATE latin1_bin PATH '$[2][5]', amount DECIMAL(6, 2) PATH '$[2][6]')) AS j
+                STRAIGHT_JOIN customer ON c_w_id = cw AND c_d_id = cd AND c_id = IF(c > 0, c,
+                     (SELECT CAST(SUBSTRING_INDEX(SUBSTRING_INDEX(GROUP_CONCAT(k.c_id ORDER BY k.c_first, k.c_id), ',', (COUNT(*) + 1) DIV 2), ',', -1) AS INT)
+                      FROM customer AS k FORCE INDEX (customer_name) WHERE k.c_w_id = cw AND k.c_d_id = cd AND k.c_last = last))) AS r
+          WHERE place = 1) AS g;
 
-    UPDATE (SELECT w, SUM(amount) AS amount FROM JSON_TABLE(v_calls, '$[*]' COLUMNS (w INT PATH '$[2]', amount DECIMAL(6, 2) PATH '$[7]')) AS j
-            GROUP BY w) AS l
-    STRAIGHT_JOIN warehouse ON w_id = l.w
-    SET w_ytd = w_ytd + l.amount;
-    UPDATE (SELECT w, d, SUM(amount) AS amount
-            FROM JSON_TABLE(v_calls, '$[*]' COLUMNS (w INT PATH '$[2]', d INT PATH '$[3]', amount DECIMAL(6, 2) PATH '$[7]')) AS j
-            GROUP BY w, d) AS l
-    STRAIGHT_JOIN district ON d_w_id = l.w AND d_id = l.d
-    SET d_ytd = d_ytd + l.amount;
     UPDATE JSON_TABLE(v_calls, '$[*]' COLUMNS (w INT PATH '$[2]', d INT PATH '$[3]', cw INT PATH '$[4]', cd INT PATH '$[5]', c INT PATH '$[6]',
-                                               amount DECIMAL(6, 2) PATH '$[7]')) AS l
+                                               amount DECIMAL(6, 2) PATH '$[7]', w_amount DECIMAL(12, 2) PATH '$[8]', d_amount DECIMAL(12, 2) PATH '$[9]')) AS l
+    STRAIGHT_JOIN warehouse ON w_id = w
+    STRAIGHT_JOIN district ON d_w_id = w AND d_id = d
     STRAIGHT_JOIN customer ON c_w_id = cw AND c_d_id = cd AND c_id = c
-    SET c_balance = c_balance - amount, c_ytd_payment = c_ytd_payment + amount, c_payment_cnt = c_payment_cnt + 1,
+    SET w_ytd = w_ytd + w_amount, d_ytd = d_ytd + d_amount,
+        c_balance = c_balance - amount, c_ytd_payment = c_ytd_payment + amount, c_payment_cnt = c_payment_cnt + 1,
         c_data = IF(c_credit = 'BC', LEFT(CONCAT(c_id, ' ', c_d_id, ' ', c_w_id, ' ', d, ' ', w, ' ', amount, '|', c_data), 500), c_data);
 
     INSERT INTO history (h_w_id, h_c_w_id, h_c_d_id, h_c_id, h_payment_cnt, h_d_id, h_date, h_amount, h_data)

@@ -93,6 +93,7 @@ CREATE TABLE new_order (
     PRIMARY KEY (no_w_id, no_d_id, no_o_id)
 ) ENGINE = InnoDB DEFAULT CHARSET = latin1 COLLATE = latin1_bin STATS_PERSISTENT = 1 STATS_AUTO_RECALC = 0;
 
+-- ROW_FORMAT=REDUNDANT keeps the place of a NULL: a delivery fills ol_delivery_d where it is, instead of splitting full pages.
 CREATE TABLE order_line (
     ol_w_id        INT           NOT NULL,
     ol_d_id        TINYINT       NOT NULL,
@@ -105,7 +106,7 @@ CREATE TABLE order_line (
     ol_amount      DECIMAL(6, 2) NOT NULL,
     ol_dist_info   CHAR(24)      NOT NULL,
     PRIMARY KEY (ol_w_id, ol_d_id, ol_o_id, ol_number)
-) ENGINE = InnoDB DEFAULT CHARSET = latin1 COLLATE = latin1_bin STATS_PERSISTENT = 1 STATS_AUTO_RECALC = 0;
+) ENGINE = InnoDB ROW_FORMAT = REDUNDANT DEFAULT CHARSET = latin1 COLLATE = latin1_bin STATS_PERSISTENT = 1 STATS_AUTO_RECALC = 0;
 
 CREATE TABLE stock (
     s_w_id       INT         NOT NULL,
