@@ -3,7 +3,7 @@
 # Usage: deploy/install-packages.sh build|run|test|web|package|bench ...   (several sets may be named; default: build run test)
 set -euo pipefail
 
-build="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libssl-dev libtss2-dev libmariadb-dev
+build="g++ cmake ninja-build ccache pkg-config libboost1.81-dev libssl-dev libsodium-dev libtss2-dev libmariadb-dev
        libspdlog-dev libfmt-dev libprotobuf-dev protobuf-compiler libtomlplusplus-dev librocksdb-dev libcli11-dev
        prometheus-cpp-dev libjemalloc-dev libkainjow-mustache-dev libsystemd-dev libgtest-dev libgmock-dev libbenchmark-dev"
 run="mariadb-server-core mariadb-client-core swtpm libtss2-tctildr0 libtss2-tcti-swtpm0 libtss2-tcti-mssim0

@@ -114,7 +114,7 @@ disagrees, runs transactions, compares and repairs databases.")
 
 set(CPACK_DEBIAN_CLIENT_PACKAGE_NAME libbftnode-client-dev)
 set(CPACK_DEBIAN_CLIENT_PACKAGE_SECTION libdevel)
-set(CPACK_DEBIAN_CLIENT_PACKAGE_DEPENDS "libssl-dev, libprotobuf-dev, libspdlog-dev, libfmt-dev, libtomlplusplus-dev, libboost1.81-dev")
+set(CPACK_DEBIAN_CLIENT_PACKAGE_DEPENDS "libssl-dev, libsodium-dev, libprotobuf-dev, libspdlog-dev, libfmt-dev, libtomlplusplus-dev, libboost1.81-dev")
 set(CPACK_COMPONENT_CLIENT_DESCRIPTION "Byzantine fault-tolerant MySQL and MariaDB: C++ client library
 Headers and static library. A result counts when f+1 replicas say the same.")
 include(CPack)

@@ -8,19 +8,16 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
-#include <map>
+#include <array>
+#include <sodium.h>
 #include <string>
 
 namespace bft::crypto {
 
 namespace {
 
-constexpr std::size_t known_keys_max = 256;
-
-struct ContextFree {
-    void operator()(EVP_MD_CTX* ctx) const { EVP_MD_CTX_free(ctx); }
-};
-using Context = std::unique_ptr<EVP_MD_CTX, ContextFree>;
+static_assert(public_key_bytes == crypto_sign_PUBLICKEYBYTES &&
+              signature_bytes == crypto_sign_BYTES);
 
 struct BioFree {
     void operator()(BIO* bio) const { BIO_free_all(bio); }
@@ -34,15 +31,35 @@ int no_passphrase(char*, int, int, void*) {
 
 }  // namespace
 
+struct SigningKey::Secret {
+    std::array<std::uint8_t, crypto_sign_SECRETKEYBYTES> bytes{};
+    Secret() = default;
+    Secret(const Secret&) = delete;
+    Secret& operator=(const Secret&) = delete;
+    ~Secret() { sodium_memzero(bytes.data(), bytes.size()); }
+};
+
 void SigningKey::Free::operator()(EVP_PKEY* key) const {
     EVP_PKEY_free(key);
 }
 
-SigningKey::SigningKey(EVP_PKEY* key) : key_(key), public_key_(public_key_bytes) {
-    std::size_t size = public_key_.size();
-    bool ok = EVP_PKEY_get_raw_public_key(key, public_key_.data(), &size) == 1;
-    invariant(ok && size == public_key_bytes, "an Ed25519 key has a public key of 32 bytes");
+SigningKey::SigningKey(EVP_PKEY* key)
+    : key_(key), secret_(std::make_unique<Secret>()), public_key_(public_key_bytes) {
+    invariant(sodium_init() >= 0, "libsodium finds a source of random bytes");
+    // libsodium's form of a key: the private bytes, then the public ones.
+    std::size_t size = crypto_sign_SEEDBYTES;
+    const bool ok = EVP_PKEY_get_raw_private_key(key, secret_->bytes.data(), &size) == 1 &&
+                    size == crypto_sign_SEEDBYTES;
+    Secret derived;
+    invariant(ok && crypto_sign_seed_keypair(public_key_.data(), derived.bytes.data(),
+                                             secret_->bytes.data()) == 0,
+              "an Ed25519 key has 32 private bytes, and they give its public ones");
+    secret_->bytes = derived.bytes;
 }
+
+SigningKey::SigningKey(SigningKey&&) noexcept = default;
+SigningKey& SigningKey::operator=(SigningKey&&) noexcept = default;
+SigningKey::~SigningKey() = default;
 
 SigningKey SigningKey::generate() {
     EVP_PKEY* key = EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519");
@@ -92,55 +109,18 @@ Result<void> SigningKey::save(const std::filesystem::path& file) const {
 }
 
 Bytes SigningKey::sign(const Digest& digest) const {
-    Context ctx(EVP_MD_CTX_new());
     Bytes signature(signature_bytes);
-    std::size_t size = signature.size();
-    bool ok = ctx != nullptr &&
-              EVP_DigestSignInit(ctx.get(), nullptr, nullptr, nullptr, key_.get()) == 1 &&
-              EVP_DigestSign(ctx.get(), signature.data(), &size, digest.bytes.data(),
-                             digest.bytes.size()) == 1;
-    invariant(ok && size == signature_bytes, "OpenSSL signs with Ed25519");
+    const bool ok = crypto_sign_detached(signature.data(), nullptr, digest.bytes.data(),
+                                         digest.bytes.size(), secret_->bytes.data()) == 0;
+    invariant(ok, "libsodium signs with Ed25519");
     return signature;
 }
 
-namespace {
-
-// To make OpenSSL's object of a key costs a quarter of a verification, and few keys sign nearly
-// all: each thread keeps those that it saw last.
-class KnownKeys {
-public:
-    /// nullptr where OpenSSL takes it for no key.
-    EVP_PKEY* find(ByteView public_key) {
-        auto known = keys_.find(as_text(public_key));
-        if (known != keys_.end()) return known->second.get();
-        Key key(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, public_key.data(),
-                                            public_key.size()),
-                &EVP_PKEY_free);
-        if (key == nullptr) return nullptr;
-        if (keys_.size() >= known_keys_max) keys_.clear();
-        return keys_.emplace(as_text(public_key), std::move(key)).first->second.get();
-    }
-
-private:
-    using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
-    std::map<std::string, Key, std::less<>> keys_;
-};
-
-}  // namespace
-
 bool verify(ByteView public_key, const Digest& digest, ByteView signature) {
     if (public_key.size() == web_public_key_bytes) return verify_web(public_key, digest, signature);
-    if (public_key.size() != public_key_bytes || signature.size() != signature_bytes) return false;
-    static thread_local KnownKeys keys;
-    EVP_PKEY* key = keys.find(public_key);
-    Context ctx(EVP_MD_CTX_new());
-    bool good = key != nullptr && ctx != nullptr &&
-                EVP_DigestVerifyInit(ctx.get(), nullptr, nullptr, nullptr, key) == 1 &&
-                EVP_DigestVerify(ctx.get(), signature.data(), signature.size(), digest.bytes.data(),
-                                 digest.bytes.size()) == 1;
-    // OpenSSL queues its reasons per thread; nobody asks for them here.
-    if (!good) ERR_clear_error();
-    return good;
+    return public_key.size() == public_key_bytes && signature.size() == signature_bytes &&
+           crypto_sign_verify_detached(signature.data(), digest.bytes.data(), digest.bytes.size(),
+                                       public_key.data()) == 0;
 }
 
 }  // namespace bft::crypto

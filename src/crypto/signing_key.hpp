@@ -35,13 +35,19 @@ public:
     /// For TLS; valid while this key is.
     [[nodiscard]] EVP_PKEY* native() const { return key_.get(); }
 
+    SigningKey(SigningKey&&) noexcept;
+    SigningKey& operator=(SigningKey&&) noexcept;
+    ~SigningKey();
+
 private:
     struct Free {
         void operator()(EVP_PKEY* key) const;
     };
+    struct Secret;
     explicit SigningKey(EVP_PKEY* key);
 
     std::unique_ptr<EVP_PKEY, Free> key_;
+    std::unique_ptr<Secret> secret_;  ///< the same key, for libsodium
     Bytes public_key_;
 };
 

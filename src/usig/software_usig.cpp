@@ -4,15 +4,13 @@
 #include "base/sha256.hpp"
 #include "usig/byte_writer.hpp"
 
-#include <openssl/evp.h>
-#include <openssl/rand.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
+#include <sodium.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,29 +24,10 @@ constexpr std::size_t key_bytes = 32;
 constexpr std::size_t name_bytes = 16;
 constexpr std::size_t record_bytes = key_bytes + name_bytes + 8;
 
-struct KeyFree {
-    void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-using Key = std::unique_ptr<EVP_PKEY, KeyFree>;
-struct ContextFree {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
-
-Result<PublicIdentity> public_part(const EVP_PKEY* key, ByteView name) {
-    PublicIdentity out;
-    out.scheme = Scheme::software;
-    out.key.resize(key_bytes);
-    std::size_t size = key_bytes;
-    if (EVP_PKEY_get_raw_public_key(key, out.key.data(), &size) != 1 || size != key_bytes)
-        return error(Errc::internal, "software USIG: not an Ed25519 key");
-    out.counter = to_bytes(name);
-    return out;
-}
-
-Result<std::array<std::uint8_t, record_bytes>> new_record() {
+std::array<std::uint8_t, record_bytes> new_record() {
+    invariant(sodium_init() >= 0, "libsodium finds a source of random bytes");
     std::array<std::uint8_t, record_bytes> record{};
-    if (RAND_bytes(record.data(), key_bytes + name_bytes) != 1)
-        return error(Errc::internal, "no random bytes from OpenSSL");
+    randombytes_buf(record.data(), key_bytes + name_bytes);
     return record;
 }
 
@@ -60,21 +39,16 @@ std::string failure(const std::filesystem::path& file) {
 
 struct SoftwareUsig::Slot {
     PublicIdentity identity;
-    Key key;
+    std::array<std::uint8_t, crypto_sign_SECRETKEYBYTES> key{};
     std::uint64_t value = 0;
     off_t offset = 0;
 
-    static Result<std::unique_ptr<Slot>> parse(ByteView record, off_t offset) {
-        auto slot = std::make_unique<Slot>();
-        slot->key.reset(
-            EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, record.data(), key_bytes));
-        if (!slot->key) return error(Errc::internal, "software USIG: bad key");
-        auto identity = public_part(slot->key.get(), record.subspan(key_bytes, name_bytes));
-        if (!identity) return identity.error();
-        slot->identity = std::move(*identity);
-        slot->value = ByteReader(record.last(8)).get<std::uint64_t>();
-        slot->offset = offset;
-        return slot;
+    Slot(ByteView record, off_t at) : offset(at) {
+        identity.scheme = Scheme::software;
+        identity.key.resize(key_bytes);
+        crypto_sign_seed_keypair(identity.key.data(), key.data(), record.data());
+        identity.counter = to_bytes(record.subspan(key_bytes, name_bytes));
+        value = ByteReader(record.last(8)).get<std::uint64_t>();
     }
 };
 
@@ -99,12 +73,9 @@ Result<std::vector<PublicIdentity>> SoftwareUsig::provision(const std::filesyste
     Bytes all;
     std::vector<PublicIdentity> out;
     for (std::size_t i = 0; i < count; ++i) {
-        auto record = new_record();
-        if (!record) return record.error();
-        auto slot = Slot::parse(*record, 0);
-        if (!slot) return slot.error();
-        out.push_back((*slot)->identity);
-        all.insert(all.end(), record->begin(), record->end());
+        const auto record = new_record();
+        out.push_back(Slot(record, 0).identity);
+        all.insert(all.end(), record.begin(), record.end());
     }
     const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) return error(Errc::io, failure(file));
@@ -126,9 +97,7 @@ Result<std::unique_ptr<SoftwareUsig>> SoftwareUsig::open(
     for (off_t offset = 0;
          ::pread(usig->file_, record.data(), record.size(), offset) == std::ssize(record);
          offset += record_bytes) {
-        auto slot = Slot::parse(record, offset);
-        if (!slot) return slot.error();
-        usig->all_.push_back(std::move(*slot));
+        usig->all_.push_back(std::make_unique<Slot>(record, offset));
     }
     for (const auto& [id, identity] : wanted) {
         const auto is_it = [&its = identity](const auto& slot) { return slot->identity == its; };
@@ -145,12 +114,8 @@ Result<std::unique_ptr<SoftwareUsig>> SoftwareUsig::open(
 std::unique_ptr<SoftwareUsig> SoftwareUsig::ephemeral(const std::vector<UsigId>& ids) {
     std::unique_ptr<SoftwareUsig> usig(new SoftwareUsig);
     for (const auto id : ids) {
-        const auto record = new_record();
-        invariant(record.has_value(), "OpenSSL gives random bytes");
-        auto slot = Slot::parse(*record, 0);
-        invariant(slot.has_value(), "a new key is a key");
-        usig->slots_.emplace(id, slot->get());
-        usig->all_.push_back(std::move(*slot));
+        usig->all_.push_back(std::make_unique<Slot>(new_record(), 0));
+        usig->slots_.emplace(id, usig->all_.back().get());
     }
     return usig;
 }
@@ -176,14 +141,9 @@ Result<consensus::Ui> SoftwareUsig::sign(const Slot& slot, const Digest& digest)
     consensus::Ui ui;
     ui.cv = Counter(slot.value);
     const auto over = software_signed_digest(slot.identity, ui, digest);
-    ui.certificate.resize(64);
-    std::size_t size = ui.certificate.size();
-    std::unique_ptr<EVP_MD_CTX, ContextFree> context(EVP_MD_CTX_new());
-    if (!context ||
-        EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, slot.key.get()) != 1 ||
-        EVP_DigestSign(context.get(), ui.certificate.data(), &size, over.bytes.data(),
-                       over.bytes.size()) != 1)
-        return error(Errc::internal, "software USIG: Ed25519 signature failed");
+    ui.certificate.resize(crypto_sign_BYTES);
+    crypto_sign_detached(ui.certificate.data(), nullptr, over.bytes.data(), over.bytes.size(),
+                         slot.key.data());
     return ui;
 }
 

@@ -12,13 +12,14 @@
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 
+#include <sodium.h>
+
 namespace bft::usig {
 
 namespace {
 
 using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
 using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Freed<EVP_PKEY_CTX_free>>;
-using DigestContext = std::unique_ptr<EVP_MD_CTX, Freed<EVP_MD_CTX_free>>;
 
 /// nullptr where the point is not on the curve.
 Key p256_key(ByteView x, ByteView y) {
@@ -64,7 +65,7 @@ Bytes der_signature(ByteView r, ByteView s) {
 
 struct PreparedIdentity::State {
     PublicIdentity identity;
-    Key key;
+    Key key;  ///< P-256; of no use for a software USIG
     Bytes counter_name;
     Bytes qualified_signer;  ///< 000b . H(TPM_RH_OWNER . key name): proves the hierarchy
 
@@ -92,13 +93,11 @@ bool PreparedIdentity::State::verify_a4s(const consensus::Ui& ui, const Digest& 
 }
 
 bool PreparedIdentity::State::verify_software(const consensus::Ui& ui, const Digest& digest) const {
-    if (ui.cv.value == 0 || ui.voids != 0 || ui.certificate.size() != 64) return false;
+    if (ui.cv.value == 0 || ui.voids != 0 || ui.certificate.size() != crypto_sign_BYTES)
+        return false;
     const auto signed_digest = software_signed_digest(identity, ui, digest);
-    DigestContext context(EVP_MD_CTX_new());
-    return context &&
-           EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key.get()) == 1 &&
-           EVP_DigestVerify(context.get(), ui.certificate.data(), ui.certificate.size(),
-                            signed_digest.bytes.data(), signed_digest.bytes.size()) == 1;
+    return crypto_sign_verify_detached(ui.certificate.data(), signed_digest.bytes.data(),
+                                       signed_digest.bytes.size(), identity.key.data()) == 0;
 }
 
 PreparedIdentity::PreparedIdentity(std::unique_ptr<const State> state) : state_(std::move(state)) {}
@@ -116,21 +115,19 @@ Result<PreparedIdentity> PreparedIdentity::prepare(const PublicIdentity& identit
             return error(Errc::refused,
                          "the identity is a software USIG, which proves nothing; it is taken only "
                          "with --insecure-software-usig");
-        state->key.reset(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, identity.key.data(),
-                                                     identity.key.size()));
     } else {
         ByteReader in(ByteView(identity.key).subspan(20));
         const auto x = in.sized();
         const auto y = in.sized();
         state->key = p256_key(x, y);
+        if (!state->key)
+            return error(Errc::malformed, "USIG identity: the key is not a point of its curve");
         state->counter_name = identity.counter_name();
         const auto inner =
             ByteWriter().put(std::uint32_t{0x40000001}).raw(identity.key_name()).take();
         state->qualified_signer =
             ByteWriter().put(std::uint16_t{0x000b}).raw(sha256(inner).view()).take();
     }
-    if (!state->key)
-        return error(Errc::malformed, "USIG identity: the key is not a point of its curve");
     return PreparedIdentity(std::move(state));
 }
 

@@ -67,6 +67,13 @@ TEST_F(SigningKeyTest, MalformedInputVerifiesNothing) {
     EXPECT_FALSE(verify(key.public_key(), digest_, Bytes(65, 0)));
 }
 
+TEST_F(SigningKeyTest, AKeyOfSmallOrderIsNoKey) {
+    // With the neutral point as key and as R, and S = 0, the equation holds for every message.
+    Bytes neutral(public_key_bytes), signature(signature_bytes);
+    neutral[0] = signature[0] = 1;
+    EXPECT_FALSE(verify(neutral, digest_, signature));
+}
+
 TEST_F(SigningKeyTest, FileHoldsTheKeyAndIsPrivate) {
     SigningKey key = SigningKey::generate();
     fs::path file = folder_ / "node.key";
