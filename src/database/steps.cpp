@@ -9,9 +9,9 @@ namespace {
 
 using catalog::Procedure;
 
-/// By partition: the highest level of any call of each procedure so far. Calls that batch forms may run have
-/// even levels, others odd ones: in one partition they alternate at other places than in the next, and would
-/// else take different levels, so that fewer calls met.
+/// By partition: the highest level of any call of each procedure so far. Calls that batch forms may
+/// run have even levels, others odd ones: in one partition they alternate at other places than in
+/// the next, and would else take different levels, so that fewer calls met.
 using Levels = std::map<PartitionId, std::map<const Procedure*, std::size_t>>;
 
 std::size_t level_of(const catalog::Application& application, const OrderedCall& call,
