@@ -94,6 +94,15 @@ TEST_F(StepsTest, OtherPartitionsDoNotWait) {
     EXPECT_EQ(plan(), "orders 0 2; close 1; orders 3 4");
 }
 
+TEST_F(StepsTest, BatchFormsMeetWhateverLiesBetweenThemElsewhere) {
+    call("order", {1});
+    call("close", {1});
+    call("order", {1});
+    call("close", {2});
+    call("order", {2});
+    EXPECT_EQ(plan(), "order 0; close 1; close 3; orders 2 4");
+}
+
 TEST_F(StepsTest, ReadersChangePlacesWithReadersOnly) {
     call("look", {1});
     call("look", {1});
