@@ -109,7 +109,7 @@ ordering() {
     rm -rf "/dev/shm/bft-order.$$"
     run_ordering alone-hmac-no-disk --clients 1 --outstanding 1 --software-usig --dir "/dev/shm/bft-order.$$"
     rm -rf "/dev/shm/bft-order.$$"
-    run_ordering tpm-50 --clients 6 --outstanding 1024 --tpm-delay-ms 50
+    run_ordering tpm-50 --clients 4 --outstanding 1024 --tpm-delay-ms 50
     run_ordering tpm-50-alone --clients 1 --outstanding 1 --tpm-delay-ms 50
     run_ordering open-loop-5000 --clients 2 --rate 5000
     python3 bench/cluster/ordering_table.py "$out/ordering"
